@@ -1,0 +1,110 @@
+"""Where the files of a pretrained model are: a directory, or a repository of the Hugging Face hub."""
+
+import os
+from pathlib import Path
+
+__all__ = ["find_file", "require_file"]
+
+
+def find_file(
+    name_or_path: str | os.PathLike,
+    filename: str,
+    *,
+    revision: str | None = None,
+    cache_dir: str | os.PathLike | None = None,
+    token: str | bool | None = None,
+    local_files_only: bool = False,
+) -> Path | None:
+    """Gives the path of one file of a pretrained model, or `None` where the model has no such file.
+
+    Args:
+        name_or_path: A directory, or the id of a repository on the hub, such as
+            `"google/bigbird-roberta-base"`. A directory wins.
+        filename: The file's name, such as `"config.json"`.
+        revision: Branch, tag or commit on the hub.
+        cache_dir: Where downloads are kept, instead of `huggingface_hub`'s own folder.
+        token: Access token of the hub, or `True` for the one that is stored.
+        local_files_only: Look only at what has been downloaded before.
+
+    Raises:
+        FileNotFoundError: If `name_or_path` is neither a directory nor a repository that can be
+            reached. The message says which of the two was tried.
+    """
+    path = Path(name_or_path).expanduser()
+    if path.is_dir():
+        file = path / filename
+        return file if file.is_file() else None
+    if path.is_file():
+        raise FileNotFoundError(
+            f"`name_or_path` must be a directory or a repository id of the hub. Received the "
+            f"file: {path}. Pass the directory that holds it: {path.parent}"
+        )
+
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import (
+        EntryNotFoundError,
+        GatedRepoError,
+        HFValidationError,
+        LocalEntryNotFoundError,
+        RepositoryNotFoundError,
+        RevisionNotFoundError,
+    )
+
+    try:
+        return Path(
+            hf_hub_download(
+                str(name_or_path),
+                filename,
+                revision=revision,
+                cache_dir=cache_dir,
+                token=token,
+                local_files_only=local_files_only,
+            )
+        )
+    except HFValidationError as error:
+        raise FileNotFoundError(
+            f"No directory {str(name_or_path)!r}, and it cannot be the id of a repository of the "
+            "hub either (such as 'google/bigbird-roberta-base')."
+        ) from error
+    except LocalEntryNotFoundError as error:
+        raise FileNotFoundError(
+            f"No directory {str(name_or_path)!r}, and {filename!r} of the hub's repository of that "
+            "name could not be downloaded and is not in the cache. Check the spelling and the "
+            f"connection (or `local_files_only`, HF_HUB_OFFLINE). The hub's client says: {error}"
+        ) from error
+    except GatedRepoError as error:
+        raise FileNotFoundError(
+            f"The hub's repository {str(name_or_path)!r} is gated: ask for access on its page, "
+            f"then pass `token=`. The hub's client says: {error}"
+        ) from error
+    except RevisionNotFoundError as error:
+        raise FileNotFoundError(
+            f"The hub's repository {str(name_or_path)!r} has no `revision` {revision!r}."
+        ) from error
+    except RepositoryNotFoundError as error:
+        raise FileNotFoundError(
+            f"No directory {str(name_or_path)!r}, and the hub has no repository of that name (or "
+            f"it is private: pass `token=`). The hub's client says: {error}"
+        ) from error
+    except EntryNotFoundError:
+        return None
+
+
+def require_file(name_or_path: str | os.PathLike, filename: str, **kwargs) -> Path:
+    """Like `find_file`, but a missing file is an error.
+
+    Raises:
+        FileNotFoundError: If the file is not there. The message lists what is, for a directory.
+    """
+    file = find_file(name_or_path, filename, **kwargs)
+    if file is not None:
+        return file
+    path = Path(name_or_path).expanduser()
+    if path.is_dir():
+        entries = sorted(entry.name for entry in path.iterdir())
+        listing = ", ".join(entries[:20]) + (", …" if len(entries) > 20 else "")
+        raise FileNotFoundError(
+            f"The directory {path} has no {filename!r}. It has: {listing or 'nothing'}. Expected "
+            "what `save_pretrained` writes (config.json, model.safetensors, spiece.model)."
+        )
+    raise FileNotFoundError(f"The hub's repository {str(name_or_path)!r} has no {filename!r}.")
