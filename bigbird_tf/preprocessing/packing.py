@@ -1,0 +1,136 @@
+"""Ragged pieces into the dense inputs of a model: `[CLS] a [SEP]` or `[CLS] a [SEP] b [SEP]`."""
+
+import tensorflow as tf
+import tensorflow_text as tf_text
+
+__all__ = ["check_length_arguments", "keep_first", "pack_segments", "padded_length"]
+
+PADDINGS = ("longest", "max_length")
+
+
+def check_length_arguments(
+    max_length: int | None, padding: str, pad_to_multiple_of: int | None, num_special: int = 2
+) -> None:
+    """Raises a `ValueError` that names the first impossible one among the arguments of length.
+
+    Args:
+        max_length: The most pieces of an input, special ones included; `None` for no limit.
+        padding: `"longest"` or `"max_length"`.
+        pad_to_multiple_of: The step of padded lengths, or `None`.
+        num_special: How many special pieces an input has at least.
+    """
+    if padding not in PADDINGS:
+        raise ValueError(
+            f"`padding` must be 'longest' or 'max_length'. Received: padding={padding!r}"
+        )
+    if padding == "max_length" and max_length is None:
+        raise ValueError("`padding='max_length'` needs a `max_length`. Received: max_length=None")
+    for name, value, least in (
+        ("max_length", max_length, num_special),
+        ("pad_to_multiple_of", pad_to_multiple_of, 1),
+    ):
+        if value is None:
+            continue
+        if isinstance(value, bool) or not isinstance(value, int) or value < least:
+            raise ValueError(
+                f"`{name}` must be an integer, {least} or more, or None. Received: {name}={value!r}"
+            )
+
+
+def padded_length(
+    lengths: tf.Tensor, max_length: int | None, padding: str, pad_to_multiple_of: int | None
+) -> tf.Tensor | int:
+    """Gives the length T that a batch is padded to.
+
+    The result is a Python integer where it is known without looking at the batch, so that shapes
+    stay static. A step of `pad_to_multiple_of` never leads beyond `max_length`.
+
+    Args:
+        lengths: Pieces of each row, of shape (B,).
+        max_length: The most pieces of an input, or `None`.
+        padding: `"longest"` or `"max_length"`.
+        pad_to_multiple_of: The step of padded lengths, or `None`.
+    """
+    if padding == "max_length":
+        return max_length
+    # An empty batch has no longest row, and the reduction would give the smallest integer.
+    longest = tf.maximum(tf.reduce_max(tf.cast(lengths, tf.int32)), 1)
+    if pad_to_multiple_of is None:
+        return longest
+    rounded = -(-longest // pad_to_multiple_of) * pad_to_multiple_of
+    if max_length is None:
+        return rounded
+    # Rows that were left longer than `max_length` stay whole.
+    return tf.maximum(tf.minimum(rounded, max_length), longest)
+
+
+def pack_segments(
+    segments: list[tf.RaggedTensor],
+    *,
+    cls_token_id: int,
+    sep_token_id: int,
+    pad_token_id: int,
+    max_length: int | None,
+    padding: str,
+    pad_to_multiple_of: int | None,
+    truncation: bool = True,
+) -> dict[str, tf.Tensor]:
+    """Joins one or two segments with the special pieces, cuts and pads them.
+
+    Args:
+        segments: One or two ragged int32 tensors of ids, of shape (B, None).
+        cls_token_id, sep_token_id, pad_token_id: The special ids.
+        max_length: The most pieces of a row, special ones included; `None` for no limit.
+        padding: `"longest"` or `"max_length"`.
+        pad_to_multiple_of: The step of padded lengths, or `None`.
+        truncation: Whether rows over `max_length` are cut, the longer segment first.
+
+    Returns:
+        A dict of int32 tensors of shape (B, T): `input_ids`, `attention_mask`, `token_type_ids`.
+    """
+    if truncation and max_length is not None:
+        segments = trim_longest_first(segments, max_length - 1 - len(segments))
+    ids, types = tf_text.combine_segments(segments, cls_token_id, sep_token_id)
+    length = padded_length(ids.row_lengths(), max_length, padding, pad_to_multiple_of)
+    if padding == "max_length" and not truncation:
+        length = tf.maximum(tf.reduce_max(tf.cast(ids.row_lengths(), tf.int32)), max_length)
+    input_ids, attention_mask = tf_text.pad_model_inputs(ids, length, pad_value=pad_token_id)
+    token_type_ids, _ = tf_text.pad_model_inputs(types, length)
+    inputs = {
+        "input_ids": input_ids,
+        "attention_mask": attention_mask,
+        "token_type_ids": token_type_ids,
+    }
+    static_shape = (None, length if isinstance(length, int) else None)
+    return {key: tf.ensure_shape(tf.cast(x, tf.int32), static_shape) for key, x in inputs.items()}
+
+
+def trim_longest_first(segments: list[tf.RaggedTensor], room: int) -> list[tf.RaggedTensor]:
+    """Cuts one segment, or two of which the longer one loses pieces first, to a common room.
+
+    When both are cut to the same length, an odd place stays with the one that was longer, or with
+    the second of two equally long ones, as in `transformers`. (`tensorflow_text` trims too, but
+    gives the odd place to the second always, and its loop fails in graphs of unknown batch size.)
+
+    Args:
+        segments: One or two ragged tensors of shape (B, None).
+        room: How many pieces a row may have in all segments together.
+    """
+    if len(segments) == 1:
+        return [segments[0][:, :room]]
+    first, second = (segment.row_lengths() for segment in segments)
+    longer_is_first = first > second
+    kept_of_shorter = tf.minimum(tf.minimum(first, second), room // 2)
+    kept_of_longer = tf.minimum(tf.maximum(first, second), room - kept_of_shorter)
+    kept = (
+        tf.where(longer_is_first, kept_of_longer, kept_of_shorter),
+        tf.where(longer_is_first, kept_of_shorter, kept_of_longer),
+    )
+    return [keep_first(segment, count) for segment, count in zip(segments, kept, strict=True)]
+
+
+def keep_first(segment: tf.RaggedTensor, counts: tf.Tensor) -> tf.RaggedTensor:
+    """Cuts each row of a ragged tensor (B, None) to its own count, of shape (B,)."""
+    positions = tf.ragged.range(segment.row_lengths()).flat_values
+    kept = positions < tf.repeat(counts, segment.row_lengths())
+    return tf.ragged.boolean_mask(segment, segment.with_flat_values(kept))

@@ -1,0 +1,414 @@
+import json
+import random
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+import sentencepiece
+import tensorflow as tf
+
+from bigbird_tf.preprocessing.tokenizer import BigBirdTokenizer
+from tests.preprocessing.conftest import WORDS, train_vocabulary
+
+SCRIPTS = (
+    *("שלום", "مرحبا", "हिन्दी", "한국어", "ไทย", "ქართული", "አማርኛ"),
+    *("中文字", "ひらがな", "カタカナ", "Việt", "ñandú"),
+)
+FRAGMENTS = (
+    *(word.encode() for word in WORDS),
+    *(b"[CLS] [SEP] [MASK] <s> </s> <pad> <unk> <n> [ ] MASK ]] <sep_0> <|endoftext|>".split()),
+    *(b" ", b"  ", b"     ", b"\t", b"\n", b"\r\n", b"\0", b"\x01", b"\x1b", b"\x7f", b""),
+    *(c.encode() for c in "\u00a0\u200b\u200d\u2028\u3000\ufeff\ufffd\ufdd0▁_éßﬁ①½Å"),
+    *(c.encode() for c in ("e\u0301", "👍", "👨‍👩‍👧", "🇨🇭", "❤️", "\U0010ffff", " \ufdd0")),
+    *(word.encode() for word in SCRIPTS),
+    *(
+        b"\xff",
+        b"\xe2\x28",
+        b"\xc0\x80",
+        b"\xed\xa0\x80",
+        b"\xf4\x90\x80\x80",
+        b"\xe6\x97",
+        b"\x80",
+    ),
+)
+
+
+def strings(count: int) -> list[bytes]:
+    """Strings of many scripts, spaces, controls, special pieces and broken UTF-8, some empty."""
+    rng = random.Random(23)
+    made = [b"".join(rng.choices(FRAGMENTS, k=rng.randrange(13))) for _ in range(count)]
+    # Any code point, alone and between letters.
+    points = [p for p in range(1, 0x110000, 331) if not 0xD800 <= p < 0xE000]
+    return made + [f"a{chr(p)}b {chr(p)}".encode() for p in points]
+
+
+class TestEqualsSentencePiece:
+    """Piece by piece what the library gives, on more than 20,000 strings for each vocabulary."""
+
+    @pytest.fixture(params=["small", "identity", "scores_of_zero", "published"])
+    def model(self, request):
+        if request.param == "published":
+            return request.getfixturevalue("published_vocabulary")
+        if request.param == "small":
+            return request.getfixturevalue("vocabulary")
+        model = train_vocabulary(normalization_rule_name="identity")
+        if request.param == "identity":
+            return model
+        # Google's vocabulary has a score of 0 for every piece: all segmentations are ties.
+        proto = sentencepiece.sentencepiece_model_pb2.ModelProto.FromString(model)
+        for piece in proto.pieces:
+            piece.score = 0.0
+        return proto.SerializeToString()
+
+    def test_ids(self, model):
+        texts = strings(20_011)
+        assert len(texts) > 20_000
+        expected = sentencepiece.SentencePieceProcessor(model_proto=model).encode(texts)
+        actual = BigBirdTokenizer(model).tokenize(texts).to_list()
+        different = [
+            (text, theirs, ours)
+            for text, theirs, ours in zip(texts, expected, actual, strict=True)
+            if theirs != ours
+        ]
+        assert not different, f"{len(different)} differ, e.g. {different[0]}"
+
+    def test_a_megabyte(self, model):
+        text = b" ".join(strings(24_001))[:1_000_000] + b"x" * 99_991
+        expected = sentencepiece.SentencePieceProcessor(model_proto=model).encode(text)
+        np.testing.assert_array_equal(BigBirdTokenizer(model).tokenize(text), expected)
+
+    def test_text_again(self, model):
+        processor = sentencepiece.SentencePieceProcessor(model_proto=model)
+        tokenizer = BigBirdTokenizer(model)
+        ids = [processor.encode(text) for text in strings(503)]
+        expected = [processor.decode(row).encode() for row in ids]
+        assert tokenizer.detokenize(ids).numpy().tolist() == expected
+
+    def test_vocabulary(self, model):
+        processor = sentencepiece.SentencePieceProcessor(model_proto=model)
+        tokenizer = BigBirdTokenizer(model)
+        assert tokenizer.vocab_size == processor.vocab_size()
+        for index in range(0, tokenizer.vocab_size, 7):
+            piece = processor.id_to_piece(index)
+            assert tokenizer.id_to_token(index) == piece
+            assert tokenizer.token_to_id(piece) == index
+
+
+class TestOffsets:
+    def test_pieces_cover_the_text_in_order(self, tokenizer):
+        texts = strings(3001)
+        ids, starts, ends = tokenizer.tokenize_with_offsets(texts)
+        np.testing.assert_array_equal(ids.flat_values, tokenizer.tokenize(texts).flat_values)
+        for text, row_starts, row_ends in zip(texts, starts.to_list(), ends.to_list(), strict=True):
+            assert all(s <= e <= len(text) for s, e in zip(row_starts, row_ends, strict=True))
+            # No byte belongs to two pieces, and what lies between pieces is space to be dropped.
+            assert all(e <= s for e, s in zip(row_ends, row_starts[1:], strict=False))
+
+    def test_bytes_not_characters(self, tokenizer):
+        text = "Zürich naïve 日本語"
+        ids, starts, ends = tokenizer.tokenize_with_offsets(text)
+        pieces = [tokenizer.id_to_token(int(i)).replace("▁", "") for i in ids]
+        surfaces = [
+            text.encode()[s:e].decode().strip()
+            for s, e in zip(starts.numpy(), ends.numpy(), strict=True)
+        ]
+        assert surfaces == pieces
+
+    def test_ragged_input(self, tokenizer):
+        ids, starts, ends = tokenizer.tokenize_with_offsets([["the river"], [], ["a", "bird"]])
+        assert ids.shape.rank == starts.shape.rank == ends.shape.rank == 3
+        assert [len(row) for row in ids.to_list()] == [1, 0, 2]
+
+
+class TestCall:
+    def test_layout_by_hand(self, tokenizer):
+        the, of, and_ = (tokenizer.token_to_id(f"▁{word}") for word in ("the", "of", "and"))
+        cls, sep, pad = tokenizer.cls_token_id, tokenizer.sep_token_id, tokenizer.pad_token_id
+        inputs = tokenizer(["the of", "and"], ["and", "of the and"])
+        assert {k: v.dtype for k, v in inputs.items()} == {
+            "input_ids": tf.int32,
+            "attention_mask": tf.int32,
+            "token_type_ids": tf.int32,
+        }
+        expected = [
+            [cls, the, of, sep, and_, sep, pad],
+            [cls, and_, sep, of, the, and_, sep],
+        ]
+        np.testing.assert_array_equal(inputs["input_ids"], expected)
+        np.testing.assert_array_equal(
+            inputs["attention_mask"], [[1, 1, 1, 1, 1, 1, 0], [1, 1, 1, 1, 1, 1, 1]]
+        )
+        np.testing.assert_array_equal(
+            inputs["token_type_ids"], [[0, 0, 0, 0, 1, 1, 0], [0, 0, 0, 1, 1, 1, 1]]
+        )
+
+    def test_one_string_has_no_batch_dimension(self, tokenizer):
+        batch = tokenizer(["the bird"], ["a stone"])
+        for single in (tokenizer("the bird", "a stone"), tokenizer(b"the bird", b"a stone")):
+            for key, value in single.items():
+                np.testing.assert_array_equal(value, batch[key][0])
+
+    @pytest.mark.parametrize(
+        ("lengths", "max_length", "kept"),
+        [
+            ((5, 3), 11, (5, 3)),
+            ((5, 3), 10, (4, 3)),
+            ((5, 3), 9, (3, 3)),
+            ((5, 3), 8, (3, 2)),
+            ((3, 5), 8, (2, 3)),
+            ((4, 4), 8, (2, 3)),
+            ((9, 1), 7, (3, 1)),
+            ((0, 9), 7, (0, 4)),
+            ((2, 2), 3, (0, 0)),
+        ],
+    )
+    def test_the_longer_text_is_cut_first(self, tokenizer, lengths, max_length, kept):
+        text, pair = (" ".join([word] * n) for word, n in zip(("the", "of"), lengths, strict=True))
+        inputs = tokenizer(text, pair, max_length=max_length)
+        ids = inputs["input_ids"].numpy()
+        found = tuple(int((ids == tokenizer.token_to_id(piece)).sum()) for piece in ("▁the", "▁of"))
+        # An odd place goes to the longer text; of two equally long ones, to the second.
+        assert found == kept
+        assert ids[0] == tokenizer.cls_token_id
+        assert ids[-1] == tokenizer.sep_token_id
+
+    @pytest.mark.parametrize(
+        ("arguments", "length"),
+        [
+            ({}, 7),
+            ({"max_length": 6}, 6),
+            ({"max_length": 31}, 7),
+            ({"max_length": 31, "padding": "max_length"}, 31),
+            ({"pad_to_multiple_of": 11}, 11),
+            ({"pad_to_multiple_of": 7}, 7),
+            ({"pad_to_multiple_of": 11, "max_length": 10}, 10),
+            ({"max_length": 5, "truncation": False}, 7),
+            ({"max_length": 5, "truncation": False, "padding": "max_length"}, 7),
+        ],
+    )
+    def test_padded_length(self, tokenizer, arguments, length):
+        inputs = tokenizer(["the the the the the", "of"], **arguments)
+        assert {value.shape for value in inputs.values()} == {(2, length)}
+        np.testing.assert_array_equal(
+            inputs["attention_mask"], inputs["input_ids"].numpy() != tokenizer.pad_token_id
+        )
+
+    def test_empty_texts_and_batches(self, tokenizer):
+        ids = tokenizer(["", "  \n "])["input_ids"].numpy()
+        assert ids[0, :2].tolist() == [tokenizer.cls_token_id, tokenizer.sep_token_id]
+        for empty in ([], np.zeros([0], object), tf.zeros([0], tf.string)):
+            assert tokenizer(empty)["input_ids"].shape[0] == 0
+
+    def test_kinds_of_input(self, tokenizer):
+        texts = ["the café", "naïve 猫"]
+        expected = tokenizer(texts)["input_ids"]
+        for same in (
+            tuple(texts),
+            np.array(texts),
+            np.array(texts, object),
+            [text.encode() for text in texts],
+            tf.constant(texts),
+        ):
+            np.testing.assert_array_equal(tokenizer(same)["input_ids"], expected)
+
+
+class TestInGraphs:
+    TEXTS = ("the river", "", "naïve [MASK] birds 猫 \n x", "a")
+
+    @pytest.fixture
+    def expected(self, tokenizer):
+        return tokenizer(list(self.TEXTS), max_length=17, padding="max_length")
+
+    def test_tf_data(self, tokenizer, expected):
+        def tokenize(text):
+            return tokenizer(text, max_length=17, padding="max_length")
+
+        texts = tf.data.Dataset.from_tensor_slices(list(self.TEXTS))
+        for dataset in (texts.batch(3).map(tokenize).unbatch(), texts.map(tokenize)):
+            assert dataset.element_spec["input_ids"].shape == (17,)
+            rows = next(dataset.batch(4).as_numpy_iterator())
+            for key, value in expected.items():
+                np.testing.assert_array_equal(rows[key], value)
+
+    def test_made_inside_a_map(self, vocabulary, expected):
+        def tokenize(text):
+            made_here = BigBirdTokenizer(vocabulary)
+            return made_here(text, max_length=17, padding="max_length")
+
+        dataset = tf.data.Dataset.from_tensor_slices([list(self.TEXTS)]).map(tokenize)
+        rows = next(dataset.as_numpy_iterator())
+        np.testing.assert_array_equal(rows["input_ids"], expected["input_ids"])
+
+    def test_saved_model_in_a_fresh_process(self, tokenizer, tmp_path):
+        """Plain TensorFlow and tensorflow_text load it; another batch size than it was traced."""
+        module = tf.Module()
+        module.tokenizer = tokenizer
+        module.encode = tf.function(
+            lambda text: tokenizer(text, pad_to_multiple_of=5),
+            input_signature=[tf.TensorSpec([None], tf.string)],
+        )
+        module.decode = tf.function(
+            tokenizer.detokenize, input_signature=[tf.TensorSpec([None, None], tf.int32)]
+        )
+        tf.saved_model.save(module, tmp_path / "model")
+        program = (
+            "import sys, json, tensorflow as tf, tensorflow_text\n"
+            "module = tf.saved_model.load(sys.argv[1])\n"
+            "inputs = module.encode(tf.constant(json.loads(sys.argv[2])))\n"
+            "text = module.decode(inputs['input_ids']).numpy().tolist()\n"
+            "ids = inputs['input_ids'].numpy().tolist()\n"
+            "print(json.dumps([ids, [t.decode() for t in text]]))\n"
+        )
+        run = subprocess.run(
+            [sys.executable, "-c", program, str(tmp_path / "model"), json.dumps(self.TEXTS[:3])],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        ids, texts = json.loads(run.stdout)
+        expected = tokenizer(list(self.TEXTS[:3]), pad_to_multiple_of=5)["input_ids"]
+        np.testing.assert_array_equal(ids, expected)
+        assert texts == [t.decode() for t in tokenizer.detokenize(expected).numpy()]
+
+
+class TestSaving:
+    def test_keras_file_needs_nothing_else(self, tokenizer, vocabulary, tmp_path):
+        keras.saving.save_model(tokenizer, tmp_path / "tokenizer.keras")
+        loaded = keras.saving.load_model(tmp_path / "tokenizer.keras")
+        assert type(loaded) is BigBirdTokenizer
+        assert loaded.save_vocabulary(tmp_path).read_bytes() == vocabulary
+        text = "the [MASK] naïve birds"
+        np.testing.assert_array_equal(loaded(text)["input_ids"], tokenizer(text)["input_ids"])
+
+    def test_config(self, tokenizer):
+        config = json.loads(json.dumps(tokenizer.get_config()))
+        assert {"name", "model"} <= set(config)
+        empty = BigBirdTokenizer.from_config(config)
+        assert empty.get_config() == tokenizer.get_config()
+        with pytest.raises(ValueError, match="has no vocabulary"):
+            empty.tokenize("the")
+        with pytest.raises(ValueError, match="has no vocabulary"):
+            empty("the")
+
+    def test_pretrained_directory(self, tokenizer, vocabulary, tmp_path):
+        tokenizer.save_pretrained(tmp_path / "new" / "folder")
+        assert (tmp_path / "new/folder/spiece.model").read_bytes() == vocabulary
+        config = json.loads((tmp_path / "new/folder/tokenizer_config.json").read_text())
+        assert config["tokenizer_class"] == "BigBirdTokenizer"
+        assert config["mask_token"] == "[MASK]"
+        loaded = BigBirdTokenizer.from_pretrained(tmp_path / "new" / "folder")
+        assert loaded.tokenize("a bird").numpy().tolist() == sentencepiece_ids(vocabulary, "a bird")
+
+    def test_path_and_bytes_are_one(self, vocabulary, tokenizer, tmp_path):
+        path = tokenizer.save_vocabulary(tmp_path)
+        for model in (path, str(path), vocabulary):
+            assert BigBirdTokenizer(model).vocab_size == tokenizer.vocab_size
+
+
+def sentencepiece_ids(model: bytes, text: str) -> list[int]:
+    return sentencepiece.SentencePieceProcessor(model_proto=model).encode(text)
+
+
+class TestSpecialPieces:
+    def test_ids(self, tokenizer):
+        names = ["pad", "eos", "bos", "cls", "sep", "mask", "unk"]
+        assert [getattr(tokenizer, f"{name}_token_id") for name in names] == list(range(7))
+        assert tokenizer.all_special_ids == list(range(7))
+
+    def test_mask_of_special_pieces(self, tokenizer):
+        ids = tokenizer("the [MASK] bird \U0010ffff", max_length=13, padding="max_length")[
+            "input_ids"
+        ]
+        expected = [int(i < 7) for i in ids.numpy()]
+        assert 0 in expected
+        mask = tokenizer.get_special_tokens_mask(ids)
+        assert mask.dtype == tf.int32
+        assert mask.numpy().tolist() == expected
+        ragged = tf.ragged.constant([[0, 11], [], [7, 6, 3]])
+        assert tokenizer.get_special_tokens_mask(ragged).to_list() == [[1, 0], [], [0, 1, 1]]
+
+    def test_unknown_token(self, tokenizer):
+        assert tokenizer.token_to_id("no such piece") == tokenizer.unk_token_id
+
+    def test_vocabulary_without_mask(self):
+        model = train_vocabulary(user_defined_symbols=["[CLS]", "[SEP]"], unk_id=5)
+        tokenizer = BigBirdTokenizer(model)
+        assert tokenizer.mask_token_id is None
+        assert None not in tokenizer.all_special_ids
+
+    @pytest.mark.parametrize("missing", ["[CLS]", "[SEP]", "<pad>"])
+    def test_missing_piece_is_named(self, missing):
+        options = {
+            "user_defined_symbols": [p for p in ("[CLS]", "[SEP]") if p != missing],
+            "unk_id": 3,
+            "pad_id": -1 if missing == "<pad>" else 0,
+        }
+        with pytest.raises(ValueError, match="user_defined_symbols") as error:
+            BigBirdTokenizer(train_vocabulary(**options))
+        assert missing in str(error.value)
+
+
+class TestBadInput:
+    def test_no_such_file(self, tmp_path):
+        with pytest.raises(FileNotFoundError, match="from_pretrained"):
+            BigBirdTokenizer(tmp_path / "spiece.model")
+        with pytest.raises(FileNotFoundError, match="from_pretrained"):
+            BigBirdTokenizer(tmp_path)
+
+    def test_directory_without_vocabulary(self, tmp_path):
+        with pytest.raises(FileNotFoundError, match=r"spiece\.model"):
+            BigBirdTokenizer.from_pretrained(tmp_path)
+
+    @pytest.mark.parametrize("model", [b"", b"no model at all", b"\0" * 97])
+    def test_broken_model(self, model):
+        with pytest.raises(ValueError, match="`model`"):
+            BigBirdTokenizer(model)
+
+    def test_truncated_model(self, vocabulary):
+        with pytest.raises(ValueError, match="`model`"):
+            BigBirdTokenizer(vocabulary[:-101])
+
+    def test_model_of_a_wrong_type(self):
+        with pytest.raises(TypeError, match="`model`"):
+            BigBirdTokenizer(7)
+
+    @pytest.mark.parametrize("text", [7, [1.5], ["a", None], None, "\ud800", ["a", 3]])
+    def test_text_of_a_wrong_type(self, tokenizer, text):
+        with pytest.raises(TypeError, match="`text`"):
+            tokenizer(text)
+
+    def test_shapes(self, tokenizer):
+        with pytest.raises(ValueError, match="batch of strings"):
+            tokenizer([["a"], ["b"]])
+        with pytest.raises(ValueError, match="`text_pair`"):
+            tokenizer("a", ["b"])
+        with pytest.raises(ValueError, match="`text_pair`"):
+            tokenizer(["a", "b", "c"], ["d", "e"])
+
+    @pytest.mark.parametrize(
+        ("arguments", "name"),
+        [
+            ({"max_length": 1}, "max_length"),
+            ({"max_length": 2, "text_pair": "b"}, "max_length"),
+            ({"max_length": 5.0}, "max_length"),
+            ({"padding": "max_length"}, "max_length"),
+            ({"padding": True}, "padding"),
+            ({"pad_to_multiple_of": 0}, "pad_to_multiple_of"),
+        ],
+    )
+    def test_arguments_of_length(self, tokenizer, arguments, name):
+        with pytest.raises(ValueError, match=f"`{name}"):
+            tokenizer("a", **arguments)
+
+    @pytest.mark.parametrize("ids", [[-1], [[3], [10**6]], np.array([[5, 10**6]])])
+    def test_ids_outside_of_the_vocabulary(self, tokenizer, ids):
+        with pytest.raises(tf.errors.InvalidArgumentError, match="`ids` must be in"):
+            tokenizer.detokenize(ids)
+
+    def test_the_piece_of_the_kernel_alone_is_no_id(self, tokenizer):
+        with pytest.raises(tf.errors.InvalidArgumentError, match="`ids` must be in"):
+            tokenizer.detokenize([tokenizer.vocab_size])
+        with pytest.raises(ValueError, match="token_id"):
+            tokenizer.id_to_token(tokenizer.vocab_size)
