@@ -16,7 +16,16 @@ RANDOM_PLANS = ("google", "transformers")
 INFERENCE_RANDOM_BLOCKS = ("seeded", "first_block")
 PROBLEM_TYPES = ("single_label_classification", "multi_label_classification", "regression")
 # `gelu_new`, `gelu_fast`, `gelu_pytorch_tanh` are one function, under the names that configs use.
-ACTIVATIONS = ("gelu_new", "gelu", "gelu_fast", "gelu_pytorch_tanh", "relu", "silu", "swish", "tanh")
+ACTIVATIONS = (
+    "gelu_new",
+    "gelu",
+    "gelu_fast",
+    "gelu_pytorch_tanh",
+    "relu",
+    "silu",
+    "swish",
+    "tanh",
+)
 
 
 @dataclasses.dataclass

@@ -1,0 +1,418 @@
+"""`BlockSparseAttention`: BigBird's attention as a Keras layer."""
+
+import keras
+from keras import ops
+
+from bigbird_tf.attention.block_pattern import BlockPattern, random_blocks_of_all_lengths
+from bigbird_tf.attention.full_attention import full_attention, pattern_bias
+from bigbird_tf.attention.random_blocks import split_global_blocks
+from bigbird_tf.attention.sparse_products import MASKED, PatternIndex, block_sparse_products
+from bigbird_tf.config import ATTENTION_TYPES, INFERENCE_RANDOM_BLOCKS, RANDOM_PLANS
+
+__all__ = ["BlockSparseAttention"]
+
+
+@keras.saving.register_keras_serializable(package="bigbird_tf")
+class BlockSparseAttention(keras.layers.Layer):
+    """Multi-head attention over global, sliding and random key blocks (BigBird, section 2).
+
+    Time and memory grow linearly with the sequence length. It stands where a
+    `keras.layers.MultiHeadAttention` with self attention was. The sequence is cut into blocks of
+    `block_size` tokens: the first and the last are global, they attend to everything and everything
+    attends to them; every other block attends to the global ones, to its neighbours, and to a few
+    random ones, which are drawn once, by `seed`.
+
+    A length that is not a multiple of `block_size` is padded inside. Lengths for which the pattern
+    would cover nearly everything use full attention, see `full_attention_up_to`.
+
+    Args:
+        num_heads: Number of heads, N.
+        key_dim: Size of each head, H.
+        block_size: Tokens in a block, b.
+        num_random_blocks: Random key blocks of each query block; 0 for none.
+        num_window_blocks: Width of the sliding window in blocks; odd.
+        num_global_blocks: Global blocks, half of them (rounded up) at the start of the sequence,
+            the others at its end.
+        dropout: Dropout rate of attention weights. As in the originals it acts in full attention
+            only.
+        use_bias: Whether query, key and value projections have biases.
+        use_output_bias: Whether the output projection has one; `None` for `use_bias`.
+        attention_type: `"block_sparse"`; `"original_full"` for full attention at all lengths; or
+            `"simulated_sparse"`, full attention under the pattern's mask, slow, for checks.
+        random_plan: Whose rule draws the random blocks: `"google"` or `"transformers"`.
+        inference_random_blocks: `"seeded"`: the same blocks in training and inference.
+            `"first_block"`: outside of training all random blocks are block 0, as `transformers`
+            has it.
+        full_attention_up_to: Sequences up to this length (in tokens) use full attention; `None` for
+            `(num_global_blocks + num_window_blocks + 2 * num_random_blocks) * block_size`.
+        max_length: The longest sequence in tokens, which matters where the length is unknown when
+            the layer is traced, and to `random_plan="transformers"`.
+        seed: Seed of the random blocks. BigBird's layers have their index.
+        kernel_initializer: Initializer of the kernels.
+        bias_initializer: Initializer of the biases.
+
+    Call arguments:
+        query: Tensor `(B, T, D)`.
+        value: Tensor `(B, T, D)`; `None` for `query`.
+        key: Tensor `(B, T, D)`; `None` for `value`.
+        attention_mask: Integer or boolean tensor `(B, T)`, 0 for padding; `None` if there is none.
+            The result at padded positions is the output projection's bias in sparse attention. A
+            mask that is zero everywhere gives a finite result.
+        training: Whether dropout acts, and which random blocks `"first_block"` uses.
+        return_attention_scores: Whether to return attention weights too, `(B, N, T, T)`. They are
+            dense, so asking for them costs quadratic time and memory.
+
+    Returns:
+        Tensor `(B, T, D)`, or it and the weights.
+
+    Raises:
+        ValueError: If an argument is impossible, if `value` or `key` is of another length than
+            `query`, or if `attention_mask` is not of shape `(B, T)`.
+
+    Example:
+
+    >>> layer = BlockSparseAttention(num_heads=2, key_dim=8, block_size=16)
+    >>> layer(keras.ops.ones((1, 1024, 16))).shape
+    TensorShape([1, 1024, 16])
+    """
+
+    def __init__(
+        self,
+        num_heads: int,
+        key_dim: int,
+        block_size: int = 64,
+        num_random_blocks: int = 3,
+        num_window_blocks: int = 3,
+        num_global_blocks: int = 2,
+        dropout: float = 0.0,
+        use_bias: bool = True,
+        use_output_bias: bool | None = None,
+        attention_type: str = "block_sparse",
+        random_plan: str = "google",
+        inference_random_blocks: str = "seeded",
+        full_attention_up_to: int | None = None,
+        max_length: int = 4096,
+        seed: int = 0,
+        kernel_initializer="glorot_uniform",
+        bias_initializer="zeros",
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        for name, value, least in (
+            ("num_heads", num_heads, 1),
+            ("key_dim", key_dim, 1),
+            ("block_size", block_size, 1),
+            ("num_random_blocks", num_random_blocks, 0),
+            ("num_window_blocks", num_window_blocks, 1),
+            ("num_global_blocks", num_global_blocks, 0),
+            ("max_length", max_length, 1),
+            ("full_attention_up_to", full_attention_up_to or 0, 0),
+            ("seed", seed, 0),
+        ):
+            if isinstance(value, bool) or not isinstance(value, int) or value < least:
+                kind = "a positive integer" if least else "an integer, 0 or more"
+                raise ValueError(f"`{name}` must be {kind}. Received: {name}={value!r}")
+        if num_window_blocks % 2 == 0:
+            raise ValueError(
+                "`num_window_blocks` must be odd: a block, and as many to its left as to its "
+                f"right. Received: num_window_blocks={num_window_blocks}"
+            )
+        if not 0 <= dropout < 1:
+            raise ValueError(f"`dropout` must be in [0, 1). Received: dropout={dropout!r}")
+        for name, value, choices in (
+            ("attention_type", attention_type, ATTENTION_TYPES),
+            ("random_plan", random_plan, RANDOM_PLANS),
+            ("inference_random_blocks", inference_random_blocks, INFERENCE_RANDOM_BLOCKS),
+        ):
+            if value not in choices:
+                listing = ", ".join(repr(choice) for choice in choices)
+                raise ValueError(f"`{name}` must be one of {listing}. Received: {name}={value!r}")
+        self.num_heads = num_heads
+        self.key_dim = key_dim
+        self.block_size = block_size
+        self.num_random_blocks = num_random_blocks
+        self.num_window_blocks = num_window_blocks
+        self.num_global_blocks = num_global_blocks
+        self.dropout = dropout
+        self.use_bias = use_bias
+        self.use_output_bias = use_bias if use_output_bias is None else use_output_bias
+        self.attention_type = attention_type
+        self.random_plan = random_plan
+        self.inference_random_blocks = inference_random_blocks
+        self.full_attention_up_to = full_attention_up_to
+        self.max_length = max_length
+        self.seed = seed
+        self.kernel_initializer = keras.initializers.get(kernel_initializer)
+        self.bias_initializer = keras.initializers.get(bias_initializer)
+        self.supports_masking = True
+
+        width = num_heads * key_dim
+        self.query_dense = self._projection(width, use_bias, "query")
+        self.key_dense = self._projection(width, use_bias, "key")
+        self.value_dense = self._projection(width, use_bias, "value")
+        self.dropout_layer = keras.layers.Dropout(dropout, dtype=self.dtype_policy, name="dropout")
+
+    def _projection(self, width: int, use_bias: bool, name: str) -> keras.layers.Dense:
+        return keras.layers.Dense(
+            width,
+            use_bias=use_bias,
+            # A shared initializer would give equal kernels.
+            kernel_initializer=self.kernel_initializer.clone(),
+            bias_initializer=self.bias_initializer.clone(),
+            dtype=self.dtype_policy,
+            name=name,
+        )
+
+    def build(self, query_shape, value_shape=None, key_shape=None):
+        """Makes all weights of the shapes of `query` (and of `value` and `key`, if they differ)."""
+        value_shape = value_shape or query_shape
+        self.query_dense.build(query_shape)
+        self.key_dense.build(key_shape or value_shape)
+        self.value_dense.build(value_shape)
+        self.output_dense = self._projection(query_shape[-1], self.use_output_bias, "output")
+        self.output_dense.build((*query_shape[:-1], self.num_heads * self.key_dim))
+
+    @property
+    def longest_full_attention(self) -> int:
+        """The length in tokens up to which full attention is used."""
+        # Where all blocks are global, full attention is what the pattern says.
+        least = self.num_global_blocks * self.block_size
+        if self.full_attention_up_to is not None:
+            return max(self.full_attention_up_to, least)
+        return least + (self.num_window_blocks + 2 * self.num_random_blocks) * self.block_size
+
+    def pattern(self, length: int, training: bool = False) -> BlockPattern:
+        """Gives the pattern of sparse attention at a length, in tokens.
+
+        Raises:
+            ValueError: If the sequence is too short for its random blocks.
+        """
+        num_blocks = -(-length // self.block_size)
+        return BlockPattern.build(num_blocks, self.num_heads, **self._settings(training))
+
+    def _settings(self, training) -> dict:
+        return {
+            "block_size": self.block_size,
+            "num_random_blocks": self.num_random_blocks,
+            "num_window_blocks": self.num_window_blocks,
+            "num_global_blocks": self.num_global_blocks,
+            "seed": self.seed,
+            "random_plan": self.random_plan,
+            "max_length": self.max_length,
+            "first_block": self.inference_random_blocks == "first_block" and not training,
+        }
+
+    def call(
+        self,
+        query,
+        value=None,
+        key=None,
+        attention_mask=None,
+        training=None,
+        return_attention_scores=False,
+        query_mask=None,
+    ):
+        """Attends; see the class. `query_mask` is the mask that Keras hands on from layers."""
+        value = query if value is None else value
+        key = value if key is None else key
+        if attention_mask is None:
+            attention_mask = query_mask
+        self._check_shapes(query, value, key, attention_mask)
+        training = bool(training)
+        length = ops.shape(query)[1]
+        if attention_mask is None:
+            attention_mask = ops.ones(ops.shape(query)[:2], "float32")
+        attention_mask = ops.cast(attention_mask, "float32")
+
+        def full():
+            return self._full(query, value, key, attention_mask, training)
+
+        def sparse():
+            return self._sparse(
+                query, value, key, attention_mask, training, return_attention_scores
+            )
+
+        if self.attention_type == "original_full":
+            output, weights = full()
+        elif isinstance(length, int):
+            output, weights = full() if length <= self.longest_full_attention else sparse()
+        else:
+            # An empty batch goes the same way as a short one: the sparse products have no loop of
+            # no turns where shapes are unknown.
+            is_full = ops.logical_or(
+                length <= self.longest_full_attention, ops.shape(query)[0] == 0
+            )
+            output, weights = self._choose(is_full, full, sparse, return_attention_scores)
+        return (output, weights) if return_attention_scores else output
+
+    @staticmethod
+    def _choose(is_full, full, sparse, with_weights):
+        """Decides between full and sparse attention when the graph runs."""
+
+        def only_needed(function):
+            def branch():
+                output, weights = function()
+                return (output, weights) if with_weights else (output,)
+
+            return branch
+
+        outputs = ops.cond(is_full, only_needed(full), only_needed(sparse))
+        return outputs if with_weights else (outputs[0], None)
+
+    def _project(self, query, value, key):
+        """Gives scaled queries, keys and values, `(B, N, T, H)` each."""
+        query = self.query_dense(query) * self.key_dim**-0.5
+        return [
+            ops.transpose(
+                ops.reshape(x, (-1, ops.shape(x)[1], self.num_heads, self.key_dim)), (0, 2, 1, 3)
+            )
+            for x in (query, self.key_dense(key), self.value_dense(value))
+        ]
+
+    def _merge_heads(self, context):
+        """`(B, N, T, H)` to `(B, T, N * H)`."""
+        context = ops.transpose(context, (0, 2, 1, 3))
+        return ops.reshape(context, (-1, ops.shape(context)[1], self.num_heads * self.key_dim))
+
+    def _full(self, query, value, key, mask, training):
+        bias = (1.0 - mask[:, None, None, :]) * MASKED
+        context, weights = full_attention(
+            *self._project(query, value, key),
+            bias,
+            dropout=lambda x: self.dropout_layer(x, training=training),
+        )
+        return self.output_dense(self._merge_heads(context)), weights
+
+    def _sparse(self, query, value, key, mask, training, with_weights):
+        length = ops.shape(query)[1]
+        padding = -length % self.block_size
+        if not isinstance(padding, int) or padding:
+            paddings = ((0, 0), (0, padding), (0, 0))
+            same = value is query, key is value
+            query = _pad(query, paddings)
+            value = query if same[0] else _pad(value, paddings)
+            key = value if same[1] else _pad(key, paddings)
+            mask = _pad(mask, paddings[:2])
+        index, num_blocks = self._index(ops.shape(query)[1], training)
+        projected = self._project(query, value, key)
+        key_bias = (1.0 - mask) * MASKED
+        weights = None
+        if with_weights or self.attention_type == "simulated_sparse":
+            count_repeats = self.attention_type == "block_sparse"
+            bias = pattern_bias(index, num_blocks, self.block_size, count_repeats=count_repeats)
+            bias = bias[None] + key_bias[:, None, None, :]
+            context, weights = full_attention(*projected, bias)
+            weights = weights[:, :, :length, :length]
+        else:
+            context = block_sparse_products(*projected, key_bias, index, self.block_size)
+        context = self._merge_heads(context)
+        # As in the originals: padded queries give nothing, whatever they attended to.
+        context = context * ops.cast(mask[:, :, None], context.dtype)
+        return self.output_dense(context)[:, :length], weights
+
+    def _index(self, length, training):
+        """Gives the pattern's index and the number of blocks, for a padded length."""
+        if isinstance(length, int):
+            return PatternIndex.of(self.pattern(length, training)), length // self.block_size
+        num_blocks = length // self.block_size
+        max_blocks = -(-self.max_length // self.block_size)
+        tables, starts = random_blocks_of_all_lengths(
+            self.longest_full_attention // self.block_size + 1,
+            max_blocks,
+            self.num_heads,
+            **self._settings(training),
+        )
+        num_left, num_right = split_global_blocks(self.num_global_blocks, max_blocks)
+        index = PatternIndex.of_dynamic_length(
+            num_blocks,
+            tables,
+            starts,
+            num_left=num_left,
+            num_right=num_right,
+            num_window=self.num_window_blocks,
+        )
+        return index, num_blocks
+
+    def _check_shapes(self, query, value, key, attention_mask):
+        for name, x in (("query", query), ("value", value), ("key", key)):
+            if len(x.shape) != 3:
+                raise ValueError(
+                    f"`{name}` must be of shape (batch, length, features). Received: "
+                    f"{name}.shape={tuple(x.shape)}"
+                )
+            if None not in (x.shape[1], query.shape[1]) and x.shape[1] != query.shape[1]:
+                raise ValueError(
+                    "Block-sparse attention is self attention: `query`, `value` and `key` must "
+                    f"have one length. Received: query.shape={tuple(query.shape)}, "
+                    f"{name}.shape={tuple(x.shape)}"
+                )
+        if query.shape[1] == 0:
+            raise ValueError(
+                "Sequences must have one token at least. Received: "
+                f"query.shape={tuple(query.shape)}"
+            )
+        if attention_mask is None:
+            return
+        shape = tuple(attention_mask.shape)
+        fits = len(shape) == 2 and all(
+            None in pair or pair[0] == pair[1] for pair in zip(shape, query.shape[:2], strict=True)
+        )
+        if not fits:
+            raise ValueError(
+                "`attention_mask` must be of shape (batch, length), 1 for tokens and 0 for "
+                f"padding. Received: attention_mask.shape={shape}, query.shape="
+                f"{tuple(query.shape)}"
+            )
+
+    def compute_output_spec(
+        self,
+        query,
+        value=None,
+        key=None,
+        attention_mask=None,
+        training=None,
+        return_attention_scores=False,
+        query_mask=None,
+    ):
+        """Gives shapes and dtypes of what a call returns, without computing."""
+        if attention_mask is None:
+            attention_mask = query_mask
+        value = query if value is None else value
+        self._check_shapes(query, value, value if key is None else key, attention_mask)
+        output = keras.KerasTensor(query.shape, dtype=self.compute_dtype)
+        if not return_attention_scores:
+            return output
+        batch, length, _ = query.shape
+        shape = (batch, self.num_heads, length, length)
+        return output, keras.KerasTensor(shape, dtype=self.compute_dtype)
+
+    def get_config(self):
+        """Gives all constructor arguments."""
+        return {
+            **super().get_config(),
+            "num_heads": self.num_heads,
+            "key_dim": self.key_dim,
+            "block_size": self.block_size,
+            "num_random_blocks": self.num_random_blocks,
+            "num_window_blocks": self.num_window_blocks,
+            "num_global_blocks": self.num_global_blocks,
+            "dropout": self.dropout,
+            "use_bias": self.use_bias,
+            "use_output_bias": self.use_output_bias,
+            "attention_type": self.attention_type,
+            "random_plan": self.random_plan,
+            "inference_random_blocks": self.inference_random_blocks,
+            "full_attention_up_to": self.full_attention_up_to,
+            "max_length": self.max_length,
+            "seed": self.seed,
+            "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
+            "bias_initializer": keras.initializers.serialize(self.bias_initializer),
+        }
+
+
+def _pad(x, paddings):
+    """Pads with zeros; `keras.ops.pad` takes no tensors as widths on TensorFlow."""
+    if all(isinstance(width, int) for pair in paddings for width in pair):
+        return ops.pad(x, paddings)
+    zeros = ops.zeros((ops.shape(x)[0], paddings[1][1], *x.shape[2:]), x.dtype)
+    return ops.concatenate([x, zeros], axis=1)

@@ -1,0 +1,159 @@
+"""Which random key blocks each query block reads, drawn exactly as the originals draw them.
+
+NumPy only. Every table is drawn with NumPy's legacy generator seeded with the layer's index, so it
+is the same in training and inference, on every machine. Shapes use N for heads, n for blocks, r for
+random blocks of a row.
+"""
+
+import numpy as np
+
+__all__ = ["draw_random_blocks"]
+
+# Both originals draw from the first tokens only, at the lengths they were trained at.
+_FIXED_PLAN_TOKENS = 1024
+_FIXED_PLAN_LENGTHS = {
+    "google": (1024, 2048, 3072, 4096),
+    "transformers": (1024, 3072, 4096),
+}
+_GOOGLE_TABLE_LENGTH = 4096
+
+
+def draw_random_blocks(
+    num_blocks: int,
+    num_heads: int,
+    num_random_blocks: int,
+    *,
+    block_size: int = 64,
+    num_window_blocks: int = 3,
+    num_global_blocks: int = 2,
+    seed: int = 0,
+    random_plan: str = "google",
+    max_length: int = 4096,
+) -> np.ndarray:
+    """Draws the table of random blocks of one layer.
+
+    With the window and global blocks of the published models (3 and 2) the draws are those of the
+    originals: a fixed plan at lengths 1024, 2048 (`"google"` only), 3072 and 4096, a general plan
+    at all others. For other patterns each row draws without repetition from all blocks that it does
+    not read anyway.
+
+    Args:
+        num_blocks: n, blocks of the padded sequence.
+        num_heads: N.
+        num_random_blocks: r.
+        block_size: Tokens in a block; decides which plan applies.
+        num_window_blocks: Width of the sliding window.
+        num_global_blocks: Global blocks, half of them (rounded up) at the start.
+        seed: The layer's index.
+        random_plan: `"google"` or `"transformers"`.
+        max_length: The longest sequence in tokens; the length that `"transformers"` draws its
+            fixed plan for.
+
+    Returns:
+        int32 array of shape `(N, rows, r)`; a row for each query block that is not global.
+
+    Raises:
+        ValueError: If the plan leaves a row fewer blocks to choose from than it needs.
+    """
+    num_left, num_right = split_global_blocks(num_global_blocks, num_blocks)
+    num_rows = num_blocks - num_left - num_right
+    if num_random_blocks == 0 or num_rows == 0:
+        return np.zeros((num_heads, num_rows, num_random_blocks), np.int32)
+    rng = np.random.RandomState(seed)
+    if (num_window_blocks, num_global_blocks) != (3, 2):
+        half = num_window_blocks // 2
+        table = np.zeros((num_heads, num_rows, num_random_blocks), np.int32)
+        for row in range(num_rows):
+            block = row + num_left
+            free = np.array(
+                [b for b in range(num_left, num_blocks - num_right) if abs(b - block) > half],
+                np.int32,
+            )
+            for head in range(num_heads):
+                _fill(table[head, row], rng.permutation(free)[:num_random_blocks], block)
+        return table
+    if num_blocks * block_size in _FIXED_PLAN_LENGTHS[random_plan]:
+        table_length = _GOOGLE_TABLE_LENGTH if random_plan == "google" else max_length
+        return _draw_fixed_plan(
+            rng, num_blocks, num_heads, num_random_blocks, block_size, table_length // block_size
+        )
+    return _draw_general_plan(rng, num_blocks, num_heads, num_random_blocks)
+
+
+def split_global_blocks(num_global_blocks: int, num_blocks: int) -> tuple[int, int]:
+    """Gives how many global blocks stand at the start and at the end of `num_blocks` blocks."""
+    num_left = min((num_global_blocks + 1) // 2, num_blocks)
+    return num_left, min(num_global_blocks // 2, num_blocks - num_left)
+
+
+def _fill(slots: np.ndarray, drawn: np.ndarray, block: int) -> None:
+    """Writes a row's blocks. A single one fills all slots, as it does in the originals."""
+    if len(drawn) not in (1, len(slots)):
+        raise ValueError(
+            f"The sequence is too short for its random blocks: query block {block} needs "
+            f"{len(slots)}, and {len(drawn)} may be chosen. Use fewer random blocks "
+            "(`num_random_blocks`), smaller blocks (`block_size`), or full attention for such "
+            "lengths (`full_attention_up_to`)."
+        )
+    slots[:] = drawn
+
+
+def _draw_fixed_plan(rng, num_blocks, num_heads, num_random_blocks, block_size, table_blocks):
+    """Draws for a table of `table_blocks` blocks, head by head, and keeps the first rows."""
+    num_rows = num_blocks - 2
+    table = np.zeros((num_heads, table_blocks - 2, num_random_blocks), np.int32)
+    last = table_blocks - 1
+    if 2 * block_size < _FIXED_PLAN_TOKENS:
+        last = _FIXED_PLAN_TOKENS // block_size - 1
+    blocks = np.arange(1, min(last, table_blocks - 2) + 1, dtype=np.int32)
+    for head in range(num_heads):
+        for block in range(1, table_blocks - 1):
+            if block <= 2:
+                free = blocks[blocks >= block + 2]
+            elif block >= table_blocks - 3 or block - 2 > last:
+                free = blocks
+            elif block + 1 == last:
+                free = blocks[blocks <= block - 2]
+            else:
+                free = blocks[(blocks <= block - 2) | (blocks >= block + 2)]
+            _fill(table[head, block - 1], rng.permutation(free)[:num_random_blocks], block)
+    return table[:, :num_rows]
+
+
+def _draw_general_plan(rng, num_blocks, num_heads, num_random_blocks):
+    """Draws row by row, heads innermost, from one or two ranges of key blocks."""
+    r = num_random_blocks
+    if num_blocks > 2 * r + 5:
+        first_end, first_count = 2 * r + 5, r
+    elif num_blocks > r + 5:
+        first_end, first_count = r + 5, r // 2
+    else:
+        first_end, first_count = num_blocks, r
+    # The table has a row for every block; those of the two global blocks are dropped at the end,
+    # though draws are made for the last one, and so count for what follows.
+    table = np.zeros((num_heads, num_blocks, r), np.int32)
+
+    def draw(rows, start, end, slots):
+        count = slots.stop - slots.start
+        if count == 0:
+            return
+        key_blocks = np.arange(start, end, dtype=np.int32)
+        for block in rows:
+            refused = {0, block - 1, block, block + 1, end - 1}
+            if block == 1:
+                refused.add(end - 2)
+            if block == end - 2:
+                refused.add(1)
+            for head in range(num_heads):
+                drawn = [b for b in rng.permutation(key_blocks).tolist() if b not in refused]
+                # What the last, global block draws is never read.
+                if block < num_blocks - 1:
+                    _fill(table[head, block, slots], drawn[:count], block)
+
+    first_rows, other_rows = range(1, first_end), range(first_end, num_blocks)
+    first_slots, other_slots = slice(0, first_count), slice(first_count, r)
+    draw(first_rows, 0, first_end, first_slots)
+    draw(first_rows, first_end, num_blocks, other_slots)
+    draw(other_rows, 0, first_end, first_slots)
+    draw(other_rows, first_end, num_blocks, other_slots)
+    return table[:, 1:-1]
