@@ -1,0 +1,141 @@
+"""`SequenceClassificationPreprocessor`: texts and labels for `BigBirdForSequenceClassification`."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from bigbird_tf.preprocessing.preprocessor import Preprocessor
+from bigbird_tf.preprocessing.text_input import first_of_batch, to_batch, to_string_tensor
+from bigbird_tf.preprocessing.tokenizer import BigBirdTokenizer
+
+__all__ = ["SequenceClassificationPreprocessor"]
+
+
+@keras.saving.register_keras_serializable(package="bigbird_tf")
+class SequenceClassificationPreprocessor(Preprocessor):
+    """Turns texts, or pairs of texts, and labels into what `model.fit` takes.
+
+    Args:
+        tokenizer: A `BigBirdTokenizer`.
+        max_length: The most pieces of an input, special ones included.
+        padding: `"max_length"` or `"longest"`.
+        pad_to_multiple_of: With `"longest"`, the step of the lengths.
+        labels: The labels' names, in the order of the model's outputs, if labels come as strings.
+        **kwargs: `name` and the like, as for every Keras layer.
+
+    Example:
+
+    >>> preprocessor = SequenceClassificationPreprocessor(tokenizer, max_length=1024)
+    >>> dataset = tf.data.Dataset.from_tensor_slices((texts, labels))
+    >>> model.fit(dataset.batch(4).map(preprocessor))
+    """
+
+    def __init__(
+        self,
+        tokenizer: BigBirdTokenizer,
+        max_length: int = 4096,
+        padding: str = "max_length",
+        pad_to_multiple_of: int | None = None,
+        labels: Sequence[str] | None = None,
+        **kwargs,
+    ):
+        super().__init__(tokenizer, max_length, padding, pad_to_multiple_of, **kwargs)
+        if labels is not None and (isinstance(labels, str) or len(set(labels)) != len(labels)):
+            raise ValueError(
+                f"`labels` must be a sequence of different names. Received: labels={labels!r}"
+            )
+        self.labels = None if labels is None else list(labels)
+
+    def call(self, text: Any, label: Any = None, sample_weight: Any = None) -> Any:
+        """Makes a model's input, with the target and the weight where there are any.
+
+        Args:
+            text: A string or a batch of shape (B,). A tuple of two of them is a pair of texts.
+            label: Of one text or of each. Integers are class ids. Strings are looked up in
+                `labels`; with one dimension more than `text` (a list of names for each text) they
+                become zeros and ones for multi-label training. Floats (regression values, or
+                multi-label targets of shape (B, num_labels)) pass as they are.
+            sample_weight: A number for each text.
+
+        Returns:
+            `x`, `(x, y)` or `(x, y, sample_weight)`. `x` is a dict of int32 tensors of shape
+            (B, T): `input_ids`, `attention_mask`, `token_type_ids`. `y` is int32 of shape (B,) for
+            class ids, else float32. One string gives the same without B.
+
+        Raises:
+            TypeError: If texts are not strings.
+            ValueError: If shapes do not fit, or a label is a string and `labels` was not given.
+            tf.errors.InvalidArgumentError: If a label is none of `labels`.
+        """
+        texts = text if isinstance(text, tuple) else (text,)
+        if len(texts) > 2:
+            raise ValueError(
+                f"`text` must be one text, or a tuple of two for pairs. Received: a tuple of "
+                f"{len(texts)} (a batch is a list or a tensor)"
+            )
+        batches = [to_batch("text", part) for part in texts]
+        is_scalar = batches[0][1]
+        first, last = batches[0][0], batches[-1][0]
+        if is_scalar != batches[-1][1] or not first.shape.is_compatible_with(last.shape):
+            raise ValueError(
+                "The two parts of `text` must be two strings or two batches of one size. "
+                f"Received: shapes {first.shape[is_scalar:]} and {last.shape[batches[-1][1] :]}"
+            )
+        x = self._pack(*(self.tokenizer.tokenize(part) for part, _ in batches))
+        if is_scalar:
+            x = first_of_batch(x)
+        if label is None:
+            return x
+        y = self._to_target(label, rank_of_text=0 if is_scalar else 1)
+        if sample_weight is not None:
+            sample_weight = tf.cast(tf.convert_to_tensor(sample_weight), tf.float32)
+        return keras.utils.pack_x_y_sample_weight(x, y, sample_weight)
+
+    def _to_target(self, label: Any, rank_of_text: int) -> tf.Tensor:
+        if not _holds_strings(label):
+            y = tf.convert_to_tensor(label)
+            return tf.cast(y, tf.float32 if y.dtype.is_floating else tf.int32)
+        if self.labels is None:
+            raise ValueError(
+                "Labels that are strings need the preprocessor's `labels`, the names in the order "
+                "of the model's outputs. Received: labels=None"
+            )
+        label = to_string_tensor("label", label)
+        if label.shape.rank not in (rank_of_text, rank_of_text + 1):
+            raise ValueError(
+                "`label` must be one name for each text, or a list of names for each. Received: "
+                f"label of shape {label.shape} for texts of rank {rank_of_text}"
+            )
+        ids = self._look_up(label.flat_values if isinstance(label, tf.RaggedTensor) else label)
+        if label.shape.rank == rank_of_text:
+            return ids
+        if isinstance(label, tf.RaggedTensor):
+            hot = tf.one_hot(ids, len(self.labels))
+            return tf.clip_by_value(tf.reduce_sum(label.with_flat_values(hot), axis=1), 0.0, 1.0)
+        return tf.reduce_max(tf.one_hot(ids, len(self.labels)), axis=-2)
+
+    def _look_up(self, names: tf.Tensor) -> tf.Tensor:
+        matches = tf.equal(names[..., tf.newaxis], tf.constant(self.labels))
+        known = tf.debugging.assert_equal(
+            tf.reduce_any(matches, axis=-1),
+            True,
+            message=f"`label` must be one of {self.labels}.",
+            summarize=10,
+        )
+        with tf.control_dependencies([] if known is None else [known]):
+            return tf.argmax(tf.cast(matches, tf.int32), axis=-1, output_type=tf.int32)
+
+    def get_config(self) -> dict[str, Any]:
+        """Gives the constructor's arguments."""
+        return {**super().get_config(), "labels": self.labels}
+
+
+def _holds_strings(label: Any) -> bool:
+    if isinstance(label, (tf.Tensor, tf.RaggedTensor)):
+        return label.dtype == tf.string
+    if isinstance(label, (list, tuple)):
+        return any(_holds_strings(item) for item in label)
+    dtype = getattr(label, "dtype", None)
+    return isinstance(label, (str, bytes)) or (dtype is not None and dtype.kind in "OSU")

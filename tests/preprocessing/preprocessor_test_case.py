@@ -1,0 +1,132 @@
+"""The contract that every preprocessor passes, in one base class."""
+
+import inspect
+import json
+import subprocess
+import sys
+from typing import ClassVar
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+LOAD_AND_RUN = """
+import sys
+import numpy as np, tensorflow as tf, tensorflow_text
+assert "bigbird_tf" not in sys.modules
+module = tf.saved_model.load(sys.argv[1])
+inputs = [tf.io.parse_tensor(open(path, "rb").read(), tf.as_dtype(kind))
+          for path, kind in (pair.split("=") for pair in sys.argv[3:])]
+outputs = tf.nest.flatten(module.preprocess(*inputs))
+np.savez(sys.argv[2], *[value.numpy() for value in outputs])
+"""
+
+
+def assert_same(actual, expected):
+    """Equal nested structures: keys, dtypes, shapes and numbers."""
+    tf.nest.assert_same_structure(actual, expected)
+    for mine, theirs in zip(tf.nest.flatten(actual), tf.nest.flatten(expected), strict=True):
+        assert mine.dtype == theirs.dtype
+        np.testing.assert_array_equal(mine, theirs)
+
+
+class PreprocessorTestCase:
+    """Subclasses give the preprocessor, and a batch of arguments.
+
+    Attributes:
+        expands: Whether one example becomes several rows (windows), so that an example alone keeps
+            a batch dimension and rows are concatenated instead of stacked.
+    """
+
+    expands: ClassVar[bool] = False
+
+    @pytest.fixture
+    def preprocessor(self, tokenizer) -> keras.layers.Layer:
+        raise NotImplementedError
+
+    @pytest.fixture
+    def arguments(self) -> tuple[tf.Tensor, ...]:
+        """Positional arguments of `call`: tensors that share their first dimension."""
+        raise NotImplementedError
+
+    def test_unbatched_map_is_direct_call(self, preprocessor, arguments):
+        expected = preprocessor(*arguments)
+        dataset = tf.data.Dataset.from_tensor_slices(arguments).map(preprocessor)
+        if self.expands:
+            dataset = dataset.unbatch()
+        rows = tf.nest.flatten(expected)[0].shape[0]
+        assert_same(next(iter(dataset.batch(rows))), expected)
+
+    def test_batched_map_is_direct_call(self, preprocessor, arguments):
+        expected = preprocessor(*arguments)
+        dataset = tf.data.Dataset.from_tensor_slices(arguments).batch(2).map(preprocessor)
+        rows = tf.nest.flatten(expected)[0].shape[0]
+        assert_same(next(iter(dataset.unbatch().batch(rows))), expected)
+
+    def test_static_shapes(self, preprocessor, arguments):
+        """Of what `fit` sees only the batch size is unknown, so XLA and TPUs can compile it."""
+        dataset = tf.data.Dataset.from_tensor_slices(arguments).batch(2).map(preprocessor)
+        for spec in tf.nest.flatten(dataset.element_spec):
+            assert None not in spec.shape[1:]
+
+    def test_saved_model_in_a_fresh_process(self, preprocessor, arguments, tmp_path):
+        module = tf.Module()
+        module.preprocessor = preprocessor
+        signature = [tf.TensorSpec([None, *a.shape[1:]], a.dtype) for a in arguments]
+        module.preprocess = tf.function(preprocessor.__call__, input_signature=signature)
+        tf.saved_model.save(module, tmp_path / "model")
+        inputs = []
+        for index, argument in enumerate(arguments):
+            path = tmp_path / f"{index}.tensor"
+            path.write_bytes(tf.io.serialize_tensor(argument).numpy())
+            inputs.append(f"{path}={argument.dtype.name}")
+        run = [sys.executable, "-c", LOAD_AND_RUN, tmp_path / "model", tmp_path / "out.npz"]
+        subprocess.run([*run, *inputs], check=True, cwd=tmp_path)
+        expected = tf.nest.flatten(preprocessor(*arguments))
+        with np.load(tmp_path / "out.npz") as outputs:
+            assert len(outputs) == len(expected)
+            for key, value in zip(outputs, expected, strict=True):
+                np.testing.assert_array_equal(outputs[key], value)
+
+    def test_config(self, preprocessor):
+        config = json.loads(json.dumps(preprocessor.get_config()))
+        again = type(preprocessor).from_config(config)
+        assert json.loads(json.dumps(again.get_config())) == config
+        for name in config:
+            if name not in ("tokenizer", "dtype"):
+                assert getattr(again, name) == getattr(preprocessor, name), name
+
+    def test_every_constructor_argument_is_in_the_config(self, preprocessor):
+        parameters = inspect.signature(type(preprocessor).__init__).parameters
+        names = {p.name for p in parameters.values() if p.kind != p.VAR_KEYWORD} - {"self"}
+        assert names <= set(preprocessor.get_config())
+
+    def test_keras_file(self, preprocessor, arguments, tmp_path):
+        keras.saving.save_model(preprocessor, tmp_path / "preprocessor.keras")
+        loaded = keras.saving.load_model(tmp_path / "preprocessor.keras")
+        assert type(loaded) is type(preprocessor)
+        assert_same(loaded(*arguments), preprocessor(*arguments))
+
+    def test_empty_batch(self, preprocessor, arguments):
+        outputs = tf.nest.flatten(preprocessor(*(argument[:0] for argument in arguments)))
+        assert {int(value.shape[0]) for value in outputs} == {0}
+
+    def test_no_tokenizer(self, preprocessor):
+        config = preprocessor.get_config()
+        with pytest.raises(TypeError, match="`tokenizer`"):
+            type(preprocessor)(**{**config, "tokenizer": "spiece.model"})
+
+    @pytest.mark.parametrize(
+        ("name", "value"),
+        [
+            ("max_length", 0),
+            ("max_length", None),
+            ("padding", "always"),
+            ("pad_to_multiple_of", -1),
+        ],
+    )
+    def test_impossible_lengths(self, preprocessor, tokenizer, name, value):
+        config = {**preprocessor.get_config(), "tokenizer": tokenizer, name: value}
+        with pytest.raises(ValueError, match=f"`{name}`"):
+            type(preprocessor)(**config)
