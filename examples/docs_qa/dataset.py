@@ -1,0 +1,257 @@
+"""Windows of help pages for training and evaluation, as `tf.data` pipelines.
+
+Letters in shapes: B batch, T length, P pieces of all pages, Q questions.
+"""
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+import tensorflow as tf
+
+from bigbird_tf.preprocessing.tokenizer import BigBirdTokenizer
+from examples.docs_qa.questions import Question, Split
+
+__all__ = ["EncodedSplit", "encode_split", "evaluation_windows", "training_windows"]
+
+NUM_SPECIAL = 3  # [CLS] question [SEP] page [SEP]
+
+
+@dataclasses.dataclass(frozen=True)
+class EncodedSplit:
+    """A split's pages and questions as pieces, in a few compact arrays.
+
+    Attributes:
+        pieces: Ids of all pages' pieces, one page after the other, int32 of shape (P,).
+        offsets: Bytes of its page where each piece begins and ends, int32 of shape (P, 2).
+        page_starts: Where each page starts among the pieces; the last entry is P. int32.
+        pages: The pages' UTF-8 bytes.
+        page_of: The page of each question, int32 of shape (Q,).
+        names: Ids of the questions' pieces, padded with -1, int32 of shape (Q, longest).
+        answers: First and last piece of each answer, counted within the page, int32 of shape
+            (Q, 2).
+        questions: The questions themselves.
+        special_ids: Ids of `[CLS]`, `[SEP]`, `<pad>`.
+    """
+
+    pieces: np.ndarray
+    offsets: np.ndarray
+    page_starts: np.ndarray
+    pages: list[bytes]
+    page_of: np.ndarray
+    names: np.ndarray
+    answers: np.ndarray
+    questions: list[Question]
+    special_ids: tuple[int, int, int]
+
+    def __len__(self) -> int:
+        return len(self.questions)
+
+    def context_start(self) -> np.ndarray:
+        """Position of the page's first piece in each question's input, int32 of shape (Q,)."""
+        return (self.names >= 0).sum(axis=1).astype(np.int32) + 2
+
+    def answered_within(self, length: int) -> np.ndarray:
+        """Questions whose answer ends within the first `length` pieces of the input: indices."""
+        last = self.context_start() + self.answers[:, 1]
+        return np.flatnonzero(last < length - 1)  # The last piece is [SEP].
+
+    def text(self, question: int, first: int, last: int) -> str:
+        """Gives the text of a span of pieces of a question's page, both ends included.
+
+        Args:
+            question: Index of the question.
+            first, last: Pieces, counted within the page. Pieces outside of it count as none.
+        """
+        page = self.page_of[question]
+        start, stop = self.page_starts[page], self.page_starts[page + 1]
+        first, last = max(first, 0), min(last, stop - start - 1)
+        if last < first:
+            return ""
+        begin, end = self.offsets[start + first, 0], self.offsets[start + last, 1]
+        return self.pages[page][begin:end].decode("utf-8", "replace").strip()
+
+
+def encode_split(
+    split: Split, tokenizer: BigBirdTokenizer, *, max_name_pieces: int = 29
+) -> EncodedSplit:
+    """Turns a split into pieces, once for all windows.
+
+    Args:
+        split: Pages and questions.
+        tokenizer: The vocabulary.
+        max_name_pieces: Questions with more pieces are left out. With 29, `[CLS] question [SEP]`
+            fits into one block of 32.
+
+    Returns:
+        The pages that have questions, and the questions.
+
+    Raises:
+        ValueError: If there are no questions.
+    """
+    if not split.questions:
+        raise ValueError("`split` must have questions. Received a split without any")
+    names = tokenizer.tokenize([question.name for question in split.questions])
+    kept = [i for i, n in enumerate(names.row_lengths().numpy()) if n <= max_name_pieces]
+    questions = [split.questions[i] for i in kept]
+    names = tf.gather(names, kept).to_tensor(default_value=-1).numpy()
+
+    modules = sorted({question.module for question in questions})
+    pages = [split.pages[module].text.encode() for module in modules]
+    pieces, begins, ends, lengths = [], [], [], []
+    for start in range(0, len(pages), 64):
+        encoded = tokenizer.tokenize_with_offsets(pages[start : start + 64])
+        for into, ragged in zip((pieces, begins, ends), encoded, strict=True):
+            into.append(ragged.flat_values.numpy().astype(np.int32))
+        lengths.append(encoded[0].row_lengths().numpy())
+    offsets = np.stack([np.concatenate(begins), np.concatenate(ends)], axis=1)
+    page_starts = np.concatenate([[0], np.cumsum(np.concatenate(lengths))]).astype(np.int32)
+
+    index_of = {module: index for index, module in enumerate(modules)}
+    page_of = np.array([index_of[question.module] for question in questions], np.int32)
+    answers = np.empty((len(questions), 2), np.int32)
+    for row, question in enumerate(questions):
+        start, stop = page_starts[page_of[row]], page_starts[page_of[row] + 1]
+        # The piece that ends after the answer begins, and the last that begins before it ends.
+        answers[row, 0] = np.searchsorted(offsets[start:stop, 1], question.start, side="right")
+        answers[row, 1] = np.searchsorted(offsets[start:stop, 0], question.end, side="left") - 1
+    return EncodedSplit(
+        pieces=np.concatenate(pieces),
+        offsets=offsets,
+        page_starts=page_starts,
+        pages=pages,
+        page_of=page_of,
+        names=names,
+        answers=answers,
+        questions=questions,
+        special_ids=(tokenizer.cls_token_id, tokenizer.sep_token_id, tokenizer.pad_token_id),
+    )
+
+
+def training_windows(
+    encoded: EncodedSplit,
+    *,
+    length: int,
+    batch_size: int,
+    max_position: int,
+    seed: int = 0,
+) -> tf.data.Dataset:
+    """Gives windows around answers, without end, every question once a round in a new order.
+
+    The answer is anywhere in its window with equal chance. The page's position ids are moved by a
+    random offset, so that short windows train the positions of long ones too.
+
+    Args:
+        encoded: The training split.
+        length: T, pieces of a window.
+        batch_size: B.
+        max_position: Position ids are below this; at least `length`.
+        seed: Seed of order, windows and offsets.
+
+    Returns:
+        Batches `(inputs, labels)`, all int32 except for `occurs`, float32. Inputs: `input_ids`,
+        `attention_mask`, `token_type_ids`, `position_ids` of shape (B, T). Labels: `start`, `end`
+        of shape (B,): positions of the answer's first and last piece; `occurs` of shape (B, T): 1
+        where a piece of the page is among the question's pieces.
+
+    Raises:
+        ValueError: If `max_position` is below `length`, or no answer fits into a window.
+    """
+    if max_position < length:
+        raise ValueError(
+            f"`max_position` must be at least `length`. Received: max_position={max_position}, "
+            f"length={length}"
+        )
+    span = encoded.answers[:, 1] - encoded.answers[:, 0] + 1
+    fitting = np.flatnonzero(encoded.context_start() + span + 1 <= length)
+    if not len(fitting):
+        raise ValueError(f"`length` is too short for every answer. Received: length={length}")
+    make = _window_maker(encoded, length)
+
+    def window(question, draws):
+        # Two draws a question: where the window begins, and how far the positions are moved.
+        room = length - encoded_context_start[question] - 1
+        first, last = encoded_answers[question, 0], encoded_answers[question, 1]
+        num_pieces = page_starts[page_of[question] + 1] - page_starts[page_of[question]]
+        lowest = tf.maximum(0, last + 1 - room)
+        highest = tf.maximum(tf.minimum(first, num_pieces - room), lowest)
+        begin = lowest + _uniform(draws[0], highest - lowest + 1)
+        inputs = make(question, begin)
+        moved = _uniform(draws[1], max_position - length + 1)
+        inputs["position_ids"] += inputs["token_type_ids"] * moved
+        name = names[question]
+        occurs = tf.reduce_any(inputs["input_ids"][:, None] == name[None], axis=1)
+        labels = {
+            "start": encoded_context_start[question] + first - begin,
+            "end": encoded_context_start[question] + last - begin,
+            "occurs": tf.cast(occurs & (inputs["token_type_ids"] == 1), tf.float32),
+        }
+        return inputs, labels
+
+    encoded_context_start = tf.constant(encoded.context_start())
+    encoded_answers = tf.constant(encoded.answers)
+    page_starts = tf.constant(encoded.page_starts)
+    page_of = tf.constant(encoded.page_of)
+    names = tf.constant(encoded.names)
+    order = tf.data.Dataset.from_tensor_slices(fitting.astype(np.int32))
+    order = order.shuffle(len(fitting), seed=seed, reshuffle_each_iteration=True).repeat()
+    draws = tf.data.Dataset.random(seed=seed, rerandomize_each_iteration=False).batch(2)
+    dataset = tf.data.Dataset.zip(order, draws).map(window, num_parallel_calls=2)
+    return dataset.batch(batch_size, drop_remainder=True).prefetch(2)
+
+
+def evaluation_windows(
+    encoded: EncodedSplit, questions: Sequence[int], *, length: int, batch_size: int
+) -> tf.data.Dataset:
+    """Gives the pages of questions from their start, cut to a length.
+
+    Args:
+        encoded: The split.
+        questions: Indices of the questions to ask, in this order.
+        length: T, pieces of the input.
+        batch_size: B; the last batch may be smaller.
+
+    Returns:
+        Batches of inputs: `input_ids`, `attention_mask`, `token_type_ids`, `position_ids`, int32 of
+        shape (B, T).
+    """
+    make = _window_maker(encoded, length)
+    dataset = tf.data.Dataset.from_tensor_slices(np.asarray(questions, np.int32))
+    dataset = dataset.map(lambda question: make(question, 0), num_parallel_calls=2)
+    return dataset.batch(batch_size).prefetch(2)
+
+
+def _window_maker(encoded: EncodedSplit, length: int):
+    """Gives a function of graph tensors: question and first piece of the page to inputs (T,)."""
+    cls_id, sep_id, pad_id = encoded.special_ids
+    pieces = tf.constant(encoded.pieces)
+    page_starts = tf.constant(encoded.page_starts)
+    page_of = tf.constant(encoded.page_of)
+    names = tf.constant(encoded.names)
+
+    def make(question, begin):
+        name = names[question]
+        name = name[: tf.math.count_nonzero(name >= 0, dtype=tf.int32)]
+        head = tf.concat([[cls_id], name, [sep_id]], axis=0)
+        room = length - tf.size(head) - 1
+        page = page_of[question]
+        start = page_starts[page] + begin
+        content = pieces[start : tf.minimum(start + room, page_starts[page + 1])]
+        ids = tf.concat([head, content, [sep_id]], axis=0)
+        padding = [[0, length - tf.size(ids)]]
+        mask = tf.pad(tf.ones_like(ids), padding)
+        types = tf.pad(tf.concat([tf.zeros_like(head), tf.ones_like(content), [1]], 0), padding)
+        inputs = {
+            "input_ids": tf.pad(ids, padding, constant_values=pad_id),
+            "attention_mask": mask,
+            "token_type_ids": types,
+            "position_ids": tf.range(length),
+        }
+        return {key: tf.ensure_shape(value, [length]) for key, value in inputs.items()}
+
+    return make
+
+
+def _uniform(draw: tf.Tensor, count: tf.Tensor | int) -> tf.Tensor:
+    """Turns a draw of 64 random bits into one of `count` integers from 0 on, int32."""
+    return tf.cast(tf.math.floormod(draw, tf.cast(count, tf.int64)), tf.int32)

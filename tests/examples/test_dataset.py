@@ -1,0 +1,194 @@
+import numpy as np
+import pytest
+
+from examples.docs_qa.dataset import encode_split, evaluation_windows, training_windows
+from examples.docs_qa.pages import Page
+from examples.docs_qa.questions import Split, ask
+from tests.examples.help_pages import ZEBRA, library, page
+
+LENGTH = 61
+
+
+@pytest.fixture(scope="module")
+def split():
+    pages = library()
+    questions = [question for p in pages for question in ask(p, set())]
+    return Split(sorted({p.package for p in pages}), {p.module: p for p in pages}, questions)
+
+
+@pytest.fixture(scope="module")
+def encoded(split, tokenizer):
+    return encode_split(split, tokenizer)
+
+
+def rows(dataset, count):
+    """Takes rows of batches apart."""
+    for inputs, labels in dataset.take(count):
+        for row in range(len(labels["start"])):
+            yield (
+                {key: value[row].numpy() for key, value in inputs.items()},
+                {key: value[row].numpy() for key, value in labels.items()},
+            )
+
+
+def test_spans_come_back_as_the_answers(encoded, split):
+    assert len(encoded) == len(split.questions) > 90
+    for index, question in enumerate(encoded.questions):
+        assert encoded.text(index, *encoded.answers[index]) == question.answer
+
+
+def test_names_and_pages_are_the_tokenizers(encoded, tokenizer):
+    for index in (0, 7, len(encoded) - 1):
+        question = encoded.questions[index]
+        name = encoded.names[index]
+        assert list(name[name >= 0]) == list(tokenizer.tokenize(question.name).numpy())
+        start, stop = encoded.page_starts[encoded.page_of[index] :][:2]
+        text = encoded.pages[encoded.page_of[index]].decode()
+        assert list(encoded.pieces[start:stop]) == list(tokenizer.tokenize(text).numpy())
+
+
+def test_text_outside_of_the_page_is_empty(encoded):
+    assert encoded.text(0, -5, -1) == ""
+    assert encoded.text(0, 10, 9) == ""
+    whole = encoded.text(0, -5, 10**6)
+    assert whole == encoded.pages[encoded.page_of[0]].decode().strip()
+
+
+def test_long_names_are_left_out(split, tokenizer):
+    lengths = [len(tokenizer.tokenize(q.name).numpy()) for q in split.questions]
+    limit = min(lengths)
+    shorter = encode_split(split, tokenizer, max_name_pieces=limit)
+    assert len(shorter) == sum(length <= limit for length in lengths) < len(lengths)
+    assert (shorter.names >= 0).sum(axis=1).max() == limit
+
+
+def test_no_questions(tokenizer):
+    with pytest.raises(ValueError, match="must have questions"):
+        encode_split(Split([], {}, []), tokenizer)
+
+
+def test_training_windows(encoded, tokenizer):
+    dataset = training_windows(encoded, length=LENGTH, batch_size=7, max_position=997, seed=2)
+    answers = {q.answer: q.name for q in encoded.questions}
+    places, offsets, seen = [], set(), set()
+    for inputs, labels in rows(dataset, 40):
+        ids, mask, types = (inputs[k] for k in ("input_ids", "attention_mask", "token_type_ids"))
+        assert ids.shape == mask.shape == types.shape == (LENGTH,)
+        used = mask.sum()
+        assert mask[:used].all()
+        assert (ids[used:] == tokenizer.pad_token_id).all()
+        first, second, *rest = np.flatnonzero(ids == tokenizer.sep_token_id)
+        assert not rest
+        assert ids[0] == tokenizer.cls_token_id
+        assert second == used - 1
+        assert list(np.flatnonzero(types)) == list(range(first + 1, used))
+
+        name = tokenizer.detokenize(ids[1:first]).numpy().decode()
+        start, end = labels["start"], labels["end"]
+        assert first < start <= end < second
+        answer = tokenizer.detokenize(ids[start : end + 1]).numpy().decode()
+        matches = [a for a in answers if a.split() == answer.split() and answers[a] == name]
+        assert matches or "naïve" in answer or "⁇" in answer
+        expected = np.isin(ids, ids[1:first]) & (types == 1)
+        np.testing.assert_array_equal(labels["occurs"], expected)
+
+        positions = inputs["position_ids"]
+        assert list(positions[: first + 1]) == list(range(first + 1))
+        moved = positions[first + 1] - (first + 1)
+        assert 0 <= moved <= 997 - LENGTH
+        assert list(positions[first + 1 : used]) == list(range(first + 1 + moved, used + moved))
+        assert positions.max() < 997
+        places.append(start / LENGTH)
+        offsets.add(moved)
+        seen.add(name)
+    assert len(offsets) > 100
+    assert len(seen) > 60
+    assert np.std(places) > 0.15
+
+
+def test_each_round_asks_every_question_once(encoded):
+    batch = len(encoded) // 2
+    dataset = training_windows(encoded, length=LENGTH, batch_size=batch, max_position=LENGTH)
+    names = [
+        inputs["input_ids"][1 : np.argmax(inputs["token_type_ids"]) - 1].tobytes()
+        for inputs, _ in rows(dataset, 2)
+    ]
+    assert len(set(names)) == len(names)
+
+
+def test_training_windows_are_deterministic_by_seed(encoded):
+    def draw(seed):
+        dataset = training_windows(
+            encoded, length=LENGTH, batch_size=7, max_position=997, seed=seed
+        )
+        return [
+            np.concatenate([inputs["input_ids"], inputs["position_ids"], [labels["start"]]], None)
+            for inputs, labels in rows(dataset, 5)
+        ]
+
+    np.testing.assert_array_equal(draw(1), draw(1))
+    assert not np.array_equal(draw(1), draw(2))
+
+
+def test_a_window_shorter_than_the_page_can_be_anywhere(tokenizer):
+    """The answer is the first thing of the page, or the last, or in the middle."""
+    filler = " ".join(["rows"] * 50)
+    text = f"FUNCTIONS\n    find_me(x)\n        Find the needle here.\n\nDATA\n    {filler}\n"
+    needle = Page("hay", text)
+    split = Split(["hay"], {"hay": needle}, ask(needle, set()))
+    encoded = encode_split(split, tokenizer)
+    dataset = training_windows(encoded, length=40, batch_size=1, max_position=40)
+    for inputs, labels in rows(dataset, 20):
+        found = tokenizer.detokenize(inputs["input_ids"][labels["start"] : labels["end"] + 1])
+        assert found.numpy() == b"Find the needle here."
+
+
+def test_lengths_that_cannot_be(encoded):
+    with pytest.raises(ValueError, match="Received: max_position=60, length=61"):
+        training_windows(encoded, length=LENGTH, batch_size=2, max_position=60)
+    with pytest.raises(ValueError, match="Received: length=9"):
+        training_windows(encoded, length=9, batch_size=2, max_position=60)
+
+
+@pytest.mark.parametrize("length", [LENGTH, 1009])
+def test_evaluation_windows_start_with_the_page(encoded, tokenizer, length):
+    questions = [0, 50, 3, 91, 17]
+    batches = list(evaluation_windows(encoded, questions, length=length, batch_size=2))
+    assert [len(batch["input_ids"]) for batch in batches] == [2, 2, 1]
+    ids = np.concatenate([batch["input_ids"] for batch in batches])
+    mask = np.concatenate([batch["attention_mask"] for batch in batches])
+    positions = np.concatenate([batch["position_ids"] for batch in batches])
+    assert ids.shape == (5, length)
+    np.testing.assert_array_equal(positions, np.tile(np.arange(length), (5, 1)))
+    for row, question in enumerate(questions):
+        expected = tokenizer(
+            encoded.questions[question].name,
+            encoded.pages[encoded.page_of[question]].decode(),
+            max_length=None,
+        )["input_ids"].numpy()
+        if len(expected) > length:
+            expected = np.concatenate([expected[: length - 1], expected[-1:]])
+        assert list(ids[row, : mask[row].sum()]) == list(expected)
+
+
+def test_answered_within(encoded):
+    longest = int((encoded.context_start() + encoded.answers[:, 1]).max())
+    assert len(encoded.answered_within(longest + 2)) == len(encoded)
+    assert len(encoded.answered_within(longest + 1)) < len(encoded)
+    within = encoded.answered_within(149)
+    (ids,) = (
+        np.concatenate([batch["input_ids"] for batch in batches])
+        for batches in [evaluation_windows(encoded, within, length=149, batch_size=8)]
+    )
+    assert 0 < len(within) < len(encoded)
+    for row, question in enumerate(within):
+        last = encoded.context_start()[question] + encoded.answers[question, 1]
+        page = encoded.page_starts[encoded.page_of[question]]
+        assert ids[row, last] == encoded.pieces[page + encoded.answers[question, 1]]
+
+
+def test_pages_of_one_module_are_stored_once(split, tokenizer):
+    encoded = encode_split(split, tokenizer)
+    assert len(encoded.pages) == len({q.module for q in split.questions})
+    assert ZEBRA.text.encode() in encoded.pages
+    assert page("unused").text.encode() not in encoded.pages
