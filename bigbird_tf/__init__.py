@@ -2,6 +2,19 @@
 
 from bigbird_tf.attention import BlockPattern, BlockSparseAttention
 from bigbird_tf.config import BigBirdConfig
+from bigbird_tf.models import (
+    BigBirdForQuestionAnswering,
+    BigBirdForSequenceClassification,
+    BigBirdModel,
+)
 from bigbird_tf.version import __version__
 
-__all__ = ["BigBirdConfig", "BlockPattern", "BlockSparseAttention", "__version__"]
+__all__ = [
+    "BigBirdConfig",
+    "BigBirdForQuestionAnswering",
+    "BigBirdForSequenceClassification",
+    "BigBirdModel",
+    "BlockPattern",
+    "BlockSparseAttention",
+    "__version__",
+]

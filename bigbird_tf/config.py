@@ -1,4 +1,4 @@
-"""`BigBirdConfig`: everything that decides a model's shape and attention, in one validated record."""
+"""`BigBirdConfig`: all that decides a model's shape and attention, in one validated record."""
 
 import dataclasses
 import json
@@ -23,9 +23,26 @@ ACTIVATIONS = (
     "gelu_pytorch_tanh",
     "relu",
     "silu",
-    "swish",
     "tanh",
 )
+
+
+def longest_full_attention(
+    full_attention_up_to: int | None,
+    block_size: int,
+    num_random_blocks: int,
+    num_window_blocks: int,
+    num_global_blocks: int,
+) -> int:
+    """Gives the length in tokens up to which full attention takes the place of the sparse one.
+
+    That is what was asked for, or the rule of `transformers`, carried over to patterns other than
+    theirs; at least the length at which every block is global.
+    """
+    least = num_global_blocks * block_size
+    if full_attention_up_to is not None:
+        return max(full_attention_up_to, least)
+    return least + (num_window_blocks + 2 * num_random_blocks) * block_size
 
 
 @dataclasses.dataclass
@@ -57,6 +74,8 @@ class BigBirdConfig:
         block_size: Tokens in a block of the pattern.
         num_random_blocks: Random key blocks that each query block reads; 0 for none.
         classifier_dropout: Dropout rate of classification heads; `None` for `hidden_dropout_prob`.
+        classifier_act: Activation inside the head of sequence classifiers; `None` for `hidden_act`.
+            Google's classifiers have `"tanh"`.
         is_decoder: Whether attention is causal.
         num_labels: Outputs of a classification head.
         id2label, label2id: Names of the labels.
@@ -71,8 +90,8 @@ class BigBirdConfig:
             as Google's code does and the published weights were trained; `"first_block"` points
             all of them to block 0 outside of training, as `transformers` does.
         full_attention_up_to: Sequences up to this length (in tokens) use full attention; `None`
-            for the rule of `transformers`, `(5 + 2 * num_random_blocks) * block_size`. Google's
-            code has 512.
+            for the rule of `transformers`, `(5 + 2 * num_random_blocks) * block_size`, where 5 is
+            the global and window blocks. Google's code has 512.
         gradient_checkpointing: Whether training recomputes each encoder block's inside in the
             backward pass, which trades time for memory.
         extra: Fields of a `config.json` that are not among the above.
@@ -109,6 +128,7 @@ class BigBirdConfig:
     block_size: int = 64
     num_random_blocks: int = 3
     classifier_dropout: float | None = None
+    classifier_act: str | None = None
     is_decoder: bool = False
     num_labels: int = 2
     id2label: dict[int, str] | None = None
@@ -196,6 +216,7 @@ class BigBirdConfig:
             ("random_plan", RANDOM_PLANS),
             ("inference_random_blocks", INFERENCE_RANDOM_BLOCKS),
             ("hidden_act", ACTIVATIONS),
+            ("classifier_act", (None, *ACTIVATIONS)),
             ("problem_type", (None, *PROBLEM_TYPES)),
         ):
             value = getattr(self, name)
@@ -217,9 +238,13 @@ class BigBirdConfig:
     @property
     def longest_full_attention(self) -> int:
         """The length in tokens up to which full attention takes the place of the sparse one."""
-        if self.full_attention_up_to is not None:
-            return self.full_attention_up_to
-        return (5 + 2 * self.num_random_blocks) * self.block_size
+        return longest_full_attention(
+            self.full_attention_up_to,
+            self.block_size,
+            self.num_random_blocks,
+            self.num_window_blocks,
+            self.num_global_blocks,
+        )
 
     def replace(self, **fields) -> "BigBirdConfig":
         """Gives a copy with some fields changed, validated again."""

@@ -1,4 +1,4 @@
-"""Where the files of a pretrained model are: a directory, or a repository of the Hugging Face hub."""
+"""Finds the files of a pretrained model: in a directory, or a repository of the hub."""
 
 import os
 from pathlib import Path

@@ -4,12 +4,18 @@ import keras
 from keras import ops
 
 from bigbird_tf.attention.block_pattern import BlockPattern, random_blocks_of_all_lengths
+from bigbird_tf.attention.dropout import Dropout
 from bigbird_tf.attention.full_attention import full_attention, pattern_bias
 from bigbird_tf.attention.random_blocks import split_global_blocks
 from bigbird_tf.attention.sparse_products import MASKED, PatternIndex, block_sparse_products
-from bigbird_tf.config import ATTENTION_TYPES, INFERENCE_RANDOM_BLOCKS, RANDOM_PLANS
+from bigbird_tf.config import (
+    ATTENTION_TYPES,
+    INFERENCE_RANDOM_BLOCKS,
+    RANDOM_PLANS,
+    longest_full_attention,
+)
 
-__all__ = ["BlockSparseAttention"]
+__all__ = ["BlockSparseAttention", "pad_length"]
 
 
 @keras.saving.register_keras_serializable(package="bigbird_tf")
@@ -61,6 +67,9 @@ class BlockSparseAttention(keras.layers.Layer):
         training: Whether dropout acts, and which random blocks `"first_block"` uses.
         return_attention_scores: Whether to return attention weights too, `(B, N, T, T)`. They are
             dense, so asking for them costs quadratic time and memory.
+        query_mask: The mask that Keras hands on from layers before; used if `attention_mask` is
+            `None`.
+        dropout_seed: A seed for dropout that was drawn ahead; for rematerialisation.
 
     Returns:
         Tensor `(B, T, D)`, or it and the weights.
@@ -150,7 +159,7 @@ class BlockSparseAttention(keras.layers.Layer):
         self.query_dense = self._projection(width, use_bias, "query")
         self.key_dense = self._projection(width, use_bias, "key")
         self.value_dense = self._projection(width, use_bias, "value")
-        self.dropout_layer = keras.layers.Dropout(dropout, dtype=self.dtype_policy, name="dropout")
+        self.dropout_layer = Dropout(dropout, dtype=self.dtype_policy, name="dropout")
 
     def _projection(self, width: int, use_bias: bool, name: str) -> keras.layers.Dense:
         return keras.layers.Dense(
@@ -175,11 +184,13 @@ class BlockSparseAttention(keras.layers.Layer):
     @property
     def longest_full_attention(self) -> int:
         """The length in tokens up to which full attention is used."""
-        # Where all blocks are global, full attention is what the pattern says.
-        least = self.num_global_blocks * self.block_size
-        if self.full_attention_up_to is not None:
-            return max(self.full_attention_up_to, least)
-        return least + (self.num_window_blocks + 2 * self.num_random_blocks) * self.block_size
+        return longest_full_attention(
+            self.full_attention_up_to,
+            self.block_size,
+            self.num_random_blocks,
+            self.num_window_blocks,
+            self.num_global_blocks,
+        )
 
     def pattern(self, length: int, training: bool = False) -> BlockPattern:
         """Gives the pattern of sparse attention at a length, in tokens.
@@ -211,8 +222,9 @@ class BlockSparseAttention(keras.layers.Layer):
         training=None,
         return_attention_scores=False,
         query_mask=None,
+        dropout_seed=None,
     ):
-        """Attends; see the class. `query_mask` is the mask that Keras hands on from layers."""
+        """Attends; see the class."""
         value = query if value is None else value
         key = value if key is None else key
         if attention_mask is None:
@@ -225,7 +237,7 @@ class BlockSparseAttention(keras.layers.Layer):
         attention_mask = ops.cast(attention_mask, "float32")
 
         def full():
-            return self._full(query, value, key, attention_mask, training)
+            return self._full(query, value, key, attention_mask, training, dropout_seed)
 
         def sparse():
             return self._sparse(
@@ -274,12 +286,12 @@ class BlockSparseAttention(keras.layers.Layer):
         context = ops.transpose(context, (0, 2, 1, 3))
         return ops.reshape(context, (-1, ops.shape(context)[1], self.num_heads * self.key_dim))
 
-    def _full(self, query, value, key, mask, training):
+    def _full(self, query, value, key, mask, training, dropout_seed):
         bias = (1.0 - mask[:, None, None, :]) * MASKED
         context, weights = full_attention(
             *self._project(query, value, key),
             bias,
-            dropout=lambda x: self.dropout_layer(x, training=training),
+            dropout=lambda x: self.dropout_layer(x, training=training, seed=dropout_seed),
         )
         return self.output_dense(self._merge_heads(context)), weights
 
@@ -287,12 +299,10 @@ class BlockSparseAttention(keras.layers.Layer):
         length = ops.shape(query)[1]
         padding = -length % self.block_size
         if not isinstance(padding, int) or padding:
-            paddings = ((0, 0), (0, padding), (0, 0))
             same = value is query, key is value
-            query = _pad(query, paddings)
-            value = query if same[0] else _pad(value, paddings)
-            key = value if same[1] else _pad(key, paddings)
-            mask = _pad(mask, paddings[:2])
+            query, mask = pad_length(query, padding), pad_length(mask, padding)
+            value = query if same[0] else pad_length(value, padding)
+            key = value if same[1] else pad_length(key, padding)
         index, num_blocks = self._index(ops.shape(query)[1], training)
         projected = self._project(query, value, key)
         key_bias = (1.0 - mask) * MASKED
@@ -373,6 +383,7 @@ class BlockSparseAttention(keras.layers.Layer):
         training=None,
         return_attention_scores=False,
         query_mask=None,
+        dropout_seed=None,
     ):
         """Gives shapes and dtypes of what a call returns, without computing."""
         if attention_mask is None:
@@ -410,9 +421,7 @@ class BlockSparseAttention(keras.layers.Layer):
         }
 
 
-def _pad(x, paddings):
-    """Pads with zeros; `keras.ops.pad` takes no tensors as widths on TensorFlow."""
-    if all(isinstance(width, int) for pair in paddings for width in pair):
-        return ops.pad(x, paddings)
-    zeros = ops.zeros((ops.shape(x)[0], paddings[1][1], *x.shape[2:]), x.dtype)
+def pad_length(x, padding):
+    """Adds `padding` zeros, an integer or a scalar tensor, at the end of axis 1."""
+    zeros = ops.zeros((ops.shape(x)[0], padding, *x.shape[2:]), x.dtype)
     return ops.concatenate([x, zeros], axis=1)

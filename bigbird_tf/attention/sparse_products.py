@@ -16,6 +16,7 @@ Shapes use B for batch, N for heads, n for blocks, b for block size, T = n * b f
 head size, G for heads of a chunk, S for slots of a row (see `BlockPattern`).
 """
 
+import itertools
 from typing import Any, NamedTuple
 
 import keras
@@ -142,7 +143,7 @@ def block_sparse_products(query, key, value, key_bias, index: PatternIndex, bloc
         edges = [num_rows * i // num_chunks for i in range(num_chunks + 1)]
     else:
         group, edges = 1, [0, num_rows if num_rows is not None else ops.shape(index.key_blocks)[1]]
-    chunks = list(zip(edges[:-1], edges[1:], strict=True))
+    chunks = list(itertools.pairwise(edges))
 
     def split(x):
         """`(B, N, T, H)` to `(B * N / G, G, n, b, H)`."""
@@ -303,8 +304,8 @@ def _by_slot(x, num_slots, index):
     """Splits what flows back to gathered keys `(G, rows, S * b, H)` by who they were.
 
     Returns:
-        Sums for the left and right global blocks `(G, blocks, b * H)`, and `(G, rows, slots, b * H)`
-        for window and random slots, all in float32 at least.
+        Sums for the left and right global blocks, float32 `(G, blocks, b * H)`; and what window
+        and random slots get, `(G, rows, slots, b * H)`.
     """
     group, num_rows, width, head_size = ops.shape(x)
     x = ops.reshape(x, (group, num_rows, num_slots, width // num_slots * head_size))

@@ -1,0 +1,137 @@
+"""Reads and writes the files that hold a checkpoint's tensors."""
+
+import contextlib
+import json
+import os
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+
+from bigbird_tf import hub
+
+__all__ = ["SAFETENSORS_NAME", "TensorFiles", "open_tensors", "write_tensors"]
+
+SAFETENSORS_NAME = "model.safetensors"
+SAFETENSORS_INDEX_NAME = "model.safetensors.index.json"
+TORCH_NAME = "pytorch_model.bin"
+
+
+class TensorFiles(Mapping):
+    """The tensors of a checkpoint by name, each read from disk when it is asked for."""
+
+    def __init__(self, readers: dict[str, Callable[[str], np.ndarray]], source: str):
+        self._readers = readers
+        self.source = source
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        return self._readers[name](name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._readers)
+
+    def __len__(self) -> int:
+        return len(self._readers)
+
+
+@contextlib.contextmanager
+def open_tensors(name_or_path: str | os.PathLike, **hub_options) -> Iterator[TensorFiles]:
+    """Opens `model.safetensors`, its shards, or `pytorch_model.bin`, whichever is there first.
+
+    Args:
+        name_or_path: A directory or a repository id.
+        **hub_options: Of `hub.find_file`.
+
+    Raises:
+        FileNotFoundError: If there are no weights, or a shard is missing.
+        ValueError: If a file is damaged.
+        ImportError: If there is only `pytorch_model.bin`, and torch is not installed.
+    """
+    with contextlib.ExitStack() as stack:
+        file = hub.find_file(name_or_path, SAFETENSORS_NAME, **hub_options)
+        if file is not None:
+            yield TensorFiles(_safetensors_readers(stack, [file]), str(file))
+            return
+        index = hub.find_file(name_or_path, SAFETENSORS_INDEX_NAME, **hub_options)
+        if index is not None:
+            yield _open_shards(stack, name_or_path, index, hub_options)
+            return
+        file = hub.find_file(name_or_path, TORCH_NAME, **hub_options)
+        if file is not None:
+            yield _load_torch(file)
+            return
+    raise FileNotFoundError(
+        f"{str(name_or_path)!r} has a config but no weights: none of {SAFETENSORS_NAME}, "
+        f"{SAFETENSORS_INDEX_NAME}, {TORCH_NAME}."
+    )
+
+
+def _open_shards(stack, name_or_path, index, hub_options) -> TensorFiles:
+    try:
+        weight_map = json.loads(Path(index).read_text(encoding="utf-8"))["weight_map"]
+        shard_names = sorted(set(weight_map.values()))
+    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, AttributeError) as error:
+        raise ValueError(f"{index} is not an index of safetensors shards: {error!r}") from error
+    files = [hub.require_file(name_or_path, name, **hub_options) for name in shard_names]
+    readers = _safetensors_readers(stack, files)
+    missing = sorted(set(weight_map) - set(readers))
+    if missing:
+        raise ValueError(f"{index} lists tensors that its shards do not have: {missing[:10]}")
+    return TensorFiles(readers, str(index))
+
+
+def _safetensors_readers(stack, files) -> dict[str, Callable[[str], np.ndarray]]:
+    from safetensors import SafetensorError, safe_open
+
+    readers = {}
+    for file in files:
+        try:
+            opened = stack.enter_context(safe_open(file, framework="numpy"))
+        except (SafetensorError, OSError) as error:
+            raise ValueError(
+                f"{file} is not a whole safetensors file (damaged or cut off?): {error}"
+            ) from error
+        readers.update(dict.fromkeys(opened.keys(), opened.get_tensor))
+    return readers
+
+
+def _load_torch(file) -> TensorFiles:
+    try:
+        import torch
+    except ImportError as error:
+        raise ImportError(
+            f"{file} is in PyTorch's own format, which only PyTorch reads: `pip install torch`, or "
+            "save the model as model.safetensors where there is PyTorch."
+        ) from error
+    import pickle
+
+    try:
+        tensors = torch.load(file, map_location="cpu", weights_only=True)
+    except (RuntimeError, EOFError, pickle.UnpicklingError, ValueError) as error:
+        raise ValueError(f"{file} is not a whole PyTorch checkpoint: {error}") from error
+
+    def read(name):
+        tensor = tensors[name]
+        # NumPy has no bfloat16 that torch knows of.
+        return (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).numpy()
+
+    return TensorFiles(dict.fromkeys(tensors, read), str(file))
+
+
+def write_tensors(tensors: dict[str, np.ndarray], file: Path) -> None:
+    """Writes a safetensors file, whole or not at all.
+
+    Args:
+        tensors: Arrays by name.
+        file: The path; its folder is made if it is not there.
+    """
+    from safetensors.numpy import save_file
+
+    file.parent.mkdir(parents=True, exist_ok=True)
+    partial = file.with_name(f".{file.name}.{os.getpid()}.partial")
+    try:
+        # `transformers` refuses files that do not say which framework's layout they have.
+        save_file(tensors, partial, metadata={"format": "pt"})
+        os.replace(partial, file)
+    finally:
+        partial.unlink(missing_ok=True)

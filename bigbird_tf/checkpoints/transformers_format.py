@@ -1,0 +1,213 @@
+"""The checkpoints of `transformers`: names of tensors, and which of them are transposed.
+
+A pretrained model is saved here in the same form, so this is also the library's own format.
+"""
+
+import re
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import keras
+import numpy as np
+
+from bigbird_tf.checkpoints.tensor_files import (
+    SAFETENSORS_NAME,
+    TensorFiles,
+    open_tensors,
+    write_tensors,
+)
+
+__all__ = ["load", "open_tensors", "save", "tensor_table"]
+
+# Kernels of dense layers are stored [out, in] there and [in, out] here.
+_DENSE = (("weight", "kernel", True), ("bias", "bias", False))
+_LAYER_NORM = (("weight", "gamma", False), ("bias", "beta", False))
+_EMBEDDING = (("weight", "embeddings", False),)
+
+_EMBEDDINGS_TABLE = (
+    ("embeddings.word_embeddings", "embeddings.word_embeddings", _EMBEDDING),
+    ("embeddings.position_embeddings", "embeddings.position_embeddings", _EMBEDDING),
+    ("embeddings.token_type_embeddings", "embeddings.token_type_embeddings", _EMBEDDING),
+    ("embeddings.LayerNorm", "embeddings.layer_norm", _LAYER_NORM),
+)
+_BLOCK_TABLE = (
+    ("attention.self.query", "attention.query_dense", _DENSE),
+    ("attention.self.key", "attention.key_dense", _DENSE),
+    ("attention.self.value", "attention.value_dense", _DENSE),
+    ("attention.output.dense", "attention.output_dense", _DENSE),
+    ("attention.output.LayerNorm", "layer_norm", _LAYER_NORM),
+    ("intermediate.dense", "feed_forward.intermediate_dense", _DENSE),
+    ("output.dense", "feed_forward.output_dense", _DENSE),
+    ("output.LayerNorm", "feed_forward.layer_norm", _LAYER_NORM),
+)
+_POOLER_TABLE = (("pooler", "pooler.dense", _DENSE),)
+_HEAD_TABLES = {
+    "BigBirdForSequenceClassification": (
+        ("classifier.dense", "head.dense", _DENSE),
+        ("classifier.out_proj", "head.output_dense", _DENSE),
+    ),
+    "BigBirdForQuestionAnswering": (
+        ("qa_classifier.intermediate.dense", "head.feed_forward.intermediate_dense", _DENSE),
+        ("qa_classifier.output.dense", "head.feed_forward.output_dense", _DENSE),
+        ("qa_classifier.output.LayerNorm", "head.feed_forward.layer_norm", _LAYER_NORM),
+        ("qa_classifier.qa_outputs", "head.output_dense", _DENSE),
+    ),
+}
+_BACKBONE_PREFIX = "bert."
+_HEAD_PREFIXES = ("cls.", "classifier.", "qa_classifier.")
+# Stored by some versions of `transformers`, and no weights: counted positions, and copies of tied
+# weights.
+_NO_WEIGHTS = re.compile(
+    r"(\.|^)(position_ids|token_type_ids)$|^cls\.predictions\.decoder\.(weight|bias)$"
+)
+
+
+class Entry(NamedTuple):
+    """One tensor of a checkpoint: the layer's attribute that holds it, and how."""
+
+    layer: keras.layers.Layer
+    attribute: str
+    is_transposed: bool
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape in the checkpoint."""
+        shape = tuple(getattr(self.layer, self.attribute).shape)
+        return shape[::-1] if self.is_transposed else shape
+
+    def read(self) -> np.ndarray:
+        """Gives the tensor as the checkpoint has it."""
+        array = keras.ops.convert_to_numpy(getattr(self.layer, self.attribute))
+        return np.ascontiguousarray(array.T if self.is_transposed else array)
+
+    def write(self, array: np.ndarray) -> None:
+        """Assigns the checkpoint's tensor."""
+        array = array.T if self.is_transposed else array
+        getattr(self.layer, self.attribute).assign(array)
+
+
+def tensor_table(model: keras.Model) -> dict[str, Entry]:
+    """Lists a model's weights by the names that `transformers` has for the same class."""
+    backbone = getattr(model, "backbone", model)
+    prefix = "" if backbone is model else _BACKBONE_PREFIX
+    table = dict(_entries(backbone, _EMBEDDINGS_TABLE, prefix))
+    for index, block in enumerate(backbone.encoder.blocks):
+        table.update(_entries(block, _BLOCK_TABLE, f"{prefix}encoder.layer.{index}."))
+    if backbone.pooler is not None:
+        table.update(_entries(backbone, _POOLER_TABLE, prefix))
+    if backbone is not model:
+        table.update(_entries(model, _HEAD_TABLES[type(model).__name__], ""))
+    return table
+
+
+def _entries(root, table, prefix) -> Iterator[tuple[str, Entry]]:
+    for name, path, attributes in table:
+        layer = root
+        for part in path.split("."):
+            layer = getattr(layer, part)
+        for suffix, attribute, is_transposed in attributes:
+            if getattr(layer, attribute, None) is not None:
+                yield f"{prefix}{name}.{suffix}", Entry(layer, attribute, is_transposed)
+
+
+def save(model: keras.Model, directory: str | Path) -> None:
+    """Writes a model's weights as `model.safetensors` into a directory."""
+    tensors = {name: entry.read() for name, entry in tensor_table(model).items()}
+    write_tensors(tensors, Path(directory) / SAFETENSORS_NAME)
+
+
+def load(model: keras.Model, tensors: TensorFiles, *, ignore_mismatched_sizes: bool = False):
+    """Loads a checkpoint's tensors into a model: all that belong there, or none.
+
+    A head (or the pooler) that the checkpoint does not have at all stays as it is, with a warning;
+    heads of other models in the checkpoint are passed over.
+
+    Args:
+        model: The model.
+        tensors: The checkpoint's tensors.
+        ignore_mismatched_sizes: Leave head weights of other shapes as they are, too.
+
+    Raises:
+        ValueError: If tensors are missing, unexpected, or of other shapes. The message names them.
+    """
+    table = tensor_table(model)
+    is_backbone = not hasattr(model, "backbone")
+    names = _names_for(tensors, is_backbone)
+    prefix = "" if is_backbone else _BACKBONE_PREFIX
+    problems = []
+
+    missing = [name for name in table if name not in names]
+    optional_groups = [
+        [name for name in table if name.startswith(f"{prefix}pooler.")],
+        [name for name in table if name.startswith(_HEAD_PREFIXES)],
+    ]
+    fresh = [name for group in optional_groups if set(group) <= set(missing) for name in group]
+    missing = [name for name in missing if name not in fresh]
+    if missing:
+        problems.append(f"missing: {_listing(missing)}")
+
+    unexpected = [name for name in names if name not in table and not _is_ignored(name, prefix)]
+    if unexpected:
+        problems.append(f"unexpected: {_listing(unexpected)}")
+
+    loaded = {}
+    misshapen = []
+    for name, entry in table.items():
+        if name not in names:
+            continue
+        array = tensors[names[name]]
+        if array.shape == entry.shape:
+            loaded[name] = array
+        elif ignore_mismatched_sizes and name.startswith(_HEAD_PREFIXES):
+            fresh.append(name)
+        else:
+            misshapen.append(f"{name} is {array.shape}, the model has {entry.shape}")
+    if misshapen:
+        problems.append(f"of wrong shape: {_listing(misshapen)}")
+    if problems:
+        advice = ""
+        if any(name.startswith(_HEAD_PREFIXES) for name in misshapen):
+            advice = " For another number of labels, pass `ignore_mismatched_sizes=True`."
+        raise ValueError(
+            f"The checkpoint {tensors.source} does not fit {type(model).__name__}, and nothing of "
+            f"it was loaded. Tensors {'; tensors '.join(problems)}.{advice}"
+        )
+    for name, array in loaded.items():
+        table[name].write(array)
+    if fresh:
+        warnings.warn(
+            f"{type(model).__name__}: {_listing(fresh)} of the model are not in the checkpoint "
+            f"{tensors.source} and start from fresh weights. Train the model before you use it.",
+            stacklevel=3,
+        )
+
+
+def _names_for(tensors: TensorFiles, is_backbone: bool) -> dict[str, str]:
+    """Gives the checkpoint's own name for each name as the model's table has it."""
+    has_prefix = any(name.startswith(_BACKBONE_PREFIX) for name in tensors)
+    names = {}
+    for stored in tensors:
+        name = stored
+        if is_backbone:
+            name = name.removeprefix(_BACKBONE_PREFIX)
+        elif not has_prefix and not name.startswith(_HEAD_PREFIXES):
+            name = _BACKBONE_PREFIX + name
+        # Checkpoints that came from TensorFlow long ago call them gamma and beta.
+        name = re.sub(r"LayerNorm\.gamma$", "LayerNorm.weight", name)
+        name = re.sub(r"LayerNorm\.beta$", "LayerNorm.bias", name)
+        names[name] = stored
+    return names
+
+
+def _is_ignored(name: str, prefix: str) -> bool:
+    return bool(
+        _NO_WEIGHTS.search(name)
+        or name.startswith(_HEAD_PREFIXES)
+        or name.startswith(f"{prefix}pooler.")
+    )
+
+
+def _listing(names: list[str]) -> str:
+    return ", ".join(names[:10]) + (f" and {len(names) - 10} more" if len(names) > 10 else "")

@@ -1,0 +1,40 @@
+"""`ConfigLayer`: what all layers that are built from a `BigBirdConfig` share."""
+
+import keras
+
+from bigbird_tf.config import BigBirdConfig
+
+__all__ = ["ConfigLayer"]
+
+
+class ConfigLayer(keras.layers.Layer):
+    """A layer whose one argument is the model's config.
+
+    Args:
+        config: A `BigBirdConfig`, or its dictionary.
+    """
+
+    def __init__(self, config: BigBirdConfig | dict, **kwargs):
+        super().__init__(**kwargs)
+        self.config = BigBirdConfig.from_dict(config) if isinstance(config, dict) else config
+
+    def _initializer(self) -> keras.initializers.Initializer:
+        return keras.initializers.RandomNormal(stddev=self.config.initializer_range)
+
+    def _dense(self, units: int, name: str, **kwargs) -> keras.layers.Dense:
+        return keras.layers.Dense(
+            units,
+            kernel_initializer=self._initializer(),
+            dtype=self.dtype_policy,
+            name=name,
+            **kwargs,
+        )
+
+    def _layer_norm(self, name: str = "layer_norm") -> keras.layers.LayerNormalization:
+        return keras.layers.LayerNormalization(
+            epsilon=self.config.layer_norm_eps, dtype=self.dtype_policy, name=name
+        )
+
+    def get_config(self):
+        """Gives all constructor arguments."""
+        return {**super().get_config(), "config": self.config.to_dict()}

@@ -1,0 +1,80 @@
+"""`BigBirdEmbeddings`: words, positions and token types."""
+
+import keras
+from keras import ops
+
+from bigbird_tf.attention.dropout import Dropout
+from bigbird_tf.layers.config_layer import ConfigLayer
+
+__all__ = ["BigBirdEmbeddings"]
+
+
+@keras.saving.register_keras_serializable(package="bigbird_tf")
+class BigBirdEmbeddings(ConfigLayer):
+    """Sum of word, position and token type embeddings; then dropout; then layer normalisation.
+
+    The order of the last two is the originals'.
+
+    Args:
+        config: A `BigBirdConfig`.
+
+    Call arguments:
+        input_ids: int32 `(B, T)`.
+        token_type_ids: int32 `(B, T)`; `None` for zeros.
+        position_ids: int32 `(B, T)` or `(1, T)`; `None` for 0 … T - 1.
+        training: Whether dropout acts.
+
+    Returns:
+        Tensor `(B, T, hidden_size)`.
+    """
+
+    def __init__(self, config, **kwargs):
+        super().__init__(config, **kwargs)
+        config = self.config
+        self.word_embeddings = self._embedding(config.vocab_size, "word_embeddings")
+        self.position_embeddings = self._embedding(
+            config.max_position_embeddings, "position_embeddings"
+        )
+        self.token_type_embeddings = self._embedding(
+            config.type_vocab_size, "token_type_embeddings"
+        )
+        self.layer_norm = self._layer_norm()
+        self.dropout = Dropout(config.hidden_dropout_prob, dtype=self.dtype_policy)
+
+    def _embedding(self, input_dim, name):
+        return keras.layers.Embedding(
+            input_dim,
+            self.config.hidden_size,
+            embeddings_initializer=self._initializer(),
+            dtype=self.dtype_policy,
+            name=name,
+        )
+
+    def build(self, input_shape=None):
+        """Makes all weights; they depend on the config only."""
+        for embedding in (
+            self.word_embeddings,
+            self.position_embeddings,
+            self.token_type_embeddings,
+        ):
+            embedding.build(None)
+        self.layer_norm.build((None, None, self.config.hidden_size))
+
+    def call(self, input_ids, token_type_ids=None, position_ids=None, training=None):
+        """Embeds; see the class."""
+        embeddings = self.word_embeddings(input_ids)
+        if self.config.rescale_embeddings:
+            embeddings = embeddings * self.config.hidden_size**0.5
+        if token_type_ids is None:
+            # One row for all, instead of looking it up for each token.
+            token_types = self.token_type_embeddings(ops.zeros((1, 1), "int32"))
+        else:
+            token_types = self.token_type_embeddings(token_type_ids)
+        if position_ids is None:
+            position_ids = ops.arange(ops.shape(input_ids)[1], dtype="int32")[None]
+        embeddings = embeddings + token_types + self.position_embeddings(position_ids)
+        return self.layer_norm(self.dropout(embeddings, training=training))
+
+    def compute_output_shape(self, input_ids_shape, *args, **kwargs):
+        """Gives `(B, T, hidden_size)`."""
+        return (*input_ids_shape, self.config.hidden_size)

@@ -1,0 +1,120 @@
+"""`Encoder`: the stack of encoder blocks."""
+
+import keras
+from keras import ops
+
+from bigbird_tf.attention.block_sparse_attention import pad_length
+from bigbird_tf.layers.config_layer import ConfigLayer
+from bigbird_tf.layers.encoder_block import EncoderBlock
+
+__all__ = ["Encoder"]
+
+
+@keras.saving.register_keras_serializable(package="bigbird_tf")
+class Encoder(ConfigLayer):
+    """All encoder blocks, one after the other.
+
+    Sequences that sparse attention would pad in each layer are padded once, here.
+
+    Args:
+        config: A `BigBirdConfig`.
+
+    Call arguments:
+        inputs: Tensor `(B, T, hidden_size)`.
+        attention_mask: Tensor `(B, T)`, 0 for padding.
+        training: Whether dropout acts.
+        output_hidden_states: Whether to return what goes into each layer, too.
+        output_attentions: Whether to return attention weights, too.
+
+    Returns:
+        `(last, hidden_states, attentions)`: `(B, T, hidden_size)`; a list of that shape with
+        `num_hidden_layers + 1` entries; a list of `(B, N, T, T)` with an entry a layer. The lists
+        are empty if they were not asked for.
+    """
+
+    def __init__(self, config, **kwargs):
+        super().__init__(config, **kwargs)
+        self.blocks = [
+            EncoderBlock(self.config, index, dtype=self.dtype_policy, name=f"layer_{index}")
+            for index in range(self.config.num_hidden_layers)
+        ]
+
+    def build(self, input_shape, mask_shape=None):
+        """Makes all weights."""
+        for block in self.blocks:
+            block.build(input_shape)
+
+    def call(
+        self,
+        inputs,
+        attention_mask,
+        training=None,
+        output_hidden_states=False,
+        output_attentions=False,
+    ):
+        """Computes; see the class."""
+        length = ops.shape(inputs)[1]
+        hidden, mask = inputs, attention_mask
+        padding = self._padding(length)
+        if padding is not None:
+            hidden, mask = pad_length(hidden, padding), pad_length(mask, padding)
+        hidden_states, attentions = [hidden], []
+        for block in self.blocks:
+            if output_attentions:
+                hidden, weights = block(
+                    hidden, mask, training=training, return_attention_scores=True
+                )
+                attentions.append(weights)
+            elif training and self.config.gradient_checkpointing:
+                hidden = _call_rematerialized(block, hidden, mask)
+            else:
+                hidden = block(hidden, mask, training=training)
+            hidden_states.append(hidden)
+        if padding is not None:
+            hidden_states = [state[:, :length] for state in hidden_states]
+            attentions = [weights[:, :, :length, :length] for weights in attentions]
+        return hidden_states[-1], hidden_states if output_hidden_states else [], attentions
+
+    def _padding(self, length):
+        """Gives how many tokens to add (an integer or a tensor), or `None` for none at all."""
+        config = self.config
+        if config.attention_type == "original_full":
+            return None
+        padding = -length % config.block_size
+        is_short = length <= config.longest_full_attention
+        if isinstance(length, int):
+            return None if is_short or not padding else padding
+        return ops.where(is_short, 0, padding)
+
+    def compute_output_spec(
+        self,
+        inputs,
+        attention_mask,
+        training=None,
+        output_hidden_states=False,
+        output_attentions=False,
+    ):
+        """Gives shapes and dtypes of what a call returns."""
+        batch, length, _ = inputs.shape
+        heads = self.config.num_attention_heads
+        hidden = keras.KerasTensor(inputs.shape, dtype=self.compute_dtype)
+        weights = keras.KerasTensor((batch, heads, length, length), dtype=self.compute_dtype)
+        count = len(self.blocks)
+        return (
+            hidden,
+            [hidden] * (count + 1) if output_hidden_states else [],
+            [weights] * count if output_attentions else [],
+        )
+
+
+def _call_rematerialized(block, hidden, mask):
+    """Calls a block in training so that the backward pass computes its inside again."""
+    seeds = block.draw_seeds()
+    drawn = [seed for seed in seeds if seed is not None]
+
+    def call(hidden, mask, *drawn):
+        drawn = iter(drawn)
+        own_seeds = [None if seed is None else next(drawn) for seed in seeds]
+        return block(hidden, mask, training=True, seeds=own_seeds)
+
+    return keras.remat(call)(hidden, mask, *drawn)

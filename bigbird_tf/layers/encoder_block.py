@@ -1,0 +1,98 @@
+"""`EncoderBlock`: attention and feed-forward, each with a residual and layer normalisation."""
+
+import keras
+
+from bigbird_tf.attention import BlockSparseAttention
+from bigbird_tf.attention.dropout import Dropout
+from bigbird_tf.layers.config_layer import ConfigLayer
+from bigbird_tf.layers.feed_forward import FeedForward
+
+__all__ = ["EncoderBlock"]
+
+
+@keras.saving.register_keras_serializable(package="bigbird_tf")
+class EncoderBlock(ConfigLayer):
+    """One layer of the encoder, normalised after each half as in BERT.
+
+    Args:
+        config: A `BigBirdConfig`.
+        layer_index: The layer's number from 0: the seed of its random blocks.
+
+    Call arguments:
+        inputs: Tensor `(B, T, hidden_size)`.
+        attention_mask: Tensor `(B, T)`, 0 for padding.
+        training: Whether dropout acts.
+        seeds: What `draw_seeds` gave, or `None`.
+        return_attention_scores: Whether to return attention weights `(B, N, T, T)` too.
+    """
+
+    def __init__(self, config, layer_index: int = 0, **kwargs):
+        super().__init__(config, **kwargs)
+        config = self.config
+        self.layer_index = layer_index
+        self.attention = BlockSparseAttention(
+            num_heads=config.num_attention_heads,
+            key_dim=config.head_size,
+            block_size=config.block_size,
+            num_random_blocks=config.num_random_blocks,
+            num_window_blocks=config.num_window_blocks,
+            num_global_blocks=config.num_global_blocks,
+            dropout=config.attention_probs_dropout_prob,
+            use_bias=config.use_bias,
+            use_output_bias=True,
+            attention_type=config.attention_type,
+            random_plan=config.random_plan,
+            inference_random_blocks=config.inference_random_blocks,
+            full_attention_up_to=config.full_attention_up_to,
+            max_length=config.max_position_embeddings,
+            seed=layer_index,
+            kernel_initializer=self._initializer(),
+            dtype=self.dtype_policy,
+            name="attention",
+        )
+        self.dropout = Dropout(config.hidden_dropout_prob, dtype=self.dtype_policy)
+        self.layer_norm = self._layer_norm()
+        self.feed_forward = FeedForward(config, dtype=self.dtype_policy, name="feed_forward")
+
+    def build(self, input_shape, mask_shape=None):
+        """Makes all weights."""
+        self.attention.build(input_shape)
+        self.layer_norm.build(input_shape)
+        self.feed_forward.build(input_shape)
+
+    def draw_seeds(self):
+        """Draws the dropout of one call ahead, for a call that is computed twice."""
+        layers = (self.attention.dropout_layer, self.dropout, self.feed_forward.dropout)
+        return [layer.draw_seed() for layer in layers]
+
+    def call(
+        self, inputs, attention_mask=None, training=None, seeds=None, return_attention_scores=False
+    ):
+        """Computes; see the class."""
+        attention_seed, hidden_seed, feed_forward_seed = seeds or (None, None, None)
+        attended = self.attention(
+            inputs,
+            attention_mask=attention_mask,
+            training=training,
+            return_attention_scores=return_attention_scores,
+            dropout_seed=attention_seed,
+        )
+        attended, *scores = attended if return_attention_scores else (attended,)
+        attended = self.dropout(attended, training=training, seed=hidden_seed)
+        hidden = self.layer_norm(attended + inputs)
+        hidden = self.feed_forward(hidden, training=training, seed=feed_forward_seed)
+        return (hidden, *scores) if return_attention_scores else hidden
+
+    def compute_output_spec(
+        self, inputs, attention_mask=None, training=None, seeds=None, return_attention_scores=False
+    ):
+        """Gives shapes and dtypes of what a call returns."""
+        return self.attention.compute_output_spec(
+            inputs,
+            attention_mask=attention_mask,
+            return_attention_scores=return_attention_scores,
+        )
+
+    def get_config(self):
+        """Gives all constructor arguments."""
+        return {**super().get_config(), "layer_index": self.layer_index}

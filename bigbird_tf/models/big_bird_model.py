@@ -1,0 +1,101 @@
+"""`BigBirdModel`: the encoder without a head."""
+
+import keras
+
+from bigbird_tf.layers import BigBirdEmbeddings, Encoder, Pooler
+from bigbird_tf.models.inputs import read_inputs
+from bigbird_tf.models.pretrained_model import PretrainedModel
+
+__all__ = ["BigBirdModel"]
+
+
+@keras.saving.register_keras_serializable(package="bigbird_tf")
+class BigBirdModel(PretrainedModel):
+    """BigBird's encoder (Zaheer et al., 2020): embeddings, encoder blocks, pooler.
+
+    Args:
+        config: A `BigBirdConfig`.
+        add_pooling_layer: Whether there is a pooler.
+        **kwargs: Of `keras.Model`.
+
+    Call arguments:
+        inputs: A dictionary with `input_ids`, integers `(B, T)`; optionally `attention_mask`, 0 for
+            padding (all ones if missing); `token_type_ids` (zeros if missing); `position_ids`
+            (0 … T - 1 if missing). Or the ids alone. A mask that is zero everywhere, and an empty
+            batch, give finite results.
+        training: Whether dropout acts.
+        output_hidden_states: Whether to return the embeddings and each layer's output too.
+        output_attentions: Whether to return each layer's attention weights too. They are dense: it
+            costs quadratic time and memory.
+
+    Returns:
+        A dictionary: `last_hidden_state` `(B, T, hidden_size)`; `pooler_output` `(B, hidden_size)`
+        if there is a pooler; on request `hidden_states`, a list of `num_hidden_layers + 1` tensors
+        `(B, T, hidden_size)`, and `attentions`, a list of tensors `(B, N, T, T)`.
+
+    Raises:
+        ValueError: If the inputs are of wrong shapes or dtypes, empty, or too long.
+        tf.errors.InvalidArgumentError: If ids are outside of the vocabulary.
+
+    Example:
+
+    >>> config = BigBirdConfig(num_hidden_layers=1, hidden_size=8, num_attention_heads=2)
+    >>> BigBirdModel(config)(keras.ops.ones((1, 5), "int32"))["last_hidden_state"].shape
+    TensorShape([1, 5, 8])
+    """
+
+    def __init__(self, config, add_pooling_layer: bool = True, **kwargs):
+        super().__init__(config, **kwargs)
+        self.add_pooling_layer = add_pooling_layer
+        self.embeddings = BigBirdEmbeddings(self.config, dtype=self.dtype_policy, name="embeddings")
+        self.encoder = Encoder(self.config, dtype=self.dtype_policy, name="encoder")
+        self.pooler = None
+        if add_pooling_layer:
+            self.pooler = Pooler(self.config, dtype=self.dtype_policy, name="pooler")
+        self.build()
+
+    def build(self, input_shape=None):
+        """Makes all weights; they depend on the config only."""
+        hidden_shape = (None, None, self.config.hidden_size)
+        self.embeddings.build()
+        self.encoder.build(hidden_shape)
+        if self.pooler is not None:
+            self.pooler.build(hidden_shape)
+
+    def call(self, inputs, training=None, output_hidden_states=False, output_attentions=False):
+        """Encodes; see the class."""
+        inputs = read_inputs(inputs, self.config)
+        hidden, hidden_states, attentions = self.encode(
+            inputs,
+            training=training,
+            output_hidden_states=output_hidden_states,
+            output_attentions=output_attentions,
+        )
+        outputs = {"last_hidden_state": hidden}
+        if self.pooler is not None:
+            outputs["pooler_output"] = self.pooler(hidden)
+        if output_hidden_states:
+            outputs["hidden_states"] = hidden_states
+        if output_attentions:
+            outputs["attentions"] = attentions
+        return outputs
+
+    def encode(self, inputs: dict, training=None, **options):
+        """Runs embeddings and encoder on inputs that `read_inputs` has checked.
+
+        Heads call this, so that inputs are checked once, and nothing is pooled in vain.
+
+        Returns:
+            What `Encoder` returns.
+        """
+        embedded = self.embeddings(
+            inputs["input_ids"],
+            token_type_ids=inputs["token_type_ids"],
+            position_ids=inputs["position_ids"],
+            training=training,
+        )
+        return self.encoder(embedded, inputs["attention_mask"], training=training, **options)
+
+    def get_config(self):
+        """Gives all constructor arguments."""
+        return {**super().get_config(), "add_pooling_layer": self.add_pooling_layer}

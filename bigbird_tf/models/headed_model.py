@@ -1,0 +1,55 @@
+"""`HeadedModel`: a backbone and a head on it."""
+
+from keras import ops
+
+from bigbird_tf.models.big_bird_model import BigBirdModel
+from bigbird_tf.models.inputs import read_inputs
+from bigbird_tf.models.pretrained_model import PretrainedModel
+
+__all__ = ["HeadedModel"]
+
+
+class HeadedModel(PretrainedModel):
+    """What models with a head share.
+
+    Subclasses make their head in `_make_head` and say in `uses_pooler` whether it reads the pooled
+    vector, and in `has_pooler` whether the published form of this model has a pooler at all. A
+    pooler that is there but not read stays as it was loaded, and does not train.
+
+    Args:
+        config: A `BigBirdConfig`.
+        **kwargs: Of `keras.Model`.
+    """
+
+    has_pooler = True
+    uses_pooler = False
+    extra_inputs: tuple[str, ...] = ()
+    input_rank = 2
+
+    def __init__(self, config, **kwargs):
+        super().__init__(config, **kwargs)
+        self.backbone = BigBirdModel(
+            self.config,
+            add_pooling_layer=self.has_pooler,
+            dtype=self.dtype_policy,
+            name="backbone",
+        )
+        if self.has_pooler and not self.uses_pooler:
+            self.backbone.pooler.trainable = False
+        self.head = self._make_head()
+        self.build()
+
+    def _make_head(self):
+        raise NotImplementedError
+
+    def build(self, input_shape=None):
+        """Makes all weights; they depend on the config only."""
+        self.head.build((None, None, self.config.hidden_size))
+
+    def _read_inputs(self, inputs) -> dict:
+        return read_inputs(inputs, self.config, self.extra_inputs, self.input_rank)
+
+    @staticmethod
+    def _logits(outputs):
+        """Logits are float32 whatever the dtype policy, as losses need it."""
+        return ops.cast(outputs, "float32")

@@ -1,0 +1,131 @@
+"""Checks what models are called with."""
+
+import keras
+from keras import ops
+
+__all__ = ["check_ids", "read_inputs"]
+
+INPUT_NAMES = ("input_ids", "attention_mask", "token_type_ids", "position_ids")
+
+
+def read_inputs(inputs, config, extra_names: tuple[str, ...] = (), rank: int = 2) -> dict:
+    """Gives a model's inputs as a dictionary of checked tensors.
+
+    Args:
+        inputs: A dictionary with `input_ids`, integers `(B, T)`, and optionally `attention_mask`,
+            `token_type_ids` and `position_ids`, all of that shape; or the ids alone.
+        config: The model's `BigBirdConfig`.
+        extra_names: Keys that this model takes besides.
+        rank: Number of dimensions of the ids.
+
+    Returns:
+        A dictionary: `input_ids` int32, `attention_mask` float32 (ones where there was none), and
+        the others int32, or `None` where they were not given.
+
+    Raises:
+        ValueError: If a key is unknown or missing, a shape or dtype is wrong, or the sequences are
+            empty or too long.
+        tf.errors.InvalidArgumentError: If an id is not in the vocabulary. Not when compiled by XLA,
+            which has no such checks.
+    """
+    if not isinstance(inputs, dict):
+        inputs = {"input_ids": inputs}
+    names = (*INPUT_NAMES, *extra_names)
+    unknown = sorted(set(inputs) - set(names))
+    if unknown or inputs.get("input_ids") is None:
+        raise ValueError(
+            "A model's inputs are a dictionary with 'input_ids' and optionally "
+            f"{', '.join(repr(name) for name in names[1:])}. Received the keys: {sorted(inputs)}"
+        )
+    tensors = {name: inputs.get(name) for name in names}
+    for name, value in tensors.items():
+        if value is not None:
+            tensors[name] = _as_integers(name, value)
+    ids = tensors["input_ids"]
+    if len(ids.shape) != rank:
+        expected = "(batch, length)" if rank == 2 else "(batch, choices, length)"
+        raise ValueError(
+            f"`input_ids` must be of shape {expected}. Received: input_ids.shape={tuple(ids.shape)}"
+        )
+    for name in INPUT_NAMES[1:]:
+        _check_same_shape(name, tensors[name], ids)
+    length = ids.shape[-1]
+    if length == 0:
+        raise ValueError(
+            "Sequences must have one token at least (an empty text still has its special "
+            f"tokens). Received: input_ids.shape={tuple(ids.shape)}"
+        )
+    _check_length(ids, config.max_position_embeddings)
+    tensors["input_ids"] = check_ids("input_ids", ids, config.vocab_size, "vocab_size")
+    for name, size, field in (
+        ("token_type_ids", config.type_vocab_size, "type_vocab_size"),
+        ("position_ids", config.max_position_embeddings, "max_position_embeddings"),
+    ):
+        if tensors[name] is not None:
+            tensors[name] = check_ids(name, tensors[name], size, field)
+    mask = tensors["attention_mask"]
+    mask = ops.ones(ops.shape(ids), "float32") if mask is None else ops.cast(mask, "float32")
+    tensors["attention_mask"] = mask
+    return tensors
+
+
+def _as_integers(name, value):
+    value = ops.convert_to_tensor(value)
+    dtype = keras.backend.standardize_dtype(value.dtype)
+    # A mask of 0.0 and 1.0 is common, ids with fractions are a mistake.
+    if name != "attention_mask" and "int" not in dtype:
+        raise ValueError(f"`{name}` must be integers. Received: {name}.dtype={dtype}")
+    return value
+
+
+def _check_same_shape(name, value, ids):
+    if value is None:
+        return
+    shape, expected = tuple(value.shape), tuple(ids.shape)
+    fits = len(shape) == len(expected) and all(
+        None in pair or pair[0] == pair[1] or (name == "position_ids" and pair[0] == 1)
+        for pair in zip(shape, expected, strict=True)
+    )
+    if not fits:
+        raise ValueError(
+            f"`{name}` must be of the shape of `input_ids`. Received: {name}.shape={shape}, "
+            f"input_ids.shape={expected}"
+        )
+
+
+def _check_length(ids, longest):
+    length = ids.shape[-1]
+    message = (
+        "Sequences must not be longer than `max_position_embeddings`. Received: length={length}, "
+        f"max_position_embeddings={longest}. Cut them (`max_length` of the tokenizer), read them "
+        "in windows (the question-answering preprocessor), or make a model for longer ones"
+    )
+    if length is not None:
+        if length > longest:
+            raise ValueError(message.format(length=length))
+    elif keras.backend.backend() == "tensorflow" and not isinstance(ids, keras.KerasTensor):
+        import tensorflow as tf
+
+        message = message.format(length="of this batch")
+        tf.debugging.assert_less_equal(tf.shape(ids)[-1], longest, message)
+
+
+def check_ids(name: str, ids, size: int, field: str):
+    """Gives ids as int32; on TensorFlow with a check that all are in `[0, size)`.
+
+    A gather on a GPU gives zeros for ids outside of the table, and Keras reads negative ones from
+    its end: nonsense, silently. So the check is worth its pass over the ids.
+    """
+    if keras.backend.backend() != "tensorflow" or isinstance(ids, keras.KerasTensor):
+        return ops.cast(ids, "int32")
+    import tensorflow as tf
+
+    message = f"`{name}` must be in [0, {field}), that is [0, {size})."
+    size = tf.cast(size, ids.dtype)
+    checks = [
+        tf.debugging.assert_non_negative(ids, message),
+        tf.debugging.assert_less(ids, size, message),
+    ]
+    # Eager checks give None: they have raised, or all is well.
+    with tf.control_dependencies([check for check in checks if check is not None]):
+        return tf.cast(tf.identity(ids), tf.int32)

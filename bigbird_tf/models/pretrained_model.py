@@ -1,0 +1,183 @@
+"""`PretrainedModel`: what all BigBird models share around their computation."""
+
+import os
+from pathlib import Path
+
+import keras
+
+from bigbird_tf.config import BigBirdConfig
+
+__all__ = ["PretrainedModel"]
+
+
+class PretrainedModel(keras.Model):
+    """A `keras.Model` built from a `BigBirdConfig`, saved in the form that `transformers` uses.
+
+    All weights exist as soon as the model is made.
+
+    Args:
+        config: A `BigBirdConfig`, or its dictionary.
+        **kwargs: Of `keras.Model`: `name`, `dtype` (such as `"mixed_bfloat16"`), `trainable`.
+    """
+
+    def __init__(self, config: BigBirdConfig | dict, **kwargs):
+        super().__init__(**kwargs)
+        if isinstance(config, dict):
+            config = BigBirdConfig.from_dict(config)
+        if not isinstance(config, BigBirdConfig):
+            raise ValueError(
+                f"`config` must be a `BigBirdConfig`. Received: {type(config).__name__}. For a "
+                f"checkpoint, call `{type(self).__name__}.from_pretrained(name_or_path)`."
+            )
+        self.config = config
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        name_or_path: str | os.PathLike,
+        *,
+        ignore_mismatched_sizes: bool = False,
+        revision: str | None = None,
+        cache_dir: str | os.PathLike | None = None,
+        token: str | bool | None = None,
+        local_files_only: bool = False,
+        dtype=None,
+        **config_overrides,
+    ):
+        """Loads a model from a directory or from a repository of the Hugging Face hub.
+
+        A head that the checkpoint does not have, as when a pre-trained encoder is to be fine-tuned,
+        starts from fresh weights, and a warning says so.
+
+        Args:
+            name_or_path: A directory with `config.json` and weights (`model.safetensors`, its
+                shards, or `pytorch_model.bin`), or a repository id.
+            ignore_mismatched_sizes: Start head weights whose shapes differ afresh, too.
+            revision: Branch, tag or commit on the hub.
+            cache_dir: Where downloads are kept.
+            token: The hub's access token.
+            local_files_only: Use only what has been downloaded before.
+            dtype: The model's dtype or dtype policy.
+            **config_overrides: Fields of the config to replace, such as `num_random_blocks=2`.
+
+        Raises:
+            FileNotFoundError: If there is no such checkpoint.
+            ValueError: If its tensors do not fit. The message names them, and nothing is loaded.
+        """
+        from bigbird_tf.checkpoints import transformers_format
+
+        hub_options = {
+            "revision": revision,
+            "cache_dir": cache_dir,
+            "token": token,
+            "local_files_only": local_files_only,
+        }
+        config = BigBirdConfig.from_pretrained(name_or_path, **hub_options, **config_overrides)
+        with transformers_format.open_tensors(name_or_path, **hub_options) as tensors:
+            model = cls(config, dtype=dtype)
+            transformers_format.load(
+                model, tensors, ignore_mismatched_sizes=ignore_mismatched_sizes
+            )
+        return model
+
+    def save_pretrained(self, directory: str | os.PathLike) -> None:
+        """Writes `config.json` and `model.safetensors`, which `transformers` loads too.
+
+        Args:
+            directory: The folder; made if it is not there.
+        """
+        from bigbird_tf.checkpoints import transformers_format
+
+        directory = Path(directory)
+        transformers_format.save(self, directory)
+        extra = {**self.config.extra, "architectures": [type(self).__name__]}
+        self.config.replace(extra=extra).save_pretrained(directory)
+
+    def push_to_hub(self, repo_id: str, *, private: bool | None = None, token=None, **kwargs):
+        """Uploads what `save_pretrained` writes to a repository of the Hugging Face hub.
+
+        Args:
+            repo_id: Such as `"user/name"`; made if it is not there.
+            private: Whether a new repository is private.
+            token: The hub's access token.
+            **kwargs: Of `huggingface_hub.HfApi.upload_folder`, such as `commit_message`.
+        """
+        import tempfile
+
+        from huggingface_hub import HfApi
+
+        api = HfApi(token=token)
+        with tempfile.TemporaryDirectory() as directory:
+            self.save_pretrained(directory)
+            repo_id = api.create_repo(repo_id, private=private, exist_ok=True).repo_id
+            return api.upload_folder(repo_id=repo_id, folder_path=directory, **kwargs)
+
+    def compile(
+        self,
+        optimizer="auto",
+        loss="auto",
+        *,
+        loss_weights=None,
+        metrics="auto",
+        weighted_metrics=None,
+        **kwargs,
+    ):
+        """Configures training; like `keras.Model.compile`, with defaults for what the head is for.
+
+        Args:
+            optimizer: `"auto"` is AdamW with learning rate 5e-5, weight decay 0.01 (none for biases
+                and normalisation) and gradients clipped to a global norm of 1.
+            loss: `"auto"` is the head's loss.
+            loss_weights: As in Keras; by default those of the head's loss.
+            metrics: `"auto"` is the head's metrics.
+            weighted_metrics: As in Keras.
+            **kwargs: As in Keras. `jit_compile="auto"`, the default, is Keras' own rule: XLA on
+                GPU, not on CPU (where the graph is faster), and not under a `tf.distribute`
+                strategy (`TPUStrategy` compiles by itself).
+        """
+        if optimizer == "auto":
+            optimizer = keras.optimizers.AdamW(5e-5, weight_decay=0.01, global_clipnorm=1.0)
+            optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
+        if loss == "auto":
+            loss = self._default_loss()
+            loss_weights = loss_weights or self._default_loss_weights()
+        if metrics == "auto":
+            metrics = self._default_metrics()
+        super().compile(
+            optimizer=optimizer,
+            loss=loss,
+            loss_weights=loss_weights,
+            metrics=metrics,
+            weighted_metrics=weighted_metrics,
+            **kwargs,
+        )
+
+    def _default_loss(self):
+        raise ValueError(
+            f"`{type(self).__name__}` has no task of its own: pass `loss` to `compile()`, or use a "
+            "model with a head, such as `BigBirdForSequenceClassification`."
+        )
+
+    def _default_loss_weights(self):
+        return None
+
+    def _default_metrics(self):
+        return None
+
+    def get_config(self):
+        """Gives all constructor arguments."""
+        return {
+            "name": self.name,
+            "trainable": self.trainable,
+            "dtype": keras.dtype_policies.serialize(self.dtype_policy),
+            "config": self.config.to_dict(),
+        }
+
+    @classmethod
+    def from_config(cls, config):
+        """Makes a model of what `get_config` gave."""
+        return cls(**config)
+
+    def get_build_config(self):
+        """Gives nothing: the config alone decides the weights, and they are there already."""
+        return None
