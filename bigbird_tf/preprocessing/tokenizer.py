@@ -171,7 +171,8 @@ class BigBirdTokenizer(keras.layers.Layer):
             "▁" includes the space before the word, where there is one.
         """
         self._require_model()
-        return self._kernel.tokenize_with_offsets(to_string_tensor("text", text))
+        ids, starts, ends = self._kernel.tokenize_with_offsets(to_string_tensor("text", text))
+        return ids, tf.cast(starts, tf.int32), tf.cast(ends, tf.int32)
 
     def detokenize(self, ids: Any) -> tf.Tensor | tf.RaggedTensor:
         """Joins pieces to text.

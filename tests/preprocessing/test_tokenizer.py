@@ -119,6 +119,7 @@ class TestOffsets:
     def test_ragged_input(self, tokenizer):
         ids, starts, ends = tokenizer.tokenize_with_offsets([["the river"], [], ["a", "bird"]])
         assert ids.shape.rank == starts.shape.rank == ends.shape.rank == 3
+        assert ids.dtype == starts.dtype == ends.dtype == tf.int32
         assert [len(row) for row in ids.to_list()] == [1, 0, 2]
 
 

@@ -1,0 +1,132 @@
+"""Long contexts cut into overlapping windows, each behind its question."""
+
+from typing import NamedTuple
+
+import tensorflow as tf
+
+from bigbird_tf.preprocessing.packing import padded_length
+
+__all__ = ["ContextPieces", "WindowLayout", "cut_windows"]
+
+
+class ContextPieces(NamedTuple):
+    """The pieces of a batch of contexts; ragged tensors of shape (B, None).
+
+    Attributes:
+        ids: int32 ids.
+        starts: int32 byte offsets into the context at which a piece's visible text begins.
+        ends: int32 byte offsets at which it ends.
+        visible: Whether a piece has any visible text; bool.
+    """
+
+    ids: tf.RaggedTensor
+    starts: tf.RaggedTensor
+    ends: tf.RaggedTensor
+    visible: tf.RaggedTensor
+
+
+class WindowLayout(NamedTuple):
+    """The settings of windows: special ids, and lengths in pieces."""
+
+    cls_token_id: int
+    sep_token_id: int
+    pad_token_id: int
+    max_length: int
+    doc_stride: int
+    max_windows: int | None
+    padding: str
+    pad_to_multiple_of: int | None
+
+
+def cut_windows(
+    question: tf.RaggedTensor, context: ContextPieces, layout: WindowLayout
+) -> tuple[dict[str, tf.Tensor], dict[str, tf.Tensor]]:
+    """Lays out `[CLS] question [SEP] window [SEP]` for every window of every context.
+
+    Windows begin `doc_stride` pieces after one another; the last one ends with the context. A
+    context without pieces has one window, an empty one.
+
+    Where windows overlap, each piece may begin an answer in one of them only, the one in which it
+    has most context on its scarcer side; so no span is found twice.
+
+    Args:
+        question: Ids, ragged of shape (B, None).
+        context: The contexts' pieces.
+        layout: The settings.
+
+    Returns:
+        `(x, windows)`. `x` is the model's input, int32 of shape (W, T); `windows` is what
+        `decode_answers` needs, as described at `QuestionAnsweringPreprocessor.make_windows`.
+    """
+    question_length = tf.cast(question.row_lengths(), tf.int32)
+    context_length = tf.cast(context.ids.row_lengths(), tf.int32)
+    capacity = layout.max_length - 3 - question_length
+    beyond_first = tf.maximum(context_length - capacity, 0)
+    num_windows = 1 - (-beyond_first // layout.doc_stride)
+    if layout.max_windows is not None:
+        num_windows = tf.minimum(num_windows, layout.max_windows)
+
+    # From here on, one row a window.
+    example = tf.repeat(tf.range(tf.shape(num_windows)[0]), num_windows)
+    index = tf.ragged.range(num_windows).flat_values
+    question_length, context_length, capacity, num_windows = (
+        tf.gather(value, example)
+        for value in (question_length, context_length, capacity, num_windows)
+    )
+    first = index * layout.doc_stride
+    end = tf.minimum(first + capacity, context_length)
+    # Between two windows, the middle of what they share is where the other one sees more.
+    shared_before = (first + first - layout.doc_stride + capacity) // 2
+    shared_after = (first + layout.doc_stride + end) // 2
+    answers_from = tf.where(index == 0, 0, shared_before)
+    answers_until = tf.where(index == num_windows - 1, end, shared_after)
+
+    length = padded_length(
+        question_length + (end - first) + 3,
+        layout.max_length,
+        layout.padding,
+        layout.pad_to_multiple_of,
+    )
+    position = tf.range(length)[tf.newaxis]
+    question_end = question_length[:, tf.newaxis] + 1
+    window_end = question_end + 1 + (end - first)[:, tf.newaxis]
+    in_question = (position >= 1) & (position < question_end)
+    in_context = (position > question_end) & (position < window_end)
+    piece = first[:, tf.newaxis] + position - question_end - 1
+    in_own_part = (piece >= answers_from[:, tf.newaxis]) & (piece < answers_until[:, tf.newaxis])
+
+    def from_question(values: tf.RaggedTensor) -> tf.Tensor:
+        return _gather(values, example, position - 1, in_question)
+
+    def from_context(values: tf.RaggedTensor) -> tf.Tensor:
+        return _gather(values, example, piece, in_context)
+
+    is_separator = (position == question_end) | (position == window_end)
+    ids = tf.where(in_context, from_context(context.ids), from_question(question))
+    ids = tf.where(is_separator, layout.sep_token_id, ids)
+    ids = tf.where(position == 0, layout.cls_token_id, ids)
+    x = {
+        "input_ids": tf.where(position > window_end, layout.pad_token_id, ids),
+        "attention_mask": tf.cast(position <= window_end, tf.int32),
+        "token_type_ids": tf.cast(position > question_end, tf.int32),
+    }
+    can_end = in_context & from_context(context.visible)
+    windows = {
+        "example": example,
+        "token_starts": from_context(context.starts),
+        "token_ends": from_context(context.ends),
+        "can_start": can_end & in_own_part,
+        "can_end": can_end,
+    }
+    return x, windows
+
+
+def _gather(
+    values: tf.RaggedTensor, rows: tf.Tensor, columns: tf.Tensor, wanted: tf.Tensor
+) -> tf.Tensor:
+    """Takes `values[rows[i], columns[i, j]]` where wanted, and zero (or false) elsewhere."""
+    flat = values.flat_values
+    flat = tf.concat([flat, tf.zeros([1], flat.dtype)], axis=0)
+    nothing = tf.shape(flat)[0] - 1
+    row_starts = tf.cast(tf.gather(values.row_starts(), rows), tf.int32)
+    return tf.gather(flat, tf.where(wanted, row_starts[:, tf.newaxis] + columns, nothing))

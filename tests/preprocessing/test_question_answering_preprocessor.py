@@ -1,0 +1,347 @@
+import math
+import random
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from bigbird_tf.preprocessing.question_answering_preprocessor import QuestionAnsweringPreprocessor
+from tests.preprocessing.conftest import WORDS
+from tests.preprocessing.preprocessor_test_case import PreprocessorTestCase, assert_same
+
+
+def long_text(seed: int, words: int) -> str:
+    rng = random.Random(seed)
+    return "".join(
+        rng.choice(WORDS) + rng.choice([" ", " ", "  ", ". ", "\n"]) for _ in range(words)
+    )
+
+
+CONTEXTS = [long_text(1, 29), "the bird sings", "", long_text(2, 71), "  猫  "]
+QUESTIONS = ["which river", "who sings on the green house with a stone", "", "Zürich", "the"]
+
+
+def find(context: str, *answers: str) -> tuple[list[str], list[int]]:
+    return list(answers), [context.index(answer) for answer in answers]
+
+
+class TestContract(PreprocessorTestCase):
+    expands = True
+
+    @pytest.fixture
+    def preprocessor(self, tokenizer):
+        return QuestionAnsweringPreprocessor(
+            tokenizer,
+            max_length=31,
+            doc_stride=11,
+            max_question_length=7,
+            max_windows=5,
+            offset_unit="bytes",
+        )
+
+    @pytest.fixture
+    def arguments(self):
+        answers = [CONTEXTS[0][40:53].strip(), "bird", "", CONTEXTS[3][311:322].strip(), "猫"]
+        texts = [
+            [answer, CONTEXTS[0].split()[2] if i == 0 else ""] for i, answer in enumerate(answers)
+        ]
+        starts = [
+            [context.encode().find(answer.encode()) if answer else -1 for answer in row]
+            for context, row in zip(CONTEXTS, texts, strict=True)
+        ]
+        return tuple(map(tf.constant, (QUESTIONS, CONTEXTS, texts, starts)))
+
+
+class TestLayout:
+    def test_by_hand(self, tokenizer):
+        preprocessor = QuestionAnsweringPreprocessor(
+            tokenizer, max_length=11, doc_stride=3, max_question_length=3
+        )
+        words = "the of and a to in is"
+        piece = {word: tokenizer.token_to_id(f"▁{word}") for word in words.split()}
+        x, y = preprocessor("the of", "a to in is a to in and of", ["in and", "is"], [16, 8])
+        the, of, and_, a, to, in_, is_ = piece.values()
+        cls, sep = tokenizer.cls_token_id, tokenizer.sep_token_id
+        expected = [
+            [cls, the, of, sep, a, to, in_, is_, a, to, sep],
+            [cls, the, of, sep, is_, a, to, in_, and_, of, sep],
+        ]
+        np.testing.assert_array_equal(x["input_ids"], expected)
+        np.testing.assert_array_equal(x["attention_mask"], np.ones([2, 11]))
+        np.testing.assert_array_equal(x["token_type_ids"], [[0] * 4 + [1] * 7] * 2)
+        # The first window lacks "in and"; the second one has both, and the first given counts.
+        np.testing.assert_array_equal(y["start_logits"], [7, 7])
+        np.testing.assert_array_equal(y["end_logits"], [7, 8])
+        assert {v.dtype for v in (*x.values(), *y.values())} == {tf.int32}
+
+    def test_padding(self, tokenizer):
+        preprocessor = QuestionAnsweringPreprocessor(tokenizer, max_length=97)
+        x = preprocessor(["the", ""], ["of and", ""])
+        assert x["input_ids"].shape == (2, 97)
+        np.testing.assert_array_equal(x["attention_mask"].numpy().sum(1), [6, 3])
+        is_padding = x["attention_mask"].numpy() == 0
+        assert set(x["input_ids"].numpy()[is_padding]) == {tokenizer.pad_token_id}
+
+    def test_steps_of_length(self, tokenizer):
+        preprocessor = QuestionAnsweringPreprocessor(
+            tokenizer, max_length=97, padding="longest", pad_to_multiple_of=16
+        )
+        lengths = [
+            int(preprocessor("the", " of" * count)["input_ids"].shape[1])
+            for count in (0, 12, 13, 90, 500)
+        ]
+        assert lengths == [16, 16, 32, 96, 97]
+
+    @pytest.mark.parametrize("max_length", [17, 29, 53])
+    @pytest.mark.parametrize("doc_stride", [1, 3, 7, None])
+    def test_windows_of_a_reference_in_python(self, tokenizer, max_length, doc_stride):
+        preprocessor = QuestionAnsweringPreprocessor(
+            tokenizer, max_length=max_length, doc_stride=doc_stride, max_question_length=5
+        )
+        x, windows = preprocessor.make_windows(QUESTIONS, CONTEXTS)
+        cls, sep, pad = tokenizer.cls_token_id, tokenizer.sep_token_id, tokenizer.pad_token_id
+        expected, examples = [], []
+        for example, (question, context) in enumerate(zip(QUESTIONS, CONTEXTS, strict=True)):
+            head = [cls, *tokenizer.tokenize(question).numpy()[:5], sep]
+            pieces = tokenizer.tokenize(context).numpy().tolist()
+            room = max_length - len(head) - 1
+            first = 0
+            while True:
+                row = [*head, *pieces[first : first + room], sep]
+                expected.append(row + [pad] * (max_length - len(row)))
+                examples.append(example)
+                if first + room >= len(pieces):
+                    break
+                first += preprocessor.doc_stride
+        np.testing.assert_array_equal(x["input_ids"], expected)
+        np.testing.assert_array_equal(windows["example"], examples)
+
+    def test_max_windows(self, tokenizer):
+        options = {"max_length": 29, "doc_stride": 5, "max_question_length": 5}
+        full, windows = QuestionAnsweringPreprocessor(tokenizer, **options).make_windows(
+            QUESTIONS, CONTEXTS
+        )
+        cut, _ = QuestionAnsweringPreprocessor(tokenizer, **options, max_windows=2).make_windows(
+            QUESTIONS, CONTEXTS
+        )
+        example = windows["example"].numpy()
+        rank = np.array([(example[:i] == e).sum() for i, e in enumerate(example)])
+        np.testing.assert_array_equal(cut["input_ids"], full["input_ids"].numpy()[rank < 2])
+        assert len(full["input_ids"]) > len(cut["input_ids"])
+
+
+class TestWindowsFacts:
+    @pytest.mark.parametrize(
+        ("max_length", "doc_stride"), [(29, 3), (29, 10), (29, 21), (53, None)]
+    )
+    def test_each_piece_starts_answers_in_its_best_window(self, tokenizer, max_length, doc_stride):
+        preprocessor = QuestionAnsweringPreprocessor(
+            tokenizer, max_length=max_length, doc_stride=doc_stride, max_question_length=5
+        )
+        context = CONTEXTS[3]
+        _, windows = preprocessor.make_windows(["the"], [context])
+        can_start, can_end = windows["can_start"].numpy(), windows["can_end"].numpy()
+        starts = windows["token_starts"].numpy()
+        assert not (can_start & ~can_end).any()
+        seen = {}
+        for window, columns in enumerate(can_end):
+            inside = np.flatnonzero(columns)
+            for column in inside:
+                room = min(column - inside[0], inside[-1] - column)
+                seen.setdefault(starts[window, column], []).append(
+                    (room, bool(can_start[window, column]))
+                )
+        _, begin, end = tokenizer.tokenize_with_offsets(context)
+        surfaces = [context.encode()[b:e] for b, e in zip(begin.numpy(), end.numpy(), strict=True)]
+        assert len(seen) == sum(bool(surface.strip()) for surface in surfaces)
+        for windows_of_piece in seen.values():
+            chosen = [room for room, can in windows_of_piece if can]
+            assert len(chosen) == 1
+            # At the ends of a context no window has more; invisible pieces shift it by one.
+            if len(windows_of_piece) > 1:
+                assert chosen[0] >= max(room for room, _ in windows_of_piece) - 2
+
+    def test_offsets_are_the_visible_text(self, tokenizer):
+        context = " the  Zürich\n\n猫 bird\t"
+        x, windows = QuestionAnsweringPreprocessor(tokenizer, max_length=97).make_windows(
+            "", context
+        )
+        can_end = windows["can_end"].numpy()[0]
+        for column in np.flatnonzero(can_end):
+            start, end = (int(windows[key][0, column]) for key in ("token_starts", "token_ends"))
+            surface = context.encode()[start:end]
+            assert surface == surface.strip() != b""
+            piece = tokenizer.id_to_token(int(x["input_ids"][0, column]))
+            assert surface.decode() == piece.strip("▁")
+
+
+class TestAnswers:
+    @pytest.mark.parametrize("unit", ["characters", "bytes"])
+    def test_every_word_is_found_again(self, tokenizer, unit):
+        """Each word of a long text as the answer: its pieces' bytes are the word's."""
+        context = CONTEXTS[3]
+        preprocessor = QuestionAnsweringPreprocessor(
+            tokenizer, max_length=37, doc_stride=17, max_question_length=5, offset_unit=unit
+        )
+        texts, starts, position = [], [], 0
+        for word in context.split():
+            position = context.index(word, position)
+            texts.append(word)
+            starts.append(position if unit == "characters" else len(context[:position].encode()))
+            position += len(word)
+        count = len(texts)
+        _, y = preprocessor([""] * count, [context] * count, texts, starts)
+        _, windows = preprocessor.make_windows([""] * count, [context] * count)
+        first, last = y["start_logits"].numpy(), y["end_logits"].numpy()
+        found = 0
+        for row in np.flatnonzero(first):
+            begin = int(windows["token_starts"][row, first[row]])
+            end = int(windows["token_ends"][row, last[row]])
+            example = int(windows["example"][row])
+            assert context.encode()[begin:end].decode() == texts[example]
+            assert begin == len(context[: starts[example]].encode()) or unit == "bytes"
+            found += 1
+        assert set(windows["example"].numpy()[first > 0]) == set(range(count))
+        assert found > count  # in the windows' shared parts, twice
+        np.testing.assert_array_equal(first == 0, last == 0)
+
+    def test_an_answer_over_a_windows_border_is_none_there(self, tokenizer):
+        context = "the of and a to in is was for on with"
+        preprocessor = QuestionAnsweringPreprocessor(
+            tokenizer, max_length=3 + 1 + 6, doc_stride=4, max_question_length=1
+        )
+        answer, start = "a to in is", context.index("a to")
+        _, y = preprocessor("the", context, answer, start)
+        # Windows: pieces 0-5, 4-9, 8-10; the answer is pieces 3-6.
+        np.testing.assert_array_equal(y["start_logits"], [0, 0, 0])
+        _, y = preprocessor("the", context, "to in", context.index("to"))
+        np.testing.assert_array_equal(y["start_logits"], [7, 3, 0])
+        np.testing.assert_array_equal(y["end_logits"], [8, 4, 0])
+
+    def test_part_of_a_piece(self, tokenizer):
+        context = "the birds"
+        assert "▁birds" in tokenizer.id_to_token(int(tokenizer.tokenize(context)[-1]))
+        preprocessor = QuestionAnsweringPreprocessor(tokenizer, max_length=97)
+        _, y = preprocessor("", context, "ird", 5)
+        assert (int(y["start_logits"][0]), int(y["end_logits"][0])) == (3, 3)
+
+    def test_spaces_around_the_answer(self, tokenizer):
+        preprocessor = QuestionAnsweringPreprocessor(tokenizer, max_length=97)
+        context = "the   bird \n sings"
+        expected = preprocessor("a", context, "bird", 6)
+        assert int(expected[1]["start_logits"][0]) > 0
+        assert_same(preprocessor("a", context, "  bird \n ", 4), expected)
+
+    @pytest.mark.parametrize(
+        ("texts", "starts"),
+        [
+            ([], []),
+            ("", 0),
+            ("bird", -1),
+            (["", "bird"], [3, -1]),
+            (["   "], [3]),
+        ],
+    )
+    def test_no_answer(self, tokenizer, texts, starts):
+        preprocessor = QuestionAnsweringPreprocessor(tokenizer, max_length=97)
+        _, y = preprocessor("a", "the    bird", texts, starts)
+        assert [int(v[0]) for v in y.values()] == [0, 0]
+
+    def test_forms_of_a_batch(self, tokenizer):
+        """One answer each, lists, ragged and padded tensors mean the same."""
+        preprocessor = QuestionAnsweringPreprocessor(tokenizer, max_length=97)
+        questions, contexts = ["a", "b", "c"], ["the bird", "of a river", "and"]
+        expected = preprocessor(questions, contexts, [["bird"], ["a"], []], [[4], [3], []])
+        np.testing.assert_array_equal(expected[1]["start_logits"] > 0, [True, True, False])
+        for texts, starts in (
+            (["bird", "a", ""], [4, 3, 0]),
+            (tf.ragged.constant([["bird"], ["a"], []]), tf.ragged.constant([[4], [3], []])),
+            ([["bird", ""], ["a", ""], ["", ""]], np.array([[4, -1], [3, -1], [-1, -1]])),
+        ):
+            assert_same(preprocessor(questions, contexts, texts, starts), expected)
+
+    def test_ragged_answers_in_tf_data(self, tokenizer):
+        preprocessor = QuestionAnsweringPreprocessor(tokenizer, max_length=97)
+        arguments = (
+            tf.constant(["a", "b"]),
+            tf.constant(["the bird", "of a river"]),
+            tf.ragged.constant([["bird", "the"], []], tf.string),
+            tf.ragged.constant([[4, 0], []], tf.int64),
+        )
+        expected = preprocessor(*arguments)
+        dataset = tf.data.Dataset.from_tensor_slices(arguments)
+        assert_same(next(iter(dataset.ragged_batch(2).map(preprocessor))), expected)
+        assert_same(next(iter(dataset.map(preprocessor).unbatch().batch(2))), expected)
+
+    def test_long_document(self, tokenizer):
+        """A megabyte of text, and an answer near its end."""
+        context = long_text(5, 170_000)
+        answer = context[-1000:].split()[3] + "!"
+        context += answer + " the end"
+        preprocessor = QuestionAnsweringPreprocessor(tokenizer, max_length=4096)
+        x, y = preprocessor("which river", context, answer, context.rindex(answer))
+        assert len(context) > 900_000
+        assert x["input_ids"].shape[0] > 50
+        assert np.count_nonzero(y["start_logits"]) >= 1
+        assert np.count_nonzero(y["start_logits"][:-2]) == 0
+
+
+class TestBadInput:
+    @pytest.fixture
+    def preprocessor(self, tokenizer):
+        return QuestionAnsweringPreprocessor(tokenizer, max_length=97)
+
+    def test_answer_that_is_not_there(self, preprocessor):
+        for start in (3, 10**6):
+            with pytest.raises(tf.errors.InvalidArgumentError, match="`answer_texts`"):
+                preprocessor("a", "the bird", "bird", start)
+
+    def test_bytes_taken_for_characters(self, tokenizer, preprocessor):
+        context = "Zürich bird"
+        with pytest.raises(tf.errors.InvalidArgumentError, match="counted in characters"):
+            preprocessor("a", context, "bird", len("Zürich ".encode()))
+
+    def test_texts_without_starts(self, preprocessor):
+        with pytest.raises(ValueError, match="only answer_texts"):
+            preprocessor("a", "b", "b")
+        with pytest.raises(ValueError, match="only answer_starts"):
+            preprocessor("a", "b", None, 3)
+
+    def test_numbers_that_do_not_fit(self, preprocessor):
+        with pytest.raises(tf.errors.InvalidArgumentError, match="same number of answers"):
+            preprocessor("a", "the bird", ["the", "bird"], [0])
+
+    def test_shapes(self, preprocessor):
+        with pytest.raises(ValueError, match="`question` and `context`"):
+            preprocessor("a", ["b"])
+        with pytest.raises(ValueError, match="`answer_texts`"):
+            preprocessor("a", "the", [["the"]], [[0]])
+        with pytest.raises(ValueError, match="`answer_texts`"):
+            preprocessor(["a"], ["the"], "the", 0)
+        with pytest.raises(TypeError, match="`answer_starts`"):
+            preprocessor("a", "the", "the", 0.0)
+
+    @pytest.mark.parametrize(
+        ("arguments", "name"),
+        [
+            ({"max_length": 67}, "max_length"),
+            ({"max_length": 97, "doc_stride": 31}, "doc_stride"),
+            ({"doc_stride": 0}, "doc_stride"),
+            ({"max_question_length": 0}, "max_question_length"),
+            ({"max_windows": 0}, "max_windows"),
+            ({"offset_unit": "pieces"}, "offset_unit"),
+        ],
+    )
+    def test_arguments(self, tokenizer, arguments, name):
+        with pytest.raises(ValueError, match=f"`{name}`"):
+            QuestionAnsweringPreprocessor(tokenizer, **arguments)
+
+    def test_the_largest_stride_leaves_no_gap(self, tokenizer):
+        preprocessor = QuestionAnsweringPreprocessor(tokenizer, max_length=97, doc_stride=30)
+        question = "the " * 99
+        context = " ".join(f"{WORDS[i % 31]}" for i in range(211))
+        _, windows = preprocessor.make_windows(question, context)
+        covered = set(windows["token_starts"].numpy()[windows["can_start"].numpy()])
+        ids, starts, _ = tokenizer.tokenize_with_offsets(context)
+        assert math.ceil((len(ids) - 30) / 30) + 1 == windows["example"].shape[0]
+        assert len(covered) == len(starts)
