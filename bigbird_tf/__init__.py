@@ -3,16 +3,24 @@
 from bigbird_tf.attention import BlockPattern, BlockSparseAttention
 from bigbird_tf.config import BigBirdConfig
 from bigbird_tf.models import (
+    BigBirdForMaskedLM,
+    BigBirdForMultipleChoice,
+    BigBirdForPreTraining,
     BigBirdForQuestionAnswering,
     BigBirdForSequenceClassification,
+    BigBirdForTokenClassification,
     BigBirdModel,
 )
 from bigbird_tf.version import __version__
 
 __all__ = [
     "BigBirdConfig",
+    "BigBirdForMaskedLM",
+    "BigBirdForMultipleChoice",
+    "BigBirdForPreTraining",
     "BigBirdForQuestionAnswering",
     "BigBirdForSequenceClassification",
+    "BigBirdForTokenClassification",
     "BigBirdModel",
     "BlockPattern",
     "BlockSparseAttention",

@@ -43,7 +43,27 @@ _BLOCK_TABLE = (
     ("output.LayerNorm", "feed_forward.layer_norm", _LAYER_NORM),
 )
 _POOLER_TABLE = (("pooler", "pooler.dense", _DENSE),)
+
+
+def _language_model_table(path: str) -> tuple:
+    # The decoder is the word embeddings, and not stored again.
+    return (
+        ("cls.predictions.transform.dense", f"{path}.dense", _DENSE),
+        ("cls.predictions.transform.LayerNorm", f"{path}.layer_norm", _LAYER_NORM),
+        ("cls.predictions", path, (("bias", "bias", False),)),
+    )
+
+
+_LINEAR_TABLE = (("classifier", "head.dense", _DENSE),)
 _HEAD_TABLES = {
+    "BigBirdForPreTraining": (
+        *_language_model_table("head.predictions"),
+        ("cls.seq_relationship", "head.seq_relationship", _DENSE),
+    ),
+    "BigBirdForMaskedLM": _language_model_table("head"),
+    "BigBirdForCausalLM": _language_model_table("head"),
+    "BigBirdForMultipleChoice": _LINEAR_TABLE,
+    "BigBirdForTokenClassification": _LINEAR_TABLE,
     "BigBirdForSequenceClassification": (
         ("classifier.dense", "head.dense", _DENSE),
         ("classifier.out_proj", "head.output_dense", _DENSE),

@@ -31,7 +31,10 @@ class BigBirdEmbeddings(ConfigLayer):
     def __init__(self, config, **kwargs):
         super().__init__(config, **kwargs)
         config = self.config
-        self.word_embeddings = self._embedding(config.vocab_size, "word_embeddings")
+        # Reversible, since the heads of language models decode with the same matrix.
+        self.word_embeddings = self._embedding(
+            config.vocab_size, "word_embeddings", keras.layers.ReversibleEmbedding
+        )
         self.position_embeddings = self._embedding(
             config.max_position_embeddings, "position_embeddings"
         )
@@ -41,8 +44,8 @@ class BigBirdEmbeddings(ConfigLayer):
         self.layer_norm = self._layer_norm()
         self.dropout = Dropout(config.hidden_dropout_prob, dtype=self.dtype_policy)
 
-    def _embedding(self, input_dim, name):
-        return keras.layers.Embedding(
+    def _embedding(self, input_dim, name, layer_class=keras.layers.Embedding):
+        return layer_class(
             input_dim,
             self.config.hidden_size,
             embeddings_initializer=self._initializer(),

@@ -119,7 +119,7 @@ class PretrainedModel(keras.Model):
         *,
         loss_weights=None,
         metrics="auto",
-        weighted_metrics=None,
+        weighted_metrics="auto",
         **kwargs,
     ):
         """Configures training; like `keras.Model.compile`, with defaults for what the head is for.
@@ -130,19 +130,22 @@ class PretrainedModel(keras.Model):
             loss: `"auto"` is the head's loss.
             loss_weights: As in Keras; by default those of the head's loss.
             metrics: `"auto"` is the head's metrics.
-            weighted_metrics: As in Keras.
+            weighted_metrics: `"auto"` is the head's metrics that heed sample weights.
             **kwargs: As in Keras. `jit_compile="auto"`, the default, is Keras' own rule: XLA on
                 GPU, not on CPU (where the graph is faster), and not under a `tf.distribute`
                 strategy (`TPUStrategy` compiles by itself).
         """
-        if optimizer == "auto":
+        self._has_default_optimizer = isinstance(optimizer, str) and optimizer == "auto"
+        if self._has_default_optimizer:
             optimizer = keras.optimizers.AdamW(5e-5, weight_decay=0.01, global_clipnorm=1.0)
-            optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
-        if loss == "auto":
+            _exclude_from_weight_decay(optimizer)
+        if isinstance(loss, str) and loss == "auto":
             loss = self._default_loss()
             loss_weights = loss_weights or self._default_loss_weights()
-        if metrics == "auto":
+        if isinstance(metrics, str) and metrics == "auto":
             metrics = self._default_metrics()
+        if isinstance(weighted_metrics, str) and weighted_metrics == "auto":
+            weighted_metrics = self._default_weighted_metrics()
         super().compile(
             optimizer=optimizer,
             loss=loss,
@@ -151,6 +154,25 @@ class PretrainedModel(keras.Model):
             weighted_metrics=weighted_metrics,
             **kwargs,
         )
+
+    def get_compile_config(self):
+        """Gives what `compile_from_config` needs to configure training the same way."""
+        config = super().get_compile_config()
+        if config:
+            config["has_default_optimizer"] = self._has_default_optimizer
+        return config
+
+    def compile_from_config(self, config):
+        """Configures training as it was when the model was saved."""
+        config = dict(config)
+        has_default_optimizer = config.pop("has_default_optimizer")
+        config = keras.saving.deserialize_keras_object(config)
+        if has_default_optimizer:
+            # Keras does not save what is excluded.
+            _exclude_from_weight_decay(config["optimizer"])
+        self.compile(**config)
+        self._has_default_optimizer = has_default_optimizer
+        self.optimizer.build(self.trainable_variables)
 
     def _default_loss(self):
         raise ValueError(
@@ -162,6 +184,9 @@ class PretrainedModel(keras.Model):
         return None
 
     def _default_metrics(self):
+        return None
+
+    def _default_weighted_metrics(self):
         return None
 
     def get_config(self):
@@ -181,3 +206,7 @@ class PretrainedModel(keras.Model):
     def get_build_config(self):
         """Gives nothing: the config alone decides the weights, and they are there already."""
         return None
+
+
+def _exclude_from_weight_decay(optimizer):
+    optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])

@@ -1,0 +1,52 @@
+"""`LanguageModelHead`: logits for each piece of the vocabulary."""
+
+import keras
+from keras import ops
+
+from bigbird_tf.layers.activations import get_activation
+from bigbird_tf.layers.config_layer import ConfigLayer
+
+__all__ = ["LanguageModelHead"]
+
+
+@keras.saving.register_keras_serializable(package="bigbird_tf")
+class LanguageModelHead(ConfigLayer):
+    """Dense, activation, layer normalisation; then the word embeddings in reverse, and a bias.
+
+    The word embeddings belong to the model's backbone, so they come with the call: the head's
+    decoder and they are one matrix.
+
+    Args:
+        config: A `BigBirdConfig`.
+
+    Call arguments:
+        inputs: Tensor `(…, hidden_size)`.
+        word_embeddings: The backbone's `keras.layers.ReversibleEmbedding`.
+
+    Returns:
+        Tensor `(…, vocab_size)`.
+    """
+
+    def __init__(self, config, **kwargs):
+        super().__init__(config, **kwargs)
+        self.dense = self._dense(self.config.hidden_size, "dense")
+        self.activation = get_activation(self.config.hidden_act)
+        self.layer_norm = self._layer_norm()
+
+    def build(self, input_shape):
+        """Makes all weights."""
+        self.dense.build(input_shape)
+        self.layer_norm.build(input_shape)
+        self.bias = self.add_weight(
+            name="bias", shape=(self.config.vocab_size,), initializer="zeros"
+        )
+
+    def call(self, inputs, word_embeddings):
+        """Computes; see the class."""
+        hidden = self.layer_norm(self.activation(self.dense(inputs)))
+        return ops.add(word_embeddings(hidden, reverse=True), self.bias)
+
+    def compute_output_spec(self, inputs, word_embeddings):
+        """Gives shape and dtype of the logits."""
+        shape = (*inputs.shape[:-1], self.config.vocab_size)
+        return keras.KerasTensor(shape, dtype=self.compute_dtype)

@@ -1,0 +1,49 @@
+"""`LinearHead`: one dense layer behind dropout."""
+
+import keras
+
+from bigbird_tf.attention.dropout import Dropout
+from bigbird_tf.layers.config_layer import ConfigLayer
+
+__all__ = ["LinearHead"]
+
+
+@keras.saving.register_keras_serializable(package="bigbird_tf")
+class LinearHead(ConfigLayer):
+    """Dropout and a dense layer, on each vector.
+
+    Args:
+        config: A `BigBirdConfig`.
+        units: Number of logits.
+        rate: Dropout rate.
+
+    Call arguments:
+        inputs: Tensor `(…, hidden_size)`.
+        training: Whether dropout acts.
+
+    Returns:
+        Tensor `(…, units)`.
+    """
+
+    def __init__(self, config, units: int, rate: float, **kwargs):
+        super().__init__(config, **kwargs)
+        self.units = units
+        self.rate = rate
+        self.dropout = Dropout(rate, dtype=self.dtype_policy)
+        self.dense = self._dense(units, "dense")
+
+    def build(self, input_shape):
+        """Makes all weights."""
+        self.dense.build(input_shape)
+
+    def call(self, inputs, training=None):
+        """Computes; see the class."""
+        return self.dense(self.dropout(inputs, training=training))
+
+    def compute_output_shape(self, input_shape):
+        """Gives `(…, units)`."""
+        return (*input_shape[:-1], self.units)
+
+    def get_config(self):
+        """Gives all constructor arguments."""
+        return {**super().get_config(), "units": self.units, "rate": self.rate}

@@ -1,0 +1,47 @@
+"""`PreTrainingHead`: masked pieces, and whether two segments belong together."""
+
+import keras
+
+from bigbird_tf.layers.config_layer import ConfigLayer
+from bigbird_tf.layers.language_model_head import LanguageModelHead
+
+__all__ = ["PreTrainingHead"]
+
+
+@keras.saving.register_keras_serializable(package="bigbird_tf")
+class PreTrainingHead(ConfigLayer):
+    """A `LanguageModelHead`, and a dense layer on the pooled vector.
+
+    Args:
+        config: A `BigBirdConfig`.
+
+    Call arguments:
+        inputs: Tensor `(…, hidden_size)`.
+        pooled: Tensor `(B, hidden_size)`.
+        word_embeddings: The backbone's `keras.layers.ReversibleEmbedding`.
+
+    Returns:
+        `(prediction_logits, seq_relationship_logits)`: `(…, vocab_size)` and `(B, 2)`.
+    """
+
+    def __init__(self, config, **kwargs):
+        super().__init__(config, **kwargs)
+        self.predictions = LanguageModelHead(
+            self.config, dtype=self.dtype_policy, name="predictions"
+        )
+        self.seq_relationship = self._dense(2, "seq_relationship")
+
+    def build(self, input_shape, pooled_shape=None):
+        """Makes all weights."""
+        self.predictions.build(input_shape)
+        self.seq_relationship.build((input_shape[0], self.config.hidden_size))
+
+    def call(self, inputs, pooled, word_embeddings):
+        """Computes; see the class."""
+        predictions = self.predictions(inputs, word_embeddings=word_embeddings)
+        return predictions, self.seq_relationship(pooled)
+
+    def compute_output_spec(self, inputs, pooled, word_embeddings):
+        """Gives shapes and dtypes of what a call returns."""
+        predictions = self.predictions.compute_output_spec(inputs, word_embeddings)
+        return predictions, keras.KerasTensor((pooled.shape[0], 2), dtype=self.compute_dtype)

@@ -1,0 +1,55 @@
+"""`BigBirdForMultipleChoice`: the best of several continuations or answers."""
+
+import keras
+from keras import ops
+
+from bigbird_tf.layers import LinearHead
+from bigbird_tf.models.headed_model import HeadedModel
+from bigbird_tf.models.inputs import INPUT_NAMES
+
+__all__ = ["BigBirdForMultipleChoice"]
+
+
+@keras.saving.register_keras_serializable(package="bigbird_tf")
+class BigBirdForMultipleChoice(HeadedModel):
+    """BigBird with one logit for each choice, from the pooled vector of the text with that choice.
+
+    Letters: B batch, C choices, T length. For `fit`, labels are integers `(B,)`.
+
+    Args:
+        config: A `BigBirdConfig`.
+        **kwargs: Of `keras.Model`.
+
+    Call arguments:
+        inputs: As `BigBirdModel`'s, each of shape `(B, C, T)`.
+        training: Whether dropout acts.
+
+    Returns:
+        float32 logits `(B, C)`.
+    """
+
+    uses_pooler = True
+    input_rank = 3
+
+    def _make_head(self):
+        rate = self.config.hidden_dropout_prob
+        return LinearHead(self.config, 1, rate, dtype=self.dtype_policy, name="classifier")
+
+    def call(self, inputs, training=None):
+        """Computes the logits; see the class."""
+        inputs = self._read_inputs(inputs)
+        shape = ops.shape(inputs["input_ids"])
+        for name in INPUT_NAMES:
+            if inputs[name] is not None:
+                # Positions may be given once for the whole batch.
+                value = ops.broadcast_to(inputs[name], shape)
+                inputs[name] = ops.reshape(value, (-1, shape[2]))
+        hidden, _, _ = self.backbone.encode(inputs, training=training)
+        logits = self.head(self.backbone.pooler(hidden), training=training)
+        return self._logits(ops.reshape(logits, (-1, shape[1])))
+
+    def _default_loss(self):
+        return keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+
+    def _default_metrics(self):
+        return [keras.metrics.SparseCategoricalAccuracy(name="accuracy")]

@@ -1,0 +1,69 @@
+"""`BigBirdForPreTraining`: masked pieces, and whether two segments belong together."""
+
+import keras
+
+from bigbird_tf.layers import PreTrainingHead
+from bigbird_tf.models.headed_model import HeadedModel
+from bigbird_tf.models.losses import weighted_crossentropy
+from bigbird_tf.models.masked_positions import gather_positions
+
+__all__ = ["BigBirdForPreTraining"]
+
+
+@keras.saving.register_keras_serializable(package="bigbird_tf")
+class BigBirdForPreTraining(HeadedModel):
+    """BigBird with both heads of its pre-training.
+
+    Letters: B batch, T length, K positions asked for, V vocabulary. For `fit`, labels and sample
+    weights are dictionaries with the keys of the outputs: labels of masked pieces `(B, T)`, or
+    `(B, K)` with `masked_positions`, whose weights say which of them count; and 0 for segments that
+    follow each other, 1 for those that do not, `(B,)`. The loss is the sum of both.
+
+    Args:
+        config: A `BigBirdConfig`.
+        **kwargs: Of `keras.Model`.
+
+    Call arguments:
+        inputs: As `BigBirdForMaskedLM`'s.
+        training: Whether dropout acts.
+
+    Returns:
+        A dictionary: `prediction_logits`, float32 `(B, T, V)`, or `(B, K, V)` with
+        `masked_positions`; `seq_relationship_logits`, float32 `(B, 2)`.
+
+    Raises:
+        ValueError: If the inputs are of wrong shapes or dtypes, empty, or too long.
+        tf.errors.InvalidArgumentError: If ids or positions are out of range.
+    """
+
+    uses_pooler = True
+    extra_inputs = ("masked_positions",)
+
+    def _make_head(self):
+        return PreTrainingHead(self.config, dtype=self.dtype_policy, name="cls")
+
+    def call(self, inputs, training=None):
+        """Computes the logits; see the class."""
+        inputs = self._read_inputs(inputs)
+        hidden, _, _ = self.backbone.encode(inputs, training=training)
+        predictions, relationship = self.head(
+            gather_positions(hidden, inputs["masked_positions"]),
+            self.backbone.pooler(hidden),
+            word_embeddings=self.backbone.embeddings.word_embeddings,
+        )
+        return {
+            "prediction_logits": self._logits(predictions),
+            "seq_relationship_logits": self._logits(relationship),
+        }
+
+    def _default_loss(self):
+        return {
+            "prediction_logits": weighted_crossentropy(),
+            "seq_relationship_logits": weighted_crossentropy(),
+        }
+
+    def _default_weighted_metrics(self):
+        return {
+            name: [keras.metrics.SparseCategoricalAccuracy(name="accuracy")]
+            for name in ("prediction_logits", "seq_relationship_logits")
+        }

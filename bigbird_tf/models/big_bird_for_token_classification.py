@@ -1,0 +1,49 @@
+"""`BigBirdForTokenClassification`: a label for each token."""
+
+import keras
+
+from bigbird_tf.layers import LinearHead
+from bigbird_tf.models.headed_model import HeadedModel
+from bigbird_tf.models.losses import weighted_crossentropy
+
+__all__ = ["BigBirdForTokenClassification"]
+
+
+@keras.saving.register_keras_serializable(package="bigbird_tf")
+class BigBirdForTokenClassification(HeadedModel):
+    """BigBird with a classifier on every token.
+
+    For `fit`, labels are integers `(B, T)`, and sample weights `(B, T)` say which tokens count: 0
+    for padding and for pieces without a label of their own. Loss and accuracy are means over what
+    counts.
+
+    Args:
+        config: A `BigBirdConfig`; `num_labels` is the number of logits.
+        **kwargs: Of `keras.Model`.
+
+    Call arguments:
+        inputs: As `BigBirdModel`'s.
+        training: Whether dropout acts.
+
+    Returns:
+        float32 logits `(B, T, num_labels)`.
+    """
+
+    def _make_head(self):
+        config = self.config
+        rate = config.classifier_dropout
+        rate = config.hidden_dropout_prob if rate is None else rate
+        return LinearHead(
+            config, config.num_labels, rate, dtype=self.dtype_policy, name="classifier"
+        )
+
+    def call(self, inputs, training=None):
+        """Classifies; see the class."""
+        hidden, _, _ = self.backbone.encode(self._read_inputs(inputs), training=training)
+        return self._logits(self.head(hidden, training=training))
+
+    def _default_loss(self):
+        return weighted_crossentropy()
+
+    def _default_weighted_metrics(self):
+        return [keras.metrics.SparseCategoricalAccuracy(name="accuracy")]

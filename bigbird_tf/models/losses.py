@@ -1,0 +1,16 @@
+"""The loss of models that judge some of the tokens."""
+
+import keras
+
+__all__ = ["weighted_crossentropy"]
+
+
+def weighted_crossentropy() -> keras.losses.Loss:
+    """Gives the cross entropy of integer labels and logits, as a mean over what has weight.
+
+    Keras' ordinary reduction divides by the number of all tokens, so that a batch with few masks
+    would count for little; here sample weights are what it divides by, as in the originals.
+    """
+    return keras.losses.SparseCategoricalCrossentropy(
+        from_logits=True, reduction="mean_with_sample_weight"
+    )
