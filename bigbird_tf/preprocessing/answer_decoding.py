@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from bigbird_tf.preprocessing.text_input import first_of_batch, to_batch
 
-__all__ = ["decode_answers"]
+__all__ = ["best_spans", "choose_answers", "decode_answers"]
 
 
 def decode_answers(
@@ -57,23 +57,90 @@ def decode_answers(
                 f"{logits.shape}"
             )
     context, is_scalar = to_batch("context", context)
-    num_examples = tf.shape(context)[0]
+    spans = best_spans(
+        start_logits,
+        end_logits,
+        windows,
+        max_answer_length=max_answer_length,
+        count=1 if num_best is None else num_best,
+    )
+    found = choose_answers(
+        spans, windows["example"], context, no_answer_threshold=no_answer_threshold
+    )
+    if num_best is None:
+        found = {
+            key: value[:, 0] if value.shape.rank == 2 else value for key, value in found.items()
+        }
+    return first_of_batch(found) if is_scalar else found
+
+
+def best_spans(
+    start_logits: tf.Tensor,
+    end_logits: tf.Tensor,
+    windows: dict[str, tf.Tensor],
+    *,
+    max_answer_length: int,
+    count: int,
+) -> dict[str, tf.Tensor]:
+    """Finds the best spans of each window, the first half of `decode_answers`.
+
+    Args:
+        start_logits, end_logits, windows, max_answer_length: As in `decode_answers`.
+        count: How many spans to find in each window, K.
+
+    Returns:
+        A dict of tensors of shape (W, K): `score`, float32, minus infinity where the window has no
+        further span; `start` and `end`, int32, bytes in the context. And `no_answer_score`,
+        float32 of shape (W,).
+    """
+    nothing = float("-inf")
+    length = tf.shape(start_logits)[1]
     start_logits = tf.cast(start_logits, tf.float32)
     end_logits = tf.cast(end_logits, tf.float32)
-    example = windows["example"]
-    count = 1 if num_best is None else num_best
-
-    score, first, last = _best_spans(start_logits, end_logits, windows, max_answer_length, count)
-    span = {
+    starts = tf.where(windows["can_start"], start_logits, nothing)
+    ends = tf.where(windows["can_end"], end_logits, nothing)
+    ends = tf.pad(ends, [[0, 0], [0, max_answer_length]], constant_values=nothing)
+    # All ends that a start can have, of shape (T, max_answer_length): no T * T scores are built.
+    position = tf.range(length)[:, tf.newaxis] + tf.range(max_answer_length)
+    scores = starts[:, :, tf.newaxis] + tf.gather(ends, position, axis=1)
+    scores = tf.reshape(scores, [tf.shape(scores)[0], length * max_answer_length])
+    scores = tf.pad(scores, [[0, 0], [0, count]], constant_values=nothing)
+    score, index = tf.math.top_k(scores, count)
+    first = tf.minimum(index // max_answer_length, length - 1)
+    last = tf.minimum(first + index % max_answer_length, length - 1)
+    return {
         "score": score,
         "start": tf.gather(windows["token_starts"], first, batch_dims=1),
         "end": tf.gather(windows["token_ends"], last, batch_dims=1),
+        "no_answer_score": start_logits[:, 0] + end_logits[:, 0],
     }
+
+
+def choose_answers(
+    spans: dict[str, tf.Tensor],
+    example: tf.Tensor,
+    context: tf.Tensor,
+    *,
+    no_answer_threshold: float | None,
+) -> dict[str, tf.Tensor]:
+    """Finds the best answers of each context among its windows' spans.
+
+    Args:
+        spans: What `best_spans` gave for all windows.
+        example: int32 of shape (W,), the context that each window is of, ascending.
+        context: Strings of shape (B,).
+        no_answer_threshold: As in `decode_answers`.
+
+    Returns:
+        What `decode_answers` returns, with as many answers a context as `spans` has a window.
+    """
+    num_examples = tf.shape(context)[0]
+    no_answer = tf.math.unsorted_segment_min(spans["no_answer_score"], example, num_examples)
     # (W, K) to (B, windows of a context * K).
-    span = {key: _by_example(value, example, num_examples) for key, value in span.items()}
-    no_answer = tf.math.unsorted_segment_min(
-        start_logits[:, 0] + end_logits[:, 0], example, num_examples
-    )
+    span = {
+        key: _by_example(spans[key], example, num_examples) for key in ("score", "start", "end")
+    }
+    count = spans["score"].shape[1]
     # "No answer" is one candidate more, on a tie behind the others; and there must be K of them.
     span = {
         key: tf.pad(value, [[0, 0], [0, count]], constant_values=_nothing(value.dtype))
@@ -89,47 +156,17 @@ def decode_answers(
     is_span = tf.math.is_finite(span["score"])
     start, end = tf.where(is_span, span["start"], 0), tf.where(is_span, span["end"], 0)
     texts = tf.repeat(context[:, tf.newaxis], count, axis=1)
-    found = {
+    return {
         "answer": tf.strings.substr(texts, start, end - start),
         "score": tf.where(is_span, span["score"], no_answer[:, tf.newaxis]),
         "start": start,
         "end": end,
+        "no_answer_score": no_answer,
     }
-    if num_best is None:
-        found = {key: value[:, 0] for key, value in found.items()}
-    found["no_answer_score"] = no_answer
-    return first_of_batch(found) if is_scalar else found
 
 
 def _nothing(dtype: tf.DType) -> float | int:
     return float("-inf") if dtype.is_floating else 0
-
-
-def _best_spans(
-    start_logits: tf.Tensor,
-    end_logits: tf.Tensor,
-    windows: dict[str, tf.Tensor],
-    max_answer_length: int,
-    count: int,
-) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    """Gives scores and positions of the first and last piece of the best spans of each window.
-
-    Each of shape (W, count); the score is minus infinity where the window has no further span.
-    """
-    nothing = float("-inf")
-    length = tf.shape(start_logits)[1]
-    starts = tf.where(windows["can_start"], start_logits, nothing)
-    ends = tf.where(windows["can_end"], end_logits, nothing)
-    ends = tf.pad(ends, [[0, 0], [0, max_answer_length]], constant_values=nothing)
-    # All ends that a start can have, of shape (T, max_answer_length): no T * T scores are built.
-    position = tf.range(length)[:, tf.newaxis] + tf.range(max_answer_length)
-    scores = starts[:, :, tf.newaxis] + tf.gather(ends, position, axis=1)
-    scores = tf.reshape(scores, [tf.shape(scores)[0], length * max_answer_length])
-    scores = tf.pad(scores, [[0, 0], [0, count]], constant_values=nothing)
-    score, index = tf.math.top_k(scores, count)
-    first = tf.minimum(index // max_answer_length, length - 1)
-    last = tf.minimum(first + index % max_answer_length, length - 1)
-    return score, first, last
 
 
 def _by_example(values: tf.Tensor, example: tf.Tensor, num_examples: tf.Tensor) -> tf.Tensor:

@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from bigbird_tf.preprocessing.packing import padded_length
 
-__all__ = ["ContextPieces", "WindowLayout", "cut_windows"]
+__all__ = ["ContextPieces", "WindowLayout", "WindowPlan", "fill_windows", "plan_windows"]
 
 
 class ContextPieces(NamedTuple):
@@ -38,10 +38,39 @@ class WindowLayout(NamedTuple):
     pad_to_multiple_of: int | None
 
 
-def cut_windows(
+class WindowPlan(NamedTuple):
+    """What each window of a batch of contexts holds; int32 tensors of shape (W,).
+
+    It is small, so that windows can be planned for a whole batch, and filled a few at a time.
+
+    Attributes:
+        example: The example that a window is of, ascending.
+        question_length: Pieces of the question.
+        first, end: The context's pieces in the window.
+        answers_from, answers_until: Those of them that may begin an answer.
+    """
+
+    example: tf.Tensor
+    question_length: tf.Tensor
+    first: tf.Tensor
+    end: tf.Tensor
+    answers_from: tf.Tensor
+    answers_until: tf.Tensor
+
+    @property
+    def lengths(self) -> tf.Tensor:
+        """Pieces of each window, the question and the three special ones included."""
+        return self.question_length + (self.end - self.first) + 3
+
+    def take(self, rows: tf.Tensor) -> "WindowPlan":
+        """Gives the plan of some windows only."""
+        return WindowPlan(*(tf.gather(value, rows) for value in self))
+
+
+def plan_windows(
     question: tf.RaggedTensor, context: ContextPieces, layout: WindowLayout
-) -> tuple[dict[str, tf.Tensor], dict[str, tf.Tensor]]:
-    """Lays out `[CLS] question [SEP] window [SEP]` for every window of every context.
+) -> WindowPlan:
+    """Decides on the windows of every context.
 
     Windows begin `doc_stride` pieces after one another; the last one ends with the context. A
     context without pieces has one window, an empty one.
@@ -53,10 +82,6 @@ def cut_windows(
         question: Ids, ragged of shape (B, None).
         context: The contexts' pieces.
         layout: The settings.
-
-    Returns:
-        `(x, windows)`. `x` is the model's input, int32 of shape (W, T); `windows` is what
-        `decode_answers` needs, as described at `QuestionAnsweringPreprocessor.make_windows`.
     """
     question_length = tf.cast(question.row_lengths(), tf.int32)
     context_length = tf.cast(context.ids.row_lengths(), tf.int32)
@@ -80,12 +105,25 @@ def cut_windows(
     shared_after = (first + layout.doc_stride + end) // 2
     answers_from = tf.where(index == 0, 0, shared_before)
     answers_until = tf.where(index == num_windows - 1, end, shared_after)
+    return WindowPlan(example, question_length, first, end, answers_from, answers_until)
 
+
+def fill_windows(
+    plan: WindowPlan, question: tf.RaggedTensor, context: ContextPieces, layout: WindowLayout
+) -> tuple[dict[str, tf.Tensor], dict[str, tf.Tensor]]:
+    """Lays out `[CLS] question [SEP] window [SEP]` for planned windows.
+
+    Args:
+        plan: The windows to lay out.
+        question, context, layout: What they were planned of.
+
+    Returns:
+        `(x, windows)`. `x` is the model's input, int32 of shape (W, T); `windows` is what
+        `decode_answers` needs, as described at `QuestionAnsweringPreprocessor.make_windows`.
+    """
+    example, question_length, first, end, answers_from, answers_until = plan
     length = padded_length(
-        question_length + (end - first) + 3,
-        layout.max_length,
-        layout.padding,
-        layout.pad_to_multiple_of,
+        plan.lengths, layout.max_length, layout.padding, layout.pad_to_multiple_of
     )
     position = tf.range(length)[tf.newaxis]
     question_end = question_length[:, tf.newaxis] + 1

@@ -5,7 +5,12 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from bigbird_tf.preprocessing.context_windows import ContextPieces, WindowLayout, cut_windows
+from bigbird_tf.preprocessing.context_windows import (
+    ContextPieces,
+    WindowLayout,
+    fill_windows,
+    plan_windows,
+)
 from bigbird_tf.preprocessing.preprocessor import Preprocessor
 from bigbird_tf.preprocessing.text_bytes import TextBytes
 from bigbird_tf.preprocessing.text_input import to_batch, to_string_tensor
@@ -162,12 +167,35 @@ class QuestionAnsweringPreprocessor(Preprocessor):
                 f"{context.shape[context_is_scalar:]}"
             )
         text_bytes = TextBytes.of(context)
+        question_ids, pieces = self.tokenize(question, context, text_bytes)
+        plan = plan_windows(question_ids, pieces, self.window_layout)
+        x, windows = fill_windows(plan, question_ids, pieces, self.window_layout)
+        return x, windows, context, is_scalar, text_bytes
+
+    def tokenize(
+        self, question: tf.Tensor, context: tf.Tensor, text_bytes: TextBytes | None = None
+    ) -> tuple[tf.RaggedTensor, ContextPieces]:
+        """Cuts batches of questions and contexts into pieces, the first step of `make_windows`.
+
+        Args:
+            question, context: Strings of shape (B,).
+            text_bytes: The contexts' bytes, where they have been looked at before.
+
+        Returns:
+            The questions' ids, int32, ragged of shape (B, None), cut to `max_question_length`; and
+            the contexts' pieces.
+        """
+        text_bytes = TextBytes.of(context) if text_bytes is None else text_bytes
         ids, starts, ends = self.tokenizer.tokenize_with_offsets(context)
         rows = tf.cast(ids.value_rowids(), tf.int32)
         trimmed = text_bytes.trim(rows, starts.flat_values, ends.flat_values)
         pieces = ContextPieces(ids, *(ids.with_flat_values(value) for value in trimmed))
-        question_ids = self.tokenizer.tokenize(question)[:, : self.max_question_length]
-        layout = WindowLayout(
+        return self.tokenizer.tokenize(question)[:, : self.max_question_length], pieces
+
+    @property
+    def window_layout(self) -> WindowLayout:
+        """What windows are laid out by."""
+        return WindowLayout(
             cls_token_id=self.tokenizer.cls_token_id,
             sep_token_id=self.tokenizer.sep_token_id,
             pad_token_id=self.tokenizer.pad_token_id,
@@ -177,8 +205,6 @@ class QuestionAnsweringPreprocessor(Preprocessor):
             padding=self.padding,
             pad_to_multiple_of=self.pad_to_multiple_of,
         )
-        x, windows = cut_windows(question_ids, pieces, layout)
-        return x, windows, context, is_scalar, text_bytes
 
     def _answer_spans(
         self,
@@ -270,7 +296,7 @@ def _locate(spans: tf.Tensor, windows: dict[str, tf.Tensor]) -> tuple[tf.Tensor,
 
     Args:
         spans: Bytes of the answers, int32 of shape (B, A, 2); -1 for none.
-        windows: As from `cut_windows`.
+        windows: As from `fill_windows`.
 
     Returns:
         Positions of the first and the last piece, int32 of shape (W,); 0 where there is none.
