@@ -16,6 +16,7 @@ Shapes use B for batch, N for heads, n for blocks, b for block size, T = n * b f
 head size, G for heads of a chunk, S for slots of a row (see `BlockPattern`).
 """
 
+import functools
 import itertools
 from typing import Any, NamedTuple
 
@@ -112,6 +113,20 @@ class PatternIndex(NamedTuple):
         return cls(key_blocks, slot_bias, num_left, num_right, num_window)
 
 
+class _Layout(NamedTuple):
+    """What of the pattern and the shapes is known before any tensor."""
+
+    block_size: int
+    num_left: int
+    num_right: int
+    num_window: int
+    group: int
+    edges: tuple[int, ...]  # where chunks of rows begin and end; empty for one chunk of all rows
+
+    def chunks(self, num_rows) -> list[tuple]:
+        return list(itertools.pairwise(self.edges)) or [(0, num_rows)]
+
+
 def block_sparse_products(query, key, value, key_bias, index: PatternIndex, block_size: int):
     """Computes block-sparse attention (BigBird paper, section 2).
 
@@ -126,75 +141,75 @@ def block_sparse_products(query, key, value, key_bias, index: PatternIndex, bloc
     Returns:
         Tensor `(B, N, T, H)` of the query's dtype. Softmax is computed in float32 at least.
     """
-    num_heads, length, head_size = query.shape[1], ops.shape(query)[2], query.shape[3]
-    num_rows, num_slots = index.key_blocks.shape[1], index.key_blocks.shape[2]
-    is_static = isinstance(length, int) and num_rows is not None
-    num_blocks = length // block_size
-    row_bytes = num_slots * block_size * head_size * (4 if query.dtype == "float32" else 2)
-    rows_of_chunk = max(1, _CHUNK_BYTES // row_bytes)
-    if is_static:
-        group = max(
-            g
-            for g in range(1, num_heads + 1)
-            if num_heads % g == 0 and (g == 1 or g * num_rows <= rows_of_chunk)
-        )
+    layout = _plan(query, index, block_size)
+    tables = (
+        ops.convert_to_tensor(index.key_blocks, "int32"),
+        ops.convert_to_tensor(index.slot_bias, "float32"),
+    )
+
+    @ops.custom_gradient
+    def products(query, key, value, key_bias):
+        context = _call(_forward, query, key, value, key_bias, *tables, layout=layout)
+
+        def gradient(upstream, **_):
+            inputs = (query, key, value, key_bias, *tables, context, upstream)
+            return (*_call(_backward, *inputs, layout=layout), ops.zeros_like(key_bias))
+
+        return context, gradient
+
+    return products(query, key, value, key_bias)
+
+
+def _plan(query, index, block_size) -> _Layout:
+    """Decides how much goes into a chunk."""
+    _, num_heads, length, head_size = query.shape
+    _, num_rows, num_slots = index.key_blocks.shape
+    group, edges = 1, ()
+    if length is not None and num_rows is not None:
+        itemsize = 4 if keras.backend.standardize_dtype(query.dtype) == "float32" else 2
+        rows_of_chunk = max(1, _CHUNK_BYTES // (num_slots * block_size * head_size * itemsize))
+        divisors = [g for g in range(1, num_heads + 1) if num_heads % g == 0]
+        group = max(g for g in divisors if g == 1 or g * num_rows <= rows_of_chunk)
         # Chunks of a head are as equal as they can be.
         num_chunks = -(-num_rows // rows_of_chunk)
-        edges = [num_rows * i // num_chunks for i in range(num_chunks + 1)]
-    else:
-        group, edges = 1, [0, num_rows if num_rows is not None else ops.shape(index.key_blocks)[1]]
-    chunks = list(itertools.pairwise(edges))
+        edges = tuple(num_rows * i // num_chunks for i in range(num_chunks + 1))
+    return _Layout(block_size, index.num_left, index.num_right, index.num_window, group, edges)
 
-    def split(x):
-        """`(B, N, T, H)` to `(B * N / G, G, n, b, H)`."""
-        return ops.reshape(x, (-1, group, num_blocks, block_size, x.shape[-1]))
 
-    def join(x):
-        return ops.reshape(x, (-1, num_heads, length, head_size))
+def _forward(query, key, value, key_bias, key_blocks, slot_bias, layout):
+    """Gives the context `(B, N, T, H)`."""
 
-    # What depends on heads but not on the batch is fetched by the number of the group.
-    num_groups = num_heads // group
-    tables = ops.reshape(
-        ops.convert_to_tensor(index.key_blocks, "int32"), (num_groups, group, -1, num_slots)
-    )
-    slot_bias = ops.convert_to_tensor(index.slot_bias, "float32")
-
-    def table_and_bias(group_id, bias):
-        """Gives what all passes need of a group: its table, and the bias of its rows' scores."""
-        table = ops.take(tables, group_id % num_groups, axis=0)
-        key_bias_of = ops.reshape(
-            ops.take(ops.reshape(bias, (num_blocks, block_size)), table, axis=0),
-            (group, -1, num_slots, block_size),
-        )
-        row_bias = key_bias_of + slot_bias[None, :, :, None]
-        return table, ops.reshape(row_bias, (group, -1, 1, num_slots * block_size))
-
-    def forward(q, k, v, bias, group_id):
-        table, row_bias = table_and_bias(group_id, bias)
-        rows = _middle(q, index)
+    def one_group(q, k, v, bias, group_id):
+        table, row_bias = _table_and_bias(key_blocks, slot_bias, bias, group_id, layout)
+        rows = _middle(q, layout)
         context = []
-        for start, end in chunks:
+        for start, end in layout.chunks(ops.shape(rows)[1]):
             ids = table[:, start:end]
             weights = attention_weights(rows[:, start:end], _gather(k, ids), row_bias[:, start:end])
             context.append(ops.matmul(ops.cast(weights, v.dtype), _gather(v, ids)))
         context = _concatenate(context, 1)
-        if index.num_left + index.num_right:
-            weights = ops.cast(
-                attention_weights(_ends(q, index), _flat(k), bias[None, None]), v.dtype
-            )
-            context = _with_ends(context, ops.matmul(weights, _flat(v)), index)
-        return context
+        if layout.num_left + layout.num_right:
+            weights = attention_weights(_ends(q, layout), _flat(k), bias[None, None])
+            ends = ops.matmul(ops.cast(weights, v.dtype), _flat(v))
+            context = _with_ends(context, ends, layout)
+        return [context]
 
-    def backward(q, k, v, bias, group_id, context, upstream):
-        table, row_bias = table_and_bias(group_id, bias)
+    return _map_groups(one_group, (query, key, value), key_bias, layout, num_outputs=1)[0]
+
+
+def _backward(query, key, value, key_bias, key_blocks, slot_bias, context, upstream, layout):
+    """Gives what flows back to query, key and value, `(B, N, T, H)` each."""
+
+    def one_group(q, k, v, context, upstream, bias, group_id):
+        table, row_bias = _table_and_bias(key_blocks, slot_bias, bias, group_id, layout)
         # Softmax's derivative needs the sum of weight × derivative for each query, which is the
         # product of the result and what flows back to it.
         inner = ops.sum(
             ops.cast(context, "float32") * ops.cast(upstream, "float32"), axis=-1, keepdims=True
         )
-        rows, upstream_rows, inner_rows = (_middle(x, index) for x in (q, upstream, inner))
+        rows, upstream_rows, inner_rows = (_middle(x, layout) for x in (q, upstream, inner))
         query_grad, key_parts, value_parts = [], [], []
-        for start, end in chunks:
+        for start, end in layout.chunks(ops.shape(rows)[1]):
             ids = table[:, start:end]
             q_rows, up_rows = rows[:, start:end], upstream_rows[:, start:end]
             gathered_keys = _gather(k, ids)
@@ -207,64 +222,105 @@ def block_sparse_products(query, key, value, key_bias, index: PatternIndex, bloc
                 inner_rows[:, start:end],
             )
             query_grad.append(ops.matmul(score_grad, gathered_keys))
-            key_parts.append(_by_slot(_transposed_matmul(score_grad, q_rows), num_slots, index))
-            value_parts.append(_by_slot(_transposed_matmul(weights, up_rows), num_slots, index))
-        random_ids = table[:, :, num_slots - _num_random(num_slots, index) :]
+            num_slots = table.shape[-1]
+            key_parts.append(_by_slot(_transposed_matmul(score_grad, q_rows), num_slots, layout))
+            value_parts.append(_by_slot(_transposed_matmul(weights, up_rows), num_slots, layout))
         query_grad = _concatenate(query_grad, 1)
-        key_grad = _sum_of_readers(key_parts, random_ids, num_blocks, index)
-        value_grad = _sum_of_readers(value_parts, random_ids, num_blocks, index)
+        random_ids = table[:, :, layout.num_left + layout.num_window + layout.num_right :]
+        num_blocks = ops.shape(k)[1]
+        key_grad = _sum_of_readers(key_parts, random_ids, num_blocks, layout)
+        value_grad = _sum_of_readers(value_parts, random_ids, num_blocks, layout)
         key_grad, value_grad = (ops.reshape(x, ops.shape(k)) for x in (key_grad, value_grad))
-        if index.num_left + index.num_right:
-            q_ends, up_ends = _ends(q, index), _ends(upstream, index)
+        if layout.num_left + layout.num_right:
+            q_ends, up_ends = _ends(q, layout), _ends(upstream, layout)
             weights, score_grad = _score_gradient(
-                q_ends, _flat(k), _flat(v), bias[None, None], up_ends, _ends(inner, index)
+                q_ends, _flat(k), _flat(v), bias[None, None], up_ends, _ends(inner, layout)
             )
-            query_grad = _with_ends(query_grad, ops.matmul(score_grad, _flat(k)), index)
+            query_grad = _with_ends(query_grad, ops.matmul(score_grad, _flat(k)), layout)
             key_ends = ops.reshape(_transposed_matmul(score_grad, q_ends), ops.shape(k))
             value_ends = ops.reshape(_transposed_matmul(weights, up_ends), ops.shape(v))
             key_grad += ops.cast(key_ends, key_grad.dtype)
             value_grad += ops.cast(value_ends, value_grad.dtype)
-        return query_grad, ops.cast(key_grad, k.dtype), ops.cast(value_grad, v.dtype)
+        return [query_grad, ops.cast(key_grad, k.dtype), ops.cast(value_grad, v.dtype)]
 
-    dtype = keras.backend.standardize_dtype(query.dtype)
-    block_shape = (group, num_blocks if is_static else None, block_size, head_size)
-
-    @ops.custom_gradient
-    def products(query, key, value, key_bias):
-        q, k, v = split(query), split(key), split(value)
-        count = ops.shape(q)[0]
-        group_ids = ops.arange(count, dtype="int32")
-        bias = ops.repeat(key_bias, num_groups, axis=0)
-        result = _map(forward, (q, k, v, bias, group_ids), [block_shape], dtype)[0]
-
-        def gradient(upstream, **_):
-            inputs = (q, k, v, bias, group_ids, result, split(upstream))
-            query_grad, key_grad, value_grad = _map(backward, inputs, [block_shape] * 3, dtype)
-            return join(query_grad), join(key_grad), join(value_grad), ops.zeros_like(key_bias)
-
-        return join(result), gradient
-
-    return products(query, key, value, key_bias)
+    inputs = (query, key, value, context, upstream)
+    return _map_groups(one_group, inputs, key_bias, layout, num_outputs=3)
 
 
-def _map(function, inputs, output_shapes, dtype):
-    """Applies a function to each slice along the first axis, one after the other.
+def _map_groups(function, tensors, key_bias, layout, num_outputs):
+    """Applies a function to each group of heads, one after the other.
 
     One at a time is the point: parallel iterations hold several chunks, and leave the cache.
-    `keras.ops.map` on TensorFlow runs ten at once and traces the function twice.
+
+    Args:
+        function: Takes the tensors of a group, `(G, n, b, H)` each, the key bias `(T,)` of its
+            sequence and its number; gives a list of tensors `(G, n, b, H)`.
+        tensors: Tensors `(B, N, T, H)`.
+        key_bias: float32 `(B, T)`.
+        layout: The layout.
+        num_outputs: How many tensors the function gives.
+
+    Returns:
+        A list of tensors `(B, N, T, H)`.
     """
+    _, num_heads, length, head_size = ops.shape(tensors[0])
+    blocks = (layout.group, length // layout.block_size, layout.block_size, head_size)
+    tensors = [ops.reshape(x, (-1, *blocks)) for x in tensors]
+    num_groups = num_heads // layout.group
+    # The bias depends on the sequence but not on the head.
+    inputs = (
+        *tensors,
+        ops.repeat(key_bias, num_groups, axis=0),
+        ops.arange(ops.shape(tensors[0])[0], dtype="int32") % num_groups,
+    )
     if keras.backend.backend() == "tensorflow":
         import tensorflow as tf
 
-        signature = [tf.TensorSpec(shape, dtype) for shape in output_shapes]
+        # `keras.ops.map` runs ten at once here, and traces the function twice.
+        shape = [size if isinstance(size, int) else None for size in blocks]
+        outputs = tf.map_fn(
+            lambda slices: function(*slices),
+            inputs,
+            fn_output_signature=[tf.TensorSpec(shape, tensors[0].dtype)] * num_outputs,
+            parallel_iterations=1,
+        )
+    else:
+        outputs = ops.map(lambda slices: function(*slices), inputs)
+    return [ops.reshape(x, (-1, num_heads, length, head_size)) for x in outputs]
 
-        def as_list(slices):
-            outputs = function(*slices)
-            return list(outputs) if isinstance(outputs, tuple) else [outputs]
 
-        return tf.map_fn(as_list, inputs, fn_output_signature=signature, parallel_iterations=1)
-    outputs = ops.map(lambda slices: function(*slices), inputs)
-    return outputs if isinstance(outputs, tuple) else (outputs,)
+def _call(function, *tensors, layout):
+    """Calls a pass. In a TensorFlow graph all layers of a model share one trace of it."""
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        if not tf.executing_eagerly():
+            return _graph_function(function)(*tensors, layout=layout)
+    return function(*tensors, layout=layout)
+
+
+@functools.cache
+def _graph_function(function):
+    import tensorflow as tf
+
+    return tf.function(function, autograph=False)
+
+
+def _table_and_bias(key_blocks, slot_bias, key_bias, group_id, layout):
+    """Gives the table `(G, rows, S)` of a group, and the bias of its scores `(G, rows, 1, S * b)`.
+
+    Args:
+        key_blocks, slot_bias: As in `PatternIndex`.
+        key_bias: float32 `(T,)`.
+        group_id: The number of the group among the heads.
+        layout: The layout.
+    """
+    num_heads, _, num_slots = key_blocks.shape
+    shape = (num_heads // layout.group, layout.group, ops.shape(key_blocks)[1], num_slots)
+    table = ops.take(ops.reshape(key_blocks, shape), group_id, axis=0)
+    bias = ops.take(ops.reshape(key_bias, (-1, layout.block_size)), table, axis=0)
+    bias = bias + slot_bias[None, :, :, None]
+    return table, ops.reshape(bias, (layout.group, shape[2], 1, num_slots * layout.block_size))
 
 
 def _gather(x, ids):
@@ -296,11 +352,7 @@ def _transposed_matmul(a, b):
     return ops.matmul(ops.swapaxes(a, -1, -2), b)
 
 
-def _num_random(num_slots, index):
-    return num_slots - index.num_left - index.num_right - index.num_window
-
-
-def _by_slot(x, num_slots, index):
+def _by_slot(x, num_slots, layout):
     """Splits what flows back to gathered keys `(G, rows, S * b, H)` by who they were.
 
     Returns:
@@ -309,31 +361,31 @@ def _by_slot(x, num_slots, index):
     """
     group, num_rows, width, head_size = ops.shape(x)
     x = ops.reshape(x, (group, num_rows, num_slots, width // num_slots * head_size))
-    after_window = index.num_left + index.num_window
-    after_right = after_window + index.num_right
-    left = ops.sum(ops.cast(x[:, :, : index.num_left], "float32"), axis=1)
+    after_window = layout.num_left + layout.num_window
+    after_right = after_window + layout.num_right
+    left = ops.sum(ops.cast(x[:, :, : layout.num_left], "float32"), axis=1)
     right = ops.sum(ops.cast(x[:, :, after_window:after_right], "float32"), axis=1)
-    return left, right, x[:, :, index.num_left : after_window], x[:, :, after_right:]
+    return left, right, x[:, :, layout.num_left : after_window], x[:, :, after_right:]
 
 
-def _sum_of_readers(parts, random_ids, num_blocks, index):
+def _sum_of_readers(parts, random_ids, num_blocks, layout):
     """Adds up what flows back to each key block: `(G, n, b * H)`, float32 at least."""
     left, right, window, random = zip(*parts, strict=True)
     left, right = sum(left[1:], left[0]), sum(right[1:], right[0])
     window, random = _concatenate(window, 1), _concatenate(random, 1)
     window = ops.cast(window, "float32")
 
-    half = index.num_window // 2
+    half = layout.num_window // 2
     total = 0.0
-    for slot in range(index.num_window):
+    for slot in range(layout.num_window):
         # Row i read block i + num_left + offset. Rows at the edges read less (their weights in
         # slots that are not read are zero), so what falls outside is cut off.
-        before = index.num_left + slot
-        after = index.num_right + 2 * half - slot
+        before = layout.num_left + slot
+        after = layout.num_right + 2 * half - slot
         total += ops.pad(window[:, :, slot], ((0, 0), (before, after), (0, 0)))
     total = total[:, half : half + num_blocks]
 
-    middle = ops.zeros_like(total[:, index.num_left : num_blocks - index.num_right])
+    middle = ops.zeros_like(total[:, layout.num_left : num_blocks - layout.num_right])
     total += ops.concatenate([left, middle, right], axis=1)
 
     group, _, num_random, width = random.shape
@@ -346,9 +398,9 @@ def _sum_of_readers(parts, random_ids, num_blocks, index):
     return total
 
 
-def _middle(x, index):
+def _middle(x, layout):
     """The rows of `(G, n, …)`: blocks that are not global."""
-    return x[:, index.num_left : ops.shape(x)[1] - index.num_right]
+    return x[:, layout.num_left : ops.shape(x)[1] - layout.num_right]
 
 
 def _flat(x):
@@ -356,18 +408,18 @@ def _flat(x):
     return ops.reshape(x, (x.shape[0], -1, x.shape[-1]))
 
 
-def _ends(x, index):
+def _ends(x, layout):
     """The global blocks of `(G, n, b, H)`, in one row of queries: `(G, blocks * b, H)`."""
     num_blocks = ops.shape(x)[1]
-    ends = [x[:, : index.num_left], x[:, num_blocks - index.num_right :]]
+    ends = [x[:, : layout.num_left], x[:, num_blocks - layout.num_right :]]
     return _flat(ops.concatenate(ends, axis=1))
 
 
-def _with_ends(rows, ends, index):
+def _with_ends(rows, ends, layout):
     """Puts global blocks `(G, blocks * b, H)` around rows `(G, rows, b, H)`."""
     group, _, block_size, head_size = rows.shape
     ends = ops.reshape(ends, (group, -1, block_size, head_size))
-    return ops.concatenate([ends[:, : index.num_left], rows, ends[:, index.num_left :]], axis=1)
+    return ops.concatenate([ends[:, : layout.num_left], rows, ends[:, layout.num_left :]], axis=1)
 
 
 def _concatenate(parts, axis):
