@@ -8,16 +8,17 @@ from typing import Any
 import keras
 import sentencepiece
 import tensorflow as tf
-import tensorflow_text as tf_text
-from sentencepiece import sentencepiece_model_pb2
 
 from bigbird_tf import hub
 from bigbird_tf.preprocessing.packing import check_length_arguments, pack_segments
+from bigbird_tf.preprocessing.sentencepiece_kernel import make_kernel
 from bigbird_tf.preprocessing.text_input import first_of_batch, to_batch, to_string_tensor
+from bigbird_tf.preprocessing.tokenizer_json import read_tokenizer_json
 
 __all__ = ["BigBirdTokenizer"]
 
 VOCABULARY_NAME = "spiece.model"
+JSON_NAME = "tokenizer.json"
 CONFIG_NAME = "tokenizer_config.json"
 # Names of `transformers`, and the pieces that Google's vocabularies have for them.
 SPECIAL_PIECES = {
@@ -30,8 +31,6 @@ SPECIAL_PIECES = {
     "eos_token": "</s>",
 }
 REQUIRED_PIECES = ("cls_token", "sep_token", "pad_token")
-# A space inside a piece can never match: the normaliser has made every space a "▁" before.
-UNREACHABLE_PIECE = " \ufdd0"
 
 
 @keras.saving.register_keras_serializable(package="bigbird_tf")
@@ -105,9 +104,7 @@ class BigBirdTokenizer(keras.layers.Layer):
             setattr(self, f"{name}_id", index)
         self._model_bytes = model
         self._processor = processor
-        with tf.init_scope():
-            # Also when first used inside a `tf.data` map, the resource belongs to no inner graph.
-            self._kernel = tf_text.SentencepieceTokenizer(_model_for_kernel(model), tf.int32)
+        self._kernel = make_kernel(model)
 
     def _require_model(self) -> None:
         if self._model_bytes is None:
@@ -280,7 +277,10 @@ class BigBirdTokenizer(keras.layers.Layer):
     def from_pretrained(
         cls, name_or_path: str | os.PathLike, **hub_arguments: Any
     ) -> "BigBirdTokenizer":
-        """Reads the `spiece.model` of a directory or of a repository of the hub.
+        """Reads the vocabulary of a directory or of a repository of the hub.
+
+        That is `spiece.model`, or where there is none, the `tokenizer.json` that `transformers` 5
+        saves in its place.
 
         Args:
             name_or_path: A directory or a repository id.
@@ -288,10 +288,17 @@ class BigBirdTokenizer(keras.layers.Layer):
                 `bigbird_tf.hub.find_file`.
 
         Raises:
-            FileNotFoundError: If there is no `spiece.model`.
-            ValueError: If it is no SentencePiece model or lacks a special piece.
+            FileNotFoundError: If there is neither.
+            ValueError: If it is no unigram model or lacks a special piece.
         """
-        return cls(hub.require_file(name_or_path, VOCABULARY_NAME, **hub_arguments))
+        path = hub.find_file(name_or_path, VOCABULARY_NAME, **hub_arguments)
+        if path is None:
+            json_path = hub.find_file(name_or_path, JSON_NAME, **hub_arguments)
+            if json_path is not None:
+                return cls(read_tokenizer_json(json_path))
+            # Neither is there; its message lists what is.
+            path = hub.require_file(name_or_path, VOCABULARY_NAME, **hub_arguments)
+        return cls(path)
 
     def save_vocabulary(self, directory: str | os.PathLike) -> Path:
         """Writes `spiece.model`, byte for byte what was read, and gives its path."""
@@ -345,18 +352,3 @@ def _read_model(model: str | os.PathLike | bytes) -> bytes:
             "file. For a directory or a repository of the hub use `from_pretrained`."
         )
     return path.read_bytes()
-
-
-def _model_for_kernel(model: bytes) -> bytes:
-    """Gives the model with one unreachable piece more, which makes user-defined pieces win.
-
-    The kernel's SentencePiece scores a user-defined piece by the best score of the normal ones, so
-    that in a vocabulary whose scores are all 0, as that of Google's BigBird encoders, `[MASK]` in
-    a text loses to the pieces of its letters. The library of today always takes it whole. A piece
-    with a positive score at the vocabulary's end, which no text can reach, restores that, and
-    changes no other piece or id.
-    """
-    proto = sentencepiece_model_pb2.ModelProto.FromString(model)
-    best = max((piece.score for piece in proto.pieces), default=0.0)
-    proto.pieces.add(piece=UNREACHABLE_PIECE, score=max(best, 0.0) + 1.0)
-    return proto.SerializeToString()

@@ -1,3 +1,4 @@
+import gc
 import json
 import random
 import subprocess
@@ -272,6 +273,46 @@ class TestInGraphs:
         expected = tokenizer(list(self.TEXTS[:3]), pad_to_multiple_of=5)["input_ids"]
         np.testing.assert_array_equal(ids, expected)
         assert texts == [t.decode() for t in tokenizer.detokenize(expected).numpy()]
+
+
+class TestLifetime:
+    """tensorflow/text, issue 570: what drops eager kernels used to take the vocabulary along."""
+
+    @pytest.fixture
+    def expected(self, tokenizer):
+        return tokenizer.tokenize("the naïve bird").numpy()
+
+    def test_setting_a_seed(self, vocabulary, expected):
+        tokenizer = BigBirdTokenizer(vocabulary)
+        compiled = tf.function(tokenizer.tokenize)
+        for text in ("the naïve bird", tf.constant("the naïve bird")):
+            np.testing.assert_array_equal(compiled(text), expected)
+            keras.utils.set_random_seed(3)
+            np.testing.assert_array_equal(compiled(text), expected)
+            np.testing.assert_array_equal(tokenizer.tokenize(text), expected)
+
+    def test_another_tokenizer_of_the_same_vocabulary_goes(self, vocabulary, expected):
+        tokenizer, other = BigBirdTokenizer(vocabulary), BigBirdTokenizer(vocabulary)
+        del other
+        gc.collect()
+        tf.random.set_seed(3)
+        np.testing.assert_array_equal(tokenizer.tokenize("the naïve bird"), expected)
+
+    def test_vocabularies_do_not_mix(self, vocabulary, expected):
+        other = train_vocabulary(vocab_size=97)
+        tokenizers = [BigBirdTokenizer(model) for model in (vocabulary, other, vocabulary)]
+        tf.random.set_seed(3)
+        rows = [tokenizer.tokenize("the naïve bird").numpy().tolist() for tokenizer in tokenizers]
+        assert rows[0] == rows[2] == expected.tolist()
+        assert rows[1] == sentencepiece_ids(other, "the naïve bird") != rows[0]
+
+    def test_dataset_outlives_the_tokenizer(self, vocabulary, expected):
+        dataset = tf.data.Dataset.from_tensors("the naïve bird").repeat(2)
+        dataset = dataset.map(BigBirdTokenizer(vocabulary).tokenize)
+        gc.collect()
+        tf.random.set_seed(3)
+        for row in dataset.as_numpy_iterator():
+            np.testing.assert_array_equal(row, expected)
 
 
 class TestSaving:

@@ -1,0 +1,59 @@
+"""`tensorflow_text`'s SentencePiece kernel, held so that it lives and splits as it should."""
+
+import hashlib
+
+import tensorflow as tf
+import tensorflow_text as tf_text
+from sentencepiece import sentencepiece_model_pb2
+from tensorflow_text.python.ops import sentencepiece_tokenizer
+
+__all__ = ["make_kernel"]
+
+# A space inside a piece can never match: the normaliser has made every space a "▁" before.
+UNREACHABLE_PIECE = " \ufdd0"
+
+
+def make_kernel(model: bytes) -> tf_text.SentencepieceTokenizer:
+    """Makes the tokenizer of `tensorflow_text` for a SentencePiece model."""
+    model = _let_user_defined_pieces_win(model)
+    with tf.init_scope():
+        # Also when first used inside a `tf.data` map, the resource belongs to no inner graph.
+        kernel = tf_text.SentencepieceTokenizer(model, tf.int32)
+        kernel._model_resource = _SharedModel(model)
+    return kernel
+
+
+class _SharedModel(tf.saved_model.experimental.TrackableResource):
+    """The model in TensorFlow's memory, under a name of its own.
+
+    The resource that `tensorflow_text` makes is private to the eager kernel that made it, and dies
+    with that; `tf.random.set_seed` and `keras.utils.set_random_seed` drop all eager kernels
+    (tensorflow/text, issue 570). A named one stays. Its name is the model's hash, so there is one
+    for each vocabulary, however many tokenizers there are.
+    """
+
+    def __init__(self, model: bytes):
+        super().__init__()
+        self._model = model
+        # Reading it creates the resource, here and not in the first graph that needs it.
+        assert self.resource_handle is not None
+
+    def _create_resource(self) -> tf.Tensor:
+        return sentencepiece_tokenizer.gen_sentencepiece_tokenizer.sentencepiece_op(
+            model=self._model, shared_name=f"bigbird_tf_{hashlib.sha256(self._model).hexdigest()}"
+        )
+
+
+def _let_user_defined_pieces_win(model: bytes) -> bytes:
+    """Gives the model with one unreachable piece more, which makes user-defined pieces win.
+
+    The kernel's SentencePiece scores a user-defined piece by the best score of the normal ones, so
+    that in a vocabulary whose scores are all 0, as that of Google's BigBird encoders, `[MASK]` in
+    a text loses to the pieces of its letters. The library of today always takes it whole. A piece
+    with a positive score at the vocabulary's end, which no text can reach, restores that, and
+    changes no other piece or id.
+    """
+    proto = sentencepiece_model_pb2.ModelProto.FromString(model)
+    best = max((piece.score for piece in proto.pieces), default=0.0)
+    proto.pieces.add(piece=UNREACHABLE_PIECE, score=max(best, 0.0) + 1.0)
+    return proto.SerializeToString()
