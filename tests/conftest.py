@@ -1,0 +1,69 @@
+"""What all tests share: seeds, settings of property tests, a process that loads what we save."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import hypothesis
+import keras
+import pytest
+
+ROOT = Path(__file__).parents[1]
+SHARED = ROOT.parent / "shared"
+
+# Machines differ in speed, so no deadlines; and a failure must come again, so no fresh randomness.
+hypothesis.settings.register_profile(
+    "bigbird", deadline=None, derandomize=True, max_examples=20, print_blob=True
+)
+hypothesis.settings.load_profile("bigbird")
+
+
+@pytest.fixture(autouse=True)
+def _seed():
+    keras.utils.set_random_seed(1987)
+
+
+@pytest.fixture(scope="session")
+def google_fixtures() -> Path:
+    """The folder with outputs of Google's code, which lies beside the repository in CI."""
+    folder = SHARED / "fixtures/google"
+    if not folder.is_dir():
+        pytest.skip(f"needs the outputs of Google's code at {folder}")
+    return folder
+
+
+class LoaderProcess:
+    """Another Python process that loads models and runs them.
+
+    It serves all tests of a session, since importing TensorFlow takes seconds; it knows nothing of
+    the process that saved.
+    """
+
+    def __init__(self):
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "tests.loader_process"],
+            cwd=ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def run(self, **request) -> dict:
+        """Loads a model and runs it; see `tests.loader_process`."""
+        self.process.stdin.write(json.dumps(request, default=str) + "\n")
+        self.process.stdin.flush()
+        line = self.process.stdout.readline()
+        assert line, f"the process that loads ended with {self.process.wait()}"
+        answer = json.loads(line)
+        assert "error" not in answer, answer["error"]
+        return answer
+
+
+@pytest.fixture(scope="session")
+def loader_process():
+    loader = LoaderProcess()
+    yield loader
+    loader.process.stdin.close()
+    loader.process.wait(timeout=60)
+    loader.process.stdout.close()
