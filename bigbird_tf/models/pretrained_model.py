@@ -155,6 +155,17 @@ class PretrainedModel(keras.Model):
             **kwargs,
         )
 
+    def make_train_function(self, force=False):
+        """Makes the function that `fit` runs; the optimizer's variables are made before it.
+
+        All weights are known by now. Left to Keras, the variables would be made inside the
+        function, which then is traced twice: half of the wait before the first step.
+        """
+        if not self.optimizer.built:
+            with self.distribute_strategy.scope():
+                self.optimizer.build(self.trainable_variables)
+        return super().make_train_function(force)
+
     def get_compile_config(self):
         """Gives what `compile_from_config` needs to configure training the same way."""
         config = super().get_compile_config()
