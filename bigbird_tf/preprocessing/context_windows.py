@@ -6,7 +6,14 @@ import tensorflow as tf
 
 from bigbird_tf.preprocessing.packing import padded_length
 
-__all__ = ["ContextPieces", "WindowLayout", "WindowPlan", "fill_windows", "plan_windows"]
+__all__ = [
+    "ContextPieces",
+    "WindowLayout",
+    "WindowPlan",
+    "fill_windows",
+    "plan_overlapping",
+    "plan_windows",
+]
 
 
 class ContextPieces(NamedTuple):
@@ -86,10 +93,31 @@ def plan_windows(
     question_length = tf.cast(question.row_lengths(), tf.int32)
     context_length = tf.cast(context.ids.row_lengths(), tf.int32)
     capacity = layout.max_length - 3 - question_length
+    return plan_overlapping(
+        question_length, context_length, capacity, layout.doc_stride, layout.max_windows
+    )
+
+
+def plan_overlapping(
+    question_length: tf.Tensor,
+    context_length: tf.Tensor,
+    capacity: tf.Tensor,
+    doc_stride: int,
+    max_windows: int | None = None,
+) -> WindowPlan:
+    """Decides on windows by lengths alone; see `plan_windows`.
+
+    Args:
+        question_length: int32 of shape (B,), pieces that stand before each window.
+        context_length: int32 of shape (B,), pieces to be cut into windows.
+        capacity: int32 of shape (B,), pieces that a window has room for.
+        doc_stride: By how many pieces windows begin after one another.
+        max_windows: The most windows of a context, or `None`.
+    """
     beyond_first = tf.maximum(context_length - capacity, 0)
-    num_windows = 1 - (-beyond_first // layout.doc_stride)
-    if layout.max_windows is not None:
-        num_windows = tf.minimum(num_windows, layout.max_windows)
+    num_windows = 1 - (-beyond_first // doc_stride)
+    if max_windows is not None:
+        num_windows = tf.minimum(num_windows, max_windows)
 
     # From here on, one row a window.
     example = tf.repeat(tf.range(tf.shape(num_windows)[0]), num_windows)
@@ -98,11 +126,11 @@ def plan_windows(
         tf.gather(value, example)
         for value in (question_length, context_length, capacity, num_windows)
     )
-    first = index * layout.doc_stride
+    first = index * doc_stride
     end = tf.minimum(first + capacity, context_length)
     # Between two windows, the middle of what they share is where the other one sees more.
-    shared_before = (first + first - layout.doc_stride + capacity) // 2
-    shared_after = (first + layout.doc_stride + end) // 2
+    shared_before = (first + first - doc_stride + capacity) // 2
+    shared_after = (first + doc_stride + end) // 2
     answers_from = tf.where(index == 0, 0, shared_before)
     answers_until = tf.where(index == num_windows - 1, end, shared_after)
     return WindowPlan(example, question_length, first, end, answers_from, answers_until)

@@ -1,0 +1,124 @@
+"""`export_saved_model`: from a model in Python to a SavedModel that TensorFlow Serving serves."""
+
+import inspect
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import tensorflow as tf
+
+from bigbird_tf.models import BigBirdForQuestionAnswering, BigBirdForSequenceClassification
+from bigbird_tf.models.pretrained_model import PretrainedModel
+from bigbird_tf.preprocessing import BigBirdTokenizer
+from bigbird_tf.serving.question_answering import QuestionAnsweringServable
+from bigbird_tf.serving.sequence_classification import SequenceClassificationServable
+from bigbird_tf.serving.servable import Servable
+from bigbird_tf.serving.version_directory import write_version
+
+__all__ = ["SERVABLES", "export_saved_model", "make_servable"]
+
+SERVABLES: dict[type, type[Servable]] = {
+    BigBirdForQuestionAnswering: QuestionAnsweringServable,
+    BigBirdForSequenceClassification: SequenceClassificationServable,
+}
+
+
+def make_servable(
+    model: PretrainedModel, tokenizer: BigBirdTokenizer | None = None, **options: Any
+) -> Servable:
+    """Gives the servable of a model's class.
+
+    Args:
+        model: A BigBird model.
+        tokenizer: Its tokenizer, or `None`.
+        **options: The servable's.
+
+    Raises:
+        TypeError: If there is none for this class, or it has no such option.
+    """
+    for model_class, servable_class in SERVABLES.items():
+        if isinstance(model, model_class):
+            break
+    else:
+        names = ", ".join(sorted(model_class.__name__ for model_class in SERVABLES))
+        raise TypeError(f"`model` must be one of {names}. Received: {type(model).__name__}")
+    known = _option_names(servable_class)
+    unknown = sorted(set(options) - set(known))
+    if unknown:
+        raise TypeError(
+            f"`export_saved_model` has no option {', '.join(unknown)} for "
+            f"{type(model).__name__}. It has: {', '.join(known)}"
+        )
+    return servable_class(model, tokenizer, **options)
+
+
+def _option_names(servable_class: type[Servable]) -> list[str]:
+    parameters = [
+        *inspect.signature(servable_class).parameters.values(),
+        *inspect.signature(Servable).parameters.values(),
+    ]
+    return sorted({p.name for p in parameters if p.kind == p.KEYWORD_ONLY})
+
+
+def export_saved_model(
+    model: PretrainedModel,
+    path: str | os.PathLike,
+    tokenizer: BigBirdTokenizer | None = None,
+    *,
+    warmup: bool = False,
+    **options: Any,
+) -> Path:
+    """Writes a SavedModel for TensorFlow Serving: strings in, answers out.
+
+    It needs nothing of Python where it is served; in Python it loads with `tensorflow` and
+    `tensorflow_text` imported, without this package. Batch size and length are free, and a text's
+    result does not depend on the other texts of its batch. Texts that are longer than the model
+    are read in overlapping windows. docs/serving.md has the signatures of all heads.
+
+    Args:
+        model: A model with a head, or `BigBirdModel`.
+        path: The model's folder, such as `"saved_models/qa"`. The SavedModel becomes a version in
+            it: `path/1`, then `path/2` and so on. It is written whole or not at all.
+        tokenizer: The model's `BigBirdTokenizer`. `None` for a SavedModel on ids only, whose
+            `serving_default` is the same as `from_ids`.
+        warmup: Whether to add requests that TensorFlow Serving runs before it serves the version.
+            Needs the package `tensorflow-serving-api`.
+        **options: For all heads `max_length` and `weight_dtype`; see the class in
+            `bigbird_tf.serving` that is named after the head.
+
+    Returns:
+        The version's folder.
+
+    Raises:
+        TypeError: If an argument is of a wrong type, or the head has no such option.
+        ValueError: If an option is impossible.
+        OSError: If the folder cannot be written.
+        ImportError: If `warmup` is asked for without `tensorflow-serving-api`.
+
+    Example:
+
+    >>> bb.export_saved_model(model, "saved_models/qa", tokenizer)
+    PosixPath('saved_models/qa/1')
+    """
+    servable = make_servable(model, tokenizer, **options)
+    return write_version(path, lambda folder: _write(servable, folder, warmup))
+
+
+def _write(servable: Servable, folder: Path, warmup: bool) -> None:
+    module = tf.Module()
+    module.weights = servable.weights
+    module.tokenizer = servable.tokenizer
+    module.assets = []
+    # Gradients of our attention are of no use to a server, and would be as large as the rest.
+    options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
+    with tempfile.TemporaryDirectory() as sources:
+        servable.write_assets(Path(sources))
+        for source in sorted(Path(sources).iterdir()):
+            module.assets.append(tf.saved_model.Asset(str(source)))
+        try:
+            tf.saved_model.save(module, str(folder), servable.signatures(), options)
+        except tf.errors.OpError as error:
+            raise OSError(
+                f"The SavedModel could not be written to {folder.parent}: {error.message}"
+            ) from error

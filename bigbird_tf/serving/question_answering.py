@@ -1,0 +1,140 @@
+"""`QuestionAnsweringServable`: from questions and documents to answers."""
+
+from typing import Any
+
+import tensorflow as tf
+
+from bigbird_tf.models import BigBirdForQuestionAnswering
+from bigbird_tf.preprocessing import BigBirdTokenizer, QuestionAnsweringPreprocessor
+from bigbird_tf.preprocessing.answer_decoding import best_spans, choose_answers
+from bigbird_tf.preprocessing.context_windows import fill_windows, plan_windows
+from bigbird_tf.serving.servable import Servable
+
+__all__ = ["QuestionAnsweringServable"]
+
+
+class QuestionAnsweringServable(Servable):
+    """Signatures of `BigBirdForQuestionAnswering`.
+
+    `serving_default` takes strings `question` and `context`, of shape (B,) each, and gives `answer`
+    (string), `score` (float32), `start` and `end` (int32, bytes of the context), and
+    `no_answer_score` (float32), of shape (B,). `n_best` takes the same and gives the first four
+    with `num_best` columns, the best first. No answer is `""` with both offsets 0. See
+    `bigbird_tf.preprocessing.decode_answers` for scores.
+
+    `from_ids` gives `start_logits` and `end_logits`, float32 of shape (B, T).
+
+    Args:
+        model: A `BigBirdForQuestionAnswering`.
+        tokenizer: A `BigBirdTokenizer`, or `None`.
+        doc_stride: By how many pieces the windows of a document begin after one another; half a
+            window by default.
+        max_question_length: Longer questions are cut to so many pieces.
+        max_windows: The most windows of a document, whose rest is then not read; `None` for all.
+        max_answer_length: The most pieces of an answer.
+        num_best: Answers that the signature `n_best` gives.
+        no_answer_threshold: By how much "no answer" must score above the best span to win over it;
+            `None` for never.
+        **options: `max_length`, `weight_dtype`.
+    """
+
+    def __init__(
+        self,
+        model: BigBirdForQuestionAnswering,
+        tokenizer: BigBirdTokenizer | None = None,
+        *,
+        doc_stride: int | None = None,
+        max_question_length: int | None = None,
+        max_windows: int | None = None,
+        max_answer_length: int = 30,
+        num_best: int = 5,
+        no_answer_threshold: float | None = 0.0,
+        **options: Any,
+    ):
+        super().__init__(model, tokenizer, **options)
+        for name, value in (("max_answer_length", max_answer_length), ("num_best", num_best)):
+            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+                raise ValueError(f"`{name}` must be a positive integer. Received: {name}={value!r}")
+        self.max_answer_length = max_answer_length
+        self.num_best = num_best
+        self.no_answer_threshold = no_answer_threshold
+        if tokenizer is None:
+            return
+        if max_question_length is None:
+            # A short model still needs room for the document.
+            max_question_length = min(64, self.max_length // 4)
+        self.preprocessor = QuestionAnsweringPreprocessor(
+            tokenizer,
+            max_length=self.max_length,
+            padding="longest",
+            pad_to_multiple_of=self.length_step,
+            doc_stride=doc_stride,
+            max_question_length=max_question_length,
+            max_windows=max_windows,
+        )
+
+    def string_signatures(self) -> dict[str, Any]:
+        """Gives `serving_default` and `n_best`."""
+        signature = [tf.TensorSpec([None], tf.string, name=n) for n in ("question", "context")]
+
+        @tf.function(input_signature=signature)
+        def best(question, context):
+            return {key: x if x.shape.rank == 1 else x[:, 0] for key, x in find(1, question, context)}
+
+        @tf.function(input_signature=signature)
+        def n_best(question, context):
+            return dict(find(self.num_best, question, context))
+
+        def find(count, question, context):
+            return self._answers(question, context, count).items()
+
+        return {
+            "serving_default": best.get_concrete_function(),
+            "n_best": n_best.get_concrete_function(),
+        }
+
+    def _answers(self, question: tf.Tensor, context: tf.Tensor, count: int) -> dict[str, tf.Tensor]:
+        layout = self.preprocessor.window_layout
+        # Strings have CPU kernels only. On a server with a GPU, a placer that is free to choose
+        # must not pull them, or the vocabulary's resource, to where the model is.
+        with tf.device("/CPU:0"):
+            same = tf.debugging.assert_equal(
+                tf.shape(question),
+                tf.shape(context),
+                message="`question` and `context` must be of one batch size.",
+            )
+            with tf.control_dependencies([same]):
+                question_ids, pieces = self.preprocessor.tokenize(
+                    tf.identity(question), tf.identity(context)
+                )
+            plan = plan_windows(question_ids, pieces, layout)
+
+        def compute(rows):
+            x, windows = fill_windows(plan.take(rows), question_ids, pieces, layout)
+            logits = self.encode(**x)
+            return best_spans(
+                logits["start_logits"],
+                logits["end_logits"],
+                windows,
+                max_answer_length=self.max_answer_length,
+                count=count,
+            )
+
+        spans = self.run_by_length(
+            compute,
+            plan.lengths,
+            {
+                "score": tf.TensorSpec([None, count], tf.float32),
+                "start": tf.TensorSpec([None, count], tf.int32),
+                "end": tf.TensorSpec([None, count], tf.int32),
+                "no_answer_score": tf.TensorSpec([None], tf.float32),
+            },
+        )
+        with tf.device("/CPU:0"):
+            return choose_answers(
+                spans, plan.example, context, no_answer_threshold=self.no_answer_threshold
+            )
+
+    def example_inputs(self, num_words: int) -> dict[str, list[str]]:
+        """Gives a question and a document of so many words."""
+        return {"question": ["What is this?"], "context": ["word " * num_words]}

@@ -1,0 +1,198 @@
+"""`Servable`: what the SavedModels of all heads have in common."""
+
+import abc
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from bigbird_tf.models.pretrained_model import PretrainedModel
+from bigbird_tf.preprocessing import BigBirdTokenizer
+from bigbird_tf.serving.length_groups import run_by_length
+
+__all__ = ["Servable"]
+
+WEIGHT_DTYPES = (None, "float16", "bfloat16")
+
+
+class Servable(abc.ABC):
+    """A model with what turns strings into its input and its output into answers.
+
+    Subclasses, one a head, say what the signatures compute. Weights are variables of the
+    SavedModel. The model itself is one function of the graph, which all signatures call.
+
+    Args:
+        model: The model.
+        tokenizer: A `BigBirdTokenizer`, or `None` for signatures on ids only.
+        max_length: The longest input of the model, in pieces; longer texts are read in windows.
+            `None` for the config's `max_position_embeddings`.
+        weight_dtype: `"float16"` or `"bfloat16"` to store weights in half the size; they are
+            computed with in the model's own dtype. `None` to store them as they are.
+
+    Raises:
+        TypeError: If `tokenizer` is no `BigBirdTokenizer`.
+        ValueError: If an argument is impossible, or the tokenizer has more pieces than the model.
+    """
+
+    # Dimensions of the ids.
+    input_rank = 2
+    has_labels = False
+
+    def __init__(
+        self,
+        model: PretrainedModel,
+        tokenizer: BigBirdTokenizer | None = None,
+        *,
+        max_length: int | None = None,
+        weight_dtype: str | None = None,
+    ):
+        config = model.config
+        if tokenizer is not None:
+            _check_tokenizer(tokenizer, config.vocab_size)
+        if weight_dtype not in WEIGHT_DTYPES:
+            raise ValueError(
+                f"`weight_dtype` must be one of {WEIGHT_DTYPES}. Received: {weight_dtype!r}"
+            )
+        longest = config.max_position_embeddings
+        max_length = longest if max_length is None else max_length
+        if isinstance(max_length, bool) or not isinstance(max_length, int):
+            raise ValueError(f"`max_length` must be an integer. Received: {max_length!r}")
+        if not 8 <= max_length <= longest:
+            raise ValueError(
+                "`max_length` must be from 8 to the model's `max_position_embeddings`, "
+                f"{longest}. Received: max_length={max_length}"
+            )
+        self.model = model
+        self.config = config
+        self.tokenizer = tokenizer
+        self.max_length = max_length
+        self.weights, replacements = _stored_weights(model, weight_dtype)
+        self.encode = self._make_encode(replacements)
+
+    def _make_encode(self, replacements: list) -> Callable:
+        """Makes the graph's one function of the model, on int32 ids, mask and token types."""
+        shape = [None] * self.input_rank
+        names = ("input_ids", "attention_mask", "token_type_ids")
+        signature = [tf.TensorSpec(shape, tf.int32, name=name) for name in names]
+
+        @tf.function(input_signature=signature)
+        def encode(input_ids, attention_mask, token_type_ids):
+            inputs = dict(zip(names, (input_ids, attention_mask, token_type_ids), strict=True))
+            if not replacements:
+                return self.model(inputs, training=False)
+            mapping = [(weight, tf.cast(x, weight.dtype)) for weight, x in replacements]
+            with keras.StatelessScope(state_mapping=mapping):
+                return self.model(inputs, training=False)
+
+        return encode
+
+    def signatures(self) -> dict[str, Any]:
+        """Gives all signatures, as concrete functions by name."""
+        from_ids = self._from_ids().get_concrete_function()
+        if self.tokenizer is None:
+            return {"serving_default": from_ids, "from_ids": from_ids}
+        return {"from_ids": from_ids, **self.string_signatures()}
+
+    @abc.abstractmethod
+    def string_signatures(self) -> dict[str, Any]:
+        """Gives the signatures on raw strings, `serving_default` among them."""
+
+    @abc.abstractmethod
+    def example_inputs(self, num_words: int) -> dict[str, list[str]]:
+        """Gives inputs of `serving_default`, a batch of one text of about so many words."""
+
+    def from_ids_outputs(self, outputs: Any) -> dict[str, tf.Tensor]:
+        """Names the model's outputs for the signature `from_ids`."""
+        return outputs if isinstance(outputs, dict) else {"logits": outputs}
+
+    @property
+    def labels(self) -> list[str]:
+        """The labels' names, in the order of the logits; for heads that have labels."""
+        names = self.config.id2label or {}
+        return [names.get(i, f"LABEL_{i}") for i in range(self.config.num_labels)]
+
+    def write_assets(self, folder: Path) -> None:
+        """Writes files for clients: the vocabulary and, where the head has labels, their names."""
+        if self.tokenizer is not None:
+            self.tokenizer.save_vocabulary(folder)
+        if self.has_labels:
+            (folder / "labels.txt").write_text("\n".join(self.labels) + "\n", encoding="utf-8")
+
+    def _from_ids(self) -> Callable:
+        shape = [None] * self.input_rank
+        names = ("input_ids", "attention_mask", "token_type_ids")
+
+        @tf.function(input_signature=[tf.TensorSpec(shape, tf.int32, name=n) for n in names])
+        def from_ids(input_ids, attention_mask, token_type_ids):
+            expected = tf.shape(input_ids)
+            checks = [
+                tf.debugging.assert_equal(
+                    tf.shape(value),
+                    expected,
+                    message=f"`{name}` must be of the shape of `input_ids`.",
+                )
+                for name, value in zip(names[1:], (attention_mask, token_type_ids), strict=True)
+            ]
+            checks.append(
+                tf.debugging.assert_positive(
+                    expected[-1], message="Sequences must have one token at least."
+                )
+            )
+            with tf.control_dependencies(checks):
+                return self.from_ids_outputs(
+                    self.encode(tf.identity(input_ids), attention_mask, token_type_ids)
+                )
+
+        return from_ids
+
+    @property
+    def length_step(self) -> int:
+        """The step of the lengths that texts are padded to."""
+        return self.config.block_size
+
+    def run_by_length(
+        self,
+        compute: Callable[[tf.Tensor], dict[str, tf.Tensor]],
+        lengths: tf.Tensor,
+        specs: dict[str, tf.TensorSpec],
+    ) -> dict[str, tf.Tensor]:
+        """Runs something on rows of the given lengths; see `length_groups.run_by_length`."""
+        config = self.config
+        is_full = config.attention_type == "original_full"
+        return run_by_length(
+            compute,
+            lengths,
+            specs,
+            length_step=self.length_step,
+            same_up_to=self.max_length if is_full else config.longest_full_attention,
+        )
+
+
+def _check_tokenizer(tokenizer: BigBirdTokenizer, vocab_size: int) -> None:
+    if not isinstance(tokenizer, BigBirdTokenizer):
+        raise TypeError(
+            "`tokenizer` must be a `BigBirdTokenizer`, such as "
+            f"`BigBirdTokenizer.from_pretrained(directory)`. Received: {type(tokenizer).__name__}"
+        )
+    if tokenizer.vocab_size > vocab_size:
+        raise ValueError(
+            "`tokenizer` must not have more pieces than the model's `vocab_size`. Received: "
+            f"{tokenizer.vocab_size} pieces, vocab_size={vocab_size}. Is it another model's?"
+        )
+
+
+def _stored_weights(model: PretrainedModel, dtype: str | None) -> tuple[dict, list]:
+    """Gives the variables to save, by name, and those that stand for a model's weight.
+
+    Weights that are no floats (of a quantized model) are stored as they are.
+    """
+    stored, replacements = {}, []
+    for weight in model.weights:
+        variable = weight.value
+        if dtype is not None and variable.dtype.is_floating and variable.dtype.size > 2:
+            variable = tf.Variable(tf.cast(variable, dtype), trainable=False)
+            replacements.append((weight, variable))
+        stored[weight.path] = variable
+    return stored, replacements
