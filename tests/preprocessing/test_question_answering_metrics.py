@@ -240,18 +240,49 @@ class TestBadInput:
 
 
 @pytest.mark.parity
-def test_equals_the_squad_metrics_of_transformers():
-    from transformers.data.metrics import squad_metrics
+class TestAgainstTheOfficialScripts:
+    """The Model Garden ships SQuAD's two scripts."""
 
-    rng = random.Random(29)
-    words = ["the", "a", "Bird", "river,", "green-house", "U.S.", "1987", "été", "", " ", "!"]
+    WORDS = ("the", "a", "Bird", "river,", "green-house", "U.S.", "1987", "été", "", " ", "!", "_")
 
-    def text():
-        return " ".join(rng.choices(words, k=rng.randrange(5)))
+    def make(self, seed, impossible):
+        rng = random.Random(seed)
 
-    for _ in range(2003):
-        prediction, answer = text(), text()
-        assert normalize_squad_answer(prediction) == squad_metrics.normalize_answer(prediction)
-        assert exact_match(prediction, answer) == squad_metrics.compute_exact(answer, prediction)
-        ours = f1_score(prediction, answer, empty_matches_empty=True)
-        assert ours == pytest.approx(squad_metrics.compute_f1(answer, prediction))
+        def text(least=0):
+            return " ".join(rng.choices(self.WORDS, k=rng.randrange(least, 5)))
+
+        questions, predictions, probabilities = [], {}, {}
+        for number in range(307):
+            key = f"q{number}"
+            answers = [text(least=1) for _ in range(rng.randrange(1, 4))]
+            more = {}
+            if impossible:
+                more = {"is_impossible": rng.random() < 0.4}
+                answers = [] if more["is_impossible"] else answers
+            questions.append(question(key, *answers, **more))
+            guess = rng.choice([*answers, "", text()])
+            predictions[key] = guess
+            probabilities[key] = rng.random()
+        return squad(questions), predictions, probabilities
+
+    @pytest.mark.parametrize("seed", range(5))
+    def test_version_1(self, seed):
+        from official.nlp.tools import squad_evaluate_v1_1
+
+        dataset, predictions, _ = self.make(seed, impossible=False)
+        expected = squad_evaluate_v1_1.evaluate(dataset["data"], predictions)
+        actual = evaluate_squad(dataset, predictions)
+        assert 0 < actual["exact_match"] < 100
+        # Theirs are fractions here.
+        assert actual["exact_match"] == pytest.approx(100 * expected["exact_match"])
+        assert actual["f1"] == pytest.approx(100 * expected["final_f1"])
+
+    @pytest.mark.parametrize("seed", range(5))
+    def test_version_2(self, seed):
+        from official.nlp.tools import squad_evaluate_v2_0
+
+        dataset, predictions, probabilities = self.make(seed, impossible=True)
+        expected = squad_evaluate_v2_0.evaluate(dataset["data"], predictions, probabilities)
+        actual = evaluate_squad(dataset, predictions, probabilities)
+        for key in actual:
+            assert actual[key] == pytest.approx(expected[key.replace("best_", "final_")]), key
