@@ -3,6 +3,7 @@
 from bigbird_tf.attention import BlockPattern, BlockSparseAttention
 from bigbird_tf.config import BigBirdConfig
 from bigbird_tf.models import (
+    BigBirdForCausalLM,
     BigBirdForMaskedLM,
     BigBirdForMultipleChoice,
     BigBirdForPreTraining,
@@ -15,6 +16,7 @@ from bigbird_tf.version import __version__
 
 __all__ = [
     "BigBirdConfig",
+    "BigBirdForCausalLM",
     "BigBirdForMaskedLM",
     "BigBirdForMultipleChoice",
     "BigBirdForPreTraining",

@@ -287,13 +287,16 @@ class BlockSparseAttention(keras.layers.Layer):
         return ops.reshape(context, (-1, ops.shape(context)[1], self.num_heads * self.key_dim))
 
     def _full(self, query, value, key, mask, training, dropout_seed):
-        bias = (1.0 - mask[:, None, None, :]) * MASKED
         context, weights = full_attention(
             *self._project(query, value, key),
-            bias,
+            self._full_bias(mask),
             dropout=lambda x: self.dropout_layer(x, training=training, seed=dropout_seed),
         )
         return self.output_dense(self._merge_heads(context)), weights
+
+    def _full_bias(self, mask):
+        """Gives what full attention adds to scores, to broadcast to `(B, N, T, T)`."""
+        return (1.0 - mask[:, None, None, :]) * MASKED
 
     def _sparse(self, query, value, key, mask, training, with_weights):
         length = ops.shape(query)[1]

@@ -2,10 +2,10 @@
 
 import keras
 
-__all__ = ["Dropout"]
+__all__ = ["DrawnSeed", "Dropout"]
 
 
-class _Drawn(keras.random.SeedGenerator):
+class DrawnSeed(keras.random.SeedGenerator):
     """A seed that was drawn before, in the place of a generator."""
 
     def __init__(self, seed):
@@ -37,5 +37,5 @@ class Dropout(keras.layers.Dropout):
         """Drops entries in training."""
         if not training or self.rate == 0:
             return inputs
-        generator = self.seed_generator if seed is None else _Drawn(seed)
+        generator = self.seed_generator if seed is None else DrawnSeed(seed)
         return keras.random.dropout(inputs, self.rate, seed=generator)

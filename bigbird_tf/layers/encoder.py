@@ -75,6 +75,25 @@ class Encoder(ConfigLayer):
             attentions = [weights[:, :, :length, :length] for weights in attentions]
         return hidden_states[-1], hidden_states if output_hidden_states else [], attentions
 
+    def call_with_cache(self, inputs, attention_mask, cache=None, index=None):
+        """Decodes; only for configs with `is_decoder=True`. See `CausalAttention`.
+
+        Args:
+            inputs: Tensor `(B, T, hidden_size)`.
+            attention_mask: Tensor `(B, T)`, or `(B, L)` with a cache of L tokens.
+            cache: What the call before gave, a pair of tensors for each block; `None` for a prompt.
+            index: int32 scalar, the new token's place in the cache.
+
+        Returns:
+            `(last, cache)`: `(B, T, hidden_size)`, and the cache with the new tokens in it.
+        """
+        hidden, new_cache = inputs, []
+        for number, block in enumerate(self.blocks):
+            old = None if cache is None else cache[number]
+            hidden, pair = block.call_with_cache(hidden, attention_mask, old, index)
+            new_cache.append(pair)
+        return hidden, new_cache
+
     def _padding(self, length):
         """Gives how many tokens to add (an integer or a tensor), or `None` for none at all."""
         config = self.config

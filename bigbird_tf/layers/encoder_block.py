@@ -2,7 +2,7 @@
 
 import keras
 
-from bigbird_tf.attention import BlockSparseAttention
+from bigbird_tf.attention import BlockSparseAttention, CausalAttention
 from bigbird_tf.attention.dropout import Dropout
 from bigbird_tf.layers.config_layer import ConfigLayer
 from bigbird_tf.layers.feed_forward import FeedForward
@@ -30,7 +30,8 @@ class EncoderBlock(ConfigLayer):
         super().__init__(config, **kwargs)
         config = self.config
         self.layer_index = layer_index
-        self.attention = BlockSparseAttention(
+        attention_class = CausalAttention if config.is_decoder else BlockSparseAttention
+        self.attention = attention_class(
             num_heads=config.num_attention_heads,
             key_dim=config.head_size,
             block_size=config.block_size,
@@ -82,6 +83,15 @@ class EncoderBlock(ConfigLayer):
         hidden = self.layer_norm(attended + inputs)
         hidden = self.feed_forward(hidden, training=training, seed=feed_forward_seed)
         return (hidden, *scores) if return_attention_scores else hidden
+
+    def call_with_cache(self, inputs, attention_mask, cache=None, index=None):
+        """Decodes; only for configs with `is_decoder=True`. See `CausalAttention`.
+
+        Returns:
+            `(hidden, cache)`: the block's output, and keys and values with the new tokens'.
+        """
+        attended, cache = self.attention.call_with_cache(inputs, attention_mask, cache, index)
+        return self.feed_forward(self.layer_norm(attended + inputs)), cache
 
     def compute_output_spec(
         self, inputs, attention_mask=None, training=None, seeds=None, return_attention_scores=False

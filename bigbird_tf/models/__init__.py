@@ -1,5 +1,6 @@
 """BigBird models: the encoder, and a class for each head."""
 
+from bigbird_tf.models.big_bird_for_causal_lm import BigBirdForCausalLM
 from bigbird_tf.models.big_bird_for_masked_lm import BigBirdForMaskedLM
 from bigbird_tf.models.big_bird_for_multiple_choice import BigBirdForMultipleChoice
 from bigbird_tf.models.big_bird_for_pre_training import BigBirdForPreTraining
@@ -9,6 +10,7 @@ from bigbird_tf.models.big_bird_for_token_classification import BigBirdForTokenC
 from bigbird_tf.models.big_bird_model import BigBirdModel
 
 __all__ = [
+    "BigBirdForCausalLM",
     "BigBirdForMaskedLM",
     "BigBirdForMultipleChoice",
     "BigBirdForPreTraining",

@@ -1,0 +1,80 @@
+"""`CausalAttention`: attention of each token to itself and those before it."""
+
+import keras
+from keras import ops
+
+from bigbird_tf.attention.block_sparse_attention import BlockSparseAttention
+from bigbird_tf.attention.full_attention import full_attention
+from bigbird_tf.attention.sparse_products import NOT_READ
+
+__all__ = ["CausalAttention"]
+
+
+@keras.saving.register_keras_serializable(package="bigbird_tf")
+class CausalAttention(BlockSparseAttention):
+    """Multi-head attention of decoders: no token sees what comes after it.
+
+    It is full attention; a block-sparse pattern for it does not exist yet. `call_with_cache`
+    decodes token by token without computing keys and values again.
+
+    Args:
+        *args, **kwargs: Of `BlockSparseAttention`, with `attention_type="original_full"`.
+
+    Call arguments:
+        As `BlockSparseAttention`'s.
+
+    Raises:
+        ValueError: If `attention_type` is not `"original_full"`.
+
+    Example:
+
+    >>> layer = CausalAttention(num_heads=2, key_dim=8, attention_type="original_full")
+    >>> layer(keras.ops.ones((1, 7, 16))).shape
+    TensorShape([1, 7, 16])
+    """
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        if self.attention_type != "original_full":
+            raise ValueError(
+                "Causal attention (`is_decoder=True` in a config) is full attention so far: pass "
+                "attention_type='original_full'. Received: "
+                f"attention_type={self.attention_type!r}"
+            )
+
+    def _full_bias(self, mask):
+        position = ops.arange(ops.shape(mask)[1], dtype="int32")
+        is_after = position[None, :] > position[:, None]
+        return super()._full_bias(mask) + ops.where(is_after, NOT_READ, 0.0)
+
+    def call_with_cache(self, inputs, attention_mask, cache=None, index=None):
+        """Attends, and gives the keys and values, so that later tokens need not compute them.
+
+        Letters: L is the room in the cache, in tokens.
+
+        Args:
+            inputs: Tensor `(B, T, D)`: a prompt if there is no cache yet, else one more token
+                (T = 1).
+            attention_mask: Tensor `(B, T)` without a cache, else `(B, L)`: 1 for tokens up to the
+                new one, 0 for padding and room that is not used yet.
+            cache: `(keys, values)`, `(B, N, L, H)` each; `None` for a prompt.
+            index: int32 scalar, the new token's place in the cache.
+
+        Returns:
+            `(output, (keys, values))`: `(B, T, D)`, and `(B, N, T, H)` each without a cache, else
+            `(B, N, L, H)`.
+        """
+        query, key, value = self._project(inputs, inputs, inputs)
+        mask = ops.cast(attention_mask, "float32")
+        if cache is None:
+            bias = self._full_bias(mask)
+        else:
+            bias = super()._full_bias(mask)
+            # A selection, since all runtimes have it, while updates in place are XLA's alone.
+            is_new = ops.equal(ops.arange(ops.shape(cache[0])[2], dtype="int32"), index)
+            is_new = is_new[None, None, :, None]
+            key, value = (
+                ops.where(is_new, new, old) for new, old in zip((key, value), cache, strict=True)
+            )
+        context, _ = full_attention(query, key, value, bias)
+        return self.output_dense(self._merge_heads(context)), (key, value)

@@ -1,0 +1,208 @@
+"""`BigBirdForCausalLM`: the next piece of a text, and `generate`."""
+
+from collections.abc import Sequence
+
+import keras
+import numpy as np
+from keras import ops
+
+from bigbird_tf.config import BigBirdConfig
+from bigbird_tf.layers import LanguageModelHead
+from bigbird_tf.models.generation import beam_search, sample
+from bigbird_tf.models.headed_model import HeadedModel
+from bigbird_tf.models.losses import weighted_crossentropy
+from bigbird_tf.models.prompts import Prompts, read_prompts, to_text
+
+__all__ = ["BigBirdForCausalLM"]
+
+
+@keras.saving.register_keras_serializable(package="bigbird_tf")
+class BigBirdForCausalLM(HeadedModel):
+    """BigBird as a decoder: logits for the piece after each token; its decoder is the embeddings.
+
+    Attention is causal and full, whatever the config says: the model's own config has
+    `is_decoder=True` and `attention_type="original_full"`.
+
+    Letters: B batch, T length, V vocabulary. For `fit`, labels are the ids one place further,
+    integers `(B, T)`, and sample weights `(B, T)` say which of them count.
+
+    Args:
+        config: A `BigBirdConfig`.
+        **kwargs: Of `keras.Model`.
+
+    Call arguments:
+        inputs: As `BigBirdModel`'s.
+        training: Whether dropout acts.
+
+    Returns:
+        float32 logits `(B, T, V)`.
+    """
+
+    def __init__(self, config, **kwargs):
+        if isinstance(config, dict):
+            config = BigBirdConfig.from_dict(config)
+        if isinstance(config, BigBirdConfig):
+            config = config.replace(is_decoder=True, attention_type="original_full")
+        super().__init__(config, **kwargs)
+        self._compiled_decode = None
+
+    def _make_head(self):
+        # Draws the seeds of sampling for which none was given. Made here, since nothing can be
+        # added to a model once it is built.
+        self.seed_generator = keras.random.SeedGenerator()
+        return LanguageModelHead(self.config, dtype=self.dtype_policy, name="predictions")
+
+    def call(self, inputs, training=None):
+        """Computes the logits; see the class."""
+        hidden, _, _ = self.backbone.encode(self._read_inputs(inputs), training=training)
+        return self._predict(hidden)
+
+    def _predict(self, hidden):
+        word_embeddings = self.backbone.embeddings.word_embeddings
+        return self._logits(self.head(hidden, word_embeddings=word_embeddings))
+
+    def generate(
+        self,
+        prompts,
+        max_new_tokens: int = 64,
+        *,
+        do_sample: bool = False,
+        temperature: float = 1.0,
+        top_k: int | None = None,
+        top_p: float | None = None,
+        num_beams: int = 1,
+        length_penalty: float = 1.0,
+        stop_token_ids: int | Sequence[int] | None = None,
+        tokenizer=None,
+        seed: int | None = None,
+    ):
+        """Continues texts: greedily, by sampling, or by beam search.
+
+        Runs as one compiled loop with a cache of keys and values; inside a `tf.function` it becomes
+        part of that graph, so it can go into a SavedModel.
+
+        Args:
+            prompts: Integer ids `(B, P)`; or a dictionary with those as `input_ids` and
+                `attention_mask` `(B, P)`, 0 for padding, which may be on either side; or, with a
+                tokenizer, one string or strings `(B,)`. Strings get `<s>` in front (`[CLS]` where
+                the vocabulary has none) and nothing behind.
+            max_new_tokens: The most tokens to add, M.
+            do_sample: Whether to draw tokens at random instead of taking the most likely.
+            temperature: Of sampling; below 1 the likely become likelier.
+            top_k: Sample from this many of the most likely tokens only.
+            top_p: Sample from the most likely tokens whose probabilities add up to this only.
+            num_beams: Width of beam search; 1 for none.
+            length_penalty: Of beam search: scores are divided by length to this power.
+            stop_token_ids: Tokens that end a continuation; `None` for the config's `eos_token_id`,
+                an empty list for none.
+            tokenizer: A `BigBirdTokenizer`.
+            seed: Of sampling; `None` draws another one each time.
+
+        Returns:
+            int32 `(B, M)`: the new tokens alone, with the token that ended a row, and
+            `pad_token_id` behind it. For strings, their continuations: strings of their shape.
+
+        Raises:
+            TypeError: If the prompts are strings and there is no tokenizer.
+            ValueError: If an argument is impossible, or prompt and new tokens together are more
+                than `max_position_embeddings`.
+            tf.errors.InvalidArgumentError: If an id is outside of the vocabulary, or a prompt has
+                no token.
+        """
+        stops = self.config.eos_token_id if stop_token_ids is None else stop_token_ids
+        stops = () if stops is None else tuple(np.atleast_1d(np.array(stops, "int32")).tolist())
+        _check_decoding(do_sample, temperature, top_k, top_p, num_beams, max_new_tokens)
+        prompts = read_prompts(prompts, self.config, tokenizer, max_new_tokens)
+        options = {
+            "max_new_tokens": max_new_tokens,
+            "stop_token_ids": stops,
+            "pad_token_id": self.config.pad_token_id,
+        }
+        if num_beams > 1:
+            options.update(num_beams=num_beams, length_penalty=float(length_penalty))
+        elif do_sample:
+            options.update(temperature=float(temperature), top_k=top_k, top_p=top_p)
+            if seed is None:
+                seed = keras.random.randint((), 0, 2**31 - 1, seed=self.seed_generator)
+            seed = ops.convert_to_tensor(seed, "int32")
+        tokens = self._decode(prompts, seed if do_sample else None, **options)
+        return to_text(tokens, tokenizer, prompts, stops) if tokenizer is not None else tokens
+
+    def _decode(self, prompts: Prompts, seed, **options):
+        """Calls `_decode_in_graph`, compiled where there is a compiler for it."""
+        arguments = (prompts.ids, prompts.mask, prompts.positions, seed)
+        if keras.backend.backend() != "tensorflow":
+            return self._decode_in_graph(*arguments, **options)
+        if self._compiled_decode is None:
+            import tensorflow as tf
+
+            compiled = tf.function(self._decode_in_graph, reduce_retracing=True, autograph=False)
+            # In a lambda, or a SavedModel of this model would take the function in as well.
+            self._compiled_decode = lambda *args, **kwargs: compiled(*args, **kwargs)
+        return self._compiled_decode(*arguments, **options)
+
+    def _decode_in_graph(self, ids, mask, positions, seed, *, max_new_tokens, **options):
+        num_beams = options.get("num_beams", 1)
+        logits, cache = self._read_prompts(ids, mask, positions, room=max_new_tokens)
+        # Beams of a prompt share its mask, so it need not move when beams do.
+        mask, next_position = (
+            ops.repeat(x, num_beams, axis=0) for x in (mask, positions[:, -1:] + 1)
+        )
+        length = ops.shape(ids)[1]
+
+        def step(tokens, t, cache):
+            is_used = ops.cast(ops.arange(max_new_tokens, dtype="int32") <= t, mask.dtype)
+            is_used = ops.broadcast_to(is_used, (ops.shape(mask)[0], max_new_tokens))
+            embedded = self.backbone.embeddings(tokens[:, None], position_ids=next_position + t)
+            hidden, cache = self.backbone.encoder.call_with_cache(
+                embedded, ops.concatenate([mask, is_used], axis=1), cache, length + t
+            )
+            return self._predict(hidden[:, 0]), cache
+
+        options.update(max_new_tokens=max_new_tokens)
+        if num_beams > 1:
+            return beam_search(step, logits, cache, **options)
+        return sample(step, logits, cache, seed=seed, **options)
+
+    def _read_prompts(self, ids, mask, positions, room):
+        """Gives the logits behind prompts, and their keys and values, with room for more."""
+        embedded = self.backbone.embeddings(ids, position_ids=positions)
+        hidden, cache = self.backbone.encoder.call_with_cache(embedded, mask)
+        cache = keras.tree.map_structure(
+            lambda x: ops.pad(x, ((0, 0), (0, 0), (0, room), (0, 0))), cache
+        )
+        return self._predict(hidden[:, -1]), cache
+
+    def _default_loss(self):
+        return weighted_crossentropy()
+
+    def _default_weighted_metrics(self):
+        return [keras.metrics.SparseCategoricalAccuracy(name="accuracy")]
+
+
+def _check_decoding(do_sample, temperature, top_k, top_p, num_beams, max_new_tokens):
+    """Raises a `ValueError` that names the first impossible argument of `generate`."""
+    for name, value in (
+        ("max_new_tokens", max_new_tokens),
+        ("num_beams", num_beams),
+        ("top_k", 1 if top_k is None else top_k),
+    ):
+        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            raise ValueError(f"`{name}` must be a positive integer. Received: {name}={value!r}")
+    if not temperature > 0:
+        raise ValueError(
+            "`temperature` must be above 0; for the most likely tokens, pass do_sample=False. "
+            f"Received: temperature={temperature!r}"
+        )
+    if top_p is not None and not 0 < top_p <= 1:
+        raise ValueError(f"`top_p` must be in (0, 1]. Received: top_p={top_p!r}")
+    if do_sample and num_beams > 1:
+        raise ValueError(
+            "Beams are not sampled: pass do_sample=False, or num_beams=1. Received: "
+            f"do_sample=True, num_beams={num_beams}"
+        )
+    if not do_sample and (temperature != 1.0 or top_k is not None or top_p is not None):
+        raise ValueError(
+            "`temperature`, `top_k` and `top_p` are of sampling: pass do_sample=True. Received: "
+            f"do_sample=False, temperature={temperature}, top_k={top_k}, top_p={top_p}"
+        )

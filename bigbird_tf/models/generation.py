@@ -1,0 +1,252 @@
+"""Decoding: which token comes next. Pure functions around a step that a model gives.
+
+Shapes use B for prompts, K for beams of a prompt, R for rows (B, or B * K), V for the vocabulary,
+M for `max_new_tokens`. A step is a function `(tokens, t, cache) -> (logits, cache)`: it feeds the
+new token number t of each row, int32 `(R,)`, and gives the logits of the next one, float32
+`(R, V)`. A cache is any structure of tensors with the rows first.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import keras
+import numpy as np
+from keras import ops
+
+from bigbird_tf.attention.dropout import DrawnSeed
+
+__all__ = ["beam_search", "filter_logits", "sample"]
+
+# The score of what does not compete; finite, so that differences stay defined.
+_OUT = -1e9
+
+
+def sample(
+    step: Callable,
+    logits,
+    cache,
+    *,
+    max_new_tokens: int,
+    stop_token_ids: tuple[int, ...],
+    pad_token_id: int,
+    seed=None,
+    temperature: float = 1.0,
+    top_k: int | None = None,
+    top_p: float | None = None,
+):
+    """Decodes the most likely token each time, or one drawn at random.
+
+    Args:
+        step: See the module.
+        logits: float32 `(B, V)`, of the first new token.
+        cache: What the first step gets.
+        max_new_tokens: M.
+        stop_token_ids: Tokens that end a row.
+        pad_token_id: What rows have after their end.
+        seed: An integer or int32 scalar tensor to draw by; `None` for the most likely token.
+        temperature, top_k, top_p: As in `filter_logits`.
+
+    Returns:
+        int32 `(B, M)`: the new tokens, with the one that ended a row.
+    """
+
+    def choose(logits, t):
+        if seed is None:
+            return ops.cast(ops.argmax(logits, axis=-1), "int32")
+        logits = filter_logits(logits, temperature=temperature, top_k=top_k, top_p=top_p)
+        drawn = DrawnSeed(ops.stack([ops.cast(seed, "int32"), ops.cast(t, "int32")]))
+        return keras.random.categorical(logits, 1, dtype="int32", seed=drawn)[:, 0]
+
+    def write(tokens, chosen, t, is_done):
+        chosen = ops.where(is_done, pad_token_id, chosen)
+        is_done = ops.logical_or(is_done, _is_any_of(chosen, stop_token_ids))
+        return _put(tokens, chosen, t), is_done
+
+    def is_open(t, tokens, is_done, cache):
+        return ops.logical_and(t < max_new_tokens, ops.logical_not(ops.all(is_done)))
+
+    def advance(t, tokens, is_done, cache):
+        logits, cache = step(_at(tokens, t - 1), t - 1, cache)
+        tokens, is_done = write(tokens, choose(logits, t), t, is_done)
+        return t + 1, tokens, is_done, cache
+
+    tokens = ops.full((ops.shape(logits)[0], max_new_tokens), pad_token_id, "int32")
+    tokens, is_done = write(tokens, choose(logits, 0), 0, ops.zeros_like(tokens[:, 0], "bool"))
+    state = (ops.convert_to_tensor(1, "int32"), tokens, is_done, cache)
+    return ops.while_loop(is_open, advance, state)[1]
+
+
+def filter_logits(
+    logits, *, temperature: float = 1.0, top_k: int | None = None, top_p: float | None = None
+):
+    """Takes unlikely tokens out before one is drawn: first by `top_k`, then by `top_p`.
+
+    Args:
+        logits: float32 `(R, V)`.
+        temperature: What logits are divided by: below 1 the likely become likelier.
+        top_k: How many of the most likely tokens stay; `None` for all.
+        top_p: The fewest most likely tokens whose probabilities add up to this stay (Holtzman et
+            al., 2020); `None` for all.
+
+    Returns:
+        float32 `(R, V)`; what is out has a logit of -1e9.
+    """
+    logits = logits / temperature
+    vocab_size = logits.shape[-1]
+    if top_k is not None and top_k < vocab_size:
+        least = ops.top_k(logits, top_k)[0][:, -1:]
+        logits = ops.where(logits < least, _OUT, logits)
+    if top_p is not None and top_p < 1:
+        ordered = ops.top_k(logits, vocab_size)[0]
+        probabilities = ops.softmax(ordered)
+        before = ops.cumsum(probabilities, axis=-1) - probabilities
+        least = ops.min(ops.where(before < top_p, ordered, np.inf), axis=-1, keepdims=True)
+        logits = ops.where(logits < least, _OUT, logits)
+    return logits
+
+
+class _Beams(NamedTuple):
+    """What beam search keeps from step to step.
+
+    Attributes:
+        tokens, scores: The beams that go on: int32 `(B, K, M)`; sums of log probabilities
+            `(B, K)`, the best first.
+        parents: int32 `(B * K,)`, the row of the step before that each of them continues.
+        ended_tokens, ended_scores, is_ended: The best that ended, the best first, and which of
+            these places are taken; their scores have the length penalty in them.
+        can_improve: Whether a beam that goes on may still beat one that ended, bool `(B, 1)`.
+        is_over: Whether no candidate can go on, bool scalar.
+        cache: The step's, for the rows of the step before.
+    """
+
+    tokens: Any
+    scores: Any
+    parents: Any
+    ended_tokens: Any
+    ended_scores: Any
+    is_ended: Any
+    can_improve: Any
+    is_over: Any
+    cache: Any
+
+
+def beam_search(
+    step: Callable,
+    logits,
+    cache,
+    *,
+    num_beams: int,
+    max_new_tokens: int,
+    stop_token_ids: tuple[int, ...],
+    pad_token_id: int,
+    length_penalty: float = 1.0,
+):
+    """Decodes the continuation with the best score, of those that `num_beams` beams find.
+
+    The score is the sum of log probabilities, divided by the number of new tokens to the power of
+    `length_penalty`. The search ends as in `transformers` (with its `early_stopping=False`): when
+    the best open beam, judged at its present length, is behind all that ended.
+
+    Args:
+        step: See the module.
+        logits: float32 `(B, V)`, of the first new token.
+        cache: What the first step gets, with B rows.
+        num_beams: K.
+        max_new_tokens: M.
+        stop_token_ids: Tokens that end a beam.
+        pad_token_id: What follows the end.
+        length_penalty: Above 0 favours long continuations, below 0 short ones.
+
+    Returns:
+        int32 `(B, M)`: the new tokens of each prompt's best beam, with the one that ended it.
+    """
+    batch, vocab_size = ops.shape(logits)[0], logits.shape[-1]
+    # Enough that K candidates remain even if all stop tokens of all beams are among the best.
+    num_candidates = min(max(2, 1 + len(stop_token_ids)), vocab_size) * num_beams
+
+    def expand(beams: _Beams, logits, cache, t) -> _Beams:
+        length_factor = ops.cast(t + 1, "float32") ** length_penalty
+        log_probs = ops.reshape(ops.log_softmax(logits), (-1, num_beams, vocab_size))
+        totals = ops.reshape(log_probs + beams.scores[:, :, None], (-1, num_beams * vocab_size))
+        scores, chosen = ops.top_k(totals, num_candidates)
+        parents, token = chosen // vocab_size, chosen % vocab_size
+        tokens = _put(_pick(beams.tokens, parents), token, t)
+        is_end = ops.logical_or(_is_any_of(token, stop_token_ids), t + 1 == max_new_tokens)
+
+        open_scores, best = ops.top_k(ops.where(is_end, _OUT, scores), num_beams)
+        # An end counts only among the best K: below them, beams that go on were better.
+        is_among_best = ops.arange(num_candidates) < num_beams
+        is_new_end = is_end & is_among_best & beams.can_improve
+        all_scores = ops.concatenate(
+            [beams.ended_scores, ops.where(is_new_end, scores / length_factor, _OUT)], axis=1
+        )
+        all_tokens = ops.concatenate([beams.ended_tokens, tokens], axis=1)
+        all_ended = ops.concatenate([beams.is_ended, is_new_end], axis=1)
+        ended_scores, kept = ops.top_k(all_scores, num_beams)
+        is_ended = _pick(all_ended, kept)
+
+        worst_end = ops.min(ops.where(is_ended, ended_scores, _OUT), axis=1, keepdims=True)
+        first_row = ops.arange(batch, dtype="int32")[:, None] * num_beams
+        return _Beams(
+            tokens=_pick(tokens, best),
+            scores=open_scores,
+            parents=ops.reshape(_pick(parents, best) + first_row, (-1,)),
+            ended_tokens=_pick(all_tokens, kept),
+            ended_scores=ended_scores,
+            is_ended=is_ended,
+            can_improve=beams.can_improve & (open_scores[:, :1] / length_factor > worst_end),
+            is_over=ops.all(is_end),
+            cache=cache,
+        )
+
+    def is_open(t, beams):
+        return ops.logical_and(ops.any(beams.can_improve), ops.logical_not(beams.is_over))
+
+    def advance(t, beams):
+        cache = keras.tree.map_structure(lambda x: ops.take(x, beams.parents, axis=0), beams.cache)
+        last = ops.reshape(_at(beams.tokens, t - 1), (-1,))
+        logits, cache = step(last, t - 1, cache)
+        return t + 1, expand(beams, logits, cache, t)
+
+    # All beams begin alike; but for the first they are out, or all would take the same way.
+    is_first = ops.arange(num_beams) == 0
+    zeros = ops.zeros((batch, num_beams), "float32")
+    tokens = ops.full((batch, num_beams, max_new_tokens), pad_token_id, "int32")
+    beams = _Beams(
+        tokens=tokens,
+        scores=zeros + ops.where(is_first, 0.0, _OUT),
+        parents=ops.arange(batch * num_beams, dtype="int32"),
+        ended_tokens=tokens,
+        ended_scores=zeros + _OUT,
+        is_ended=ops.cast(zeros, "bool"),
+        can_improve=ops.ones((batch, 1), "bool"),
+        is_over=ops.convert_to_tensor(False),
+        cache=None,
+    )
+    logits, cache = keras.tree.map_structure(
+        lambda x: ops.repeat(x, num_beams, axis=0), (logits, cache)
+    )
+    beams = expand(beams, logits, cache, 0)
+    return ops.while_loop(is_open, advance, (ops.convert_to_tensor(1, "int32"), beams))[
+        1
+    ].ended_tokens[:, 0]
+
+
+def _is_any_of(tokens, ids):
+    return ops.any(tokens[..., None] == np.array(ids, "int32"), axis=-1)
+
+
+def _put(tokens, chosen, t):
+    """Writes one token `(…)` at place t of each row of `(…, M)`."""
+    place = ops.arange(tokens.shape[-1], dtype="int32")
+    return ops.where(place == t, chosen[..., None], tokens)
+
+
+def _at(tokens, t):
+    return ops.take(tokens, t, axis=-1)
+
+
+def _pick(x, indices):
+    """Picks beams: `(B, K', …)` and indices `(B, K)` to `(B, K, …)`."""
+    indices = ops.reshape(indices, (*indices.shape, *[1] * (len(x.shape) - 2)))
+    return ops.take_along_axis(x, indices, axis=1)

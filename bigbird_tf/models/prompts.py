@@ -1,0 +1,126 @@
+"""Reads what `generate` continues, and writes what it gives."""
+
+from typing import Any, NamedTuple
+
+import keras
+from keras import ops
+
+from bigbird_tf.config import BigBirdConfig
+from bigbird_tf.models.inputs import read_inputs
+
+__all__ = ["Prompts", "read_prompts", "to_text"]
+
+
+class Prompts(NamedTuple):
+    """Prompts with their padding on the left, so that all go on at the same place.
+
+    Attributes:
+        ids, mask, positions: int32 `(B, P)`; positions count the real tokens.
+        is_scalar: Whether there was one string, not a batch.
+    """
+
+    ids: Any
+    mask: Any
+    positions: Any
+    is_scalar: bool
+
+
+def read_prompts(prompts, config: BigBirdConfig, tokenizer, max_new_tokens: int) -> Prompts:
+    """Gives prompts as ids with padding on the left; see `BigBirdForCausalLM.generate`.
+
+    Raises:
+        TypeError: If the prompts are strings and there is no tokenizer.
+        ValueError: If shapes or dtypes are wrong, or there is no room for the new tokens.
+        tf.errors.InvalidArgumentError: If an id is outside of the vocabulary, or a prompt is empty.
+    """
+    is_scalar = False
+    if tokenizer is not None:
+        prompts, is_scalar = _tokenize(prompts, tokenizer)
+    elif _is_string(prompts):
+        raise TypeError(
+            "Prompts that are strings need `tokenizer`, a `BigBirdTokenizer`. Received: "
+            "tokenizer=None"
+        )
+    if isinstance(prompts, dict):
+        extra = sorted(set(prompts) - {"input_ids", "attention_mask"})
+        if extra:
+            raise ValueError(
+                "`prompts` may have 'input_ids' and 'attention_mask'; positions follow from the "
+                f"mask. Received besides: {extra}"
+            )
+    inputs = read_inputs(prompts, config)
+    ids, mask = inputs["input_ids"], ops.cast(inputs["attention_mask"], "int32")
+    length = ops.shape(ids)[1]
+    _check_room(length, max_new_tokens, config.max_position_embeddings)
+    mask = _check_tokens(mask)
+    # Padding first, the rest in order: all keys differ, so it does not matter how the sort is.
+    order = ops.argsort(mask * length + ops.arange(length, dtype="int32"), axis=1)
+    ids, mask = (ops.take_along_axis(x, order, axis=1) for x in (ids, mask))
+    return Prompts(ids, mask, ops.maximum(ops.cumsum(mask, axis=1) - 1, 0), is_scalar)
+
+
+def to_text(tokens, tokenizer, prompts: Prompts, stop_token_ids: tuple[int, ...]):
+    """Gives new tokens `(B, M)` as strings, without what ended them."""
+    import tensorflow as tf
+
+    drop = tf.constant([*stop_token_ids, tokenizer.pad_token_id], tf.int32)
+    is_text = tf.reduce_all(tokens[:, :, None] != drop, axis=-1)
+    text = tokenizer.detokenize(tf.ragged.boolean_mask(tokens, is_text))
+    return text[0] if prompts.is_scalar else text
+
+
+def _is_string(prompts) -> bool:
+    first = prompts
+    while isinstance(first, (list, tuple)) and first:
+        first = first[0]
+    if isinstance(first, (str, bytes)):
+        return True
+    dtype = getattr(first, "dtype", None)
+    return dtype is not None and ("string" in str(dtype) or getattr(dtype, "kind", "") in "SUO")
+
+
+def _tokenize(prompts, tokenizer) -> tuple[dict, bool]:
+    """Gives prompts as padded ids and their mask, and whether there was one string alone."""
+    import tensorflow as tf
+
+    texts = tf.convert_to_tensor(prompts)
+    if texts.dtype != tf.string or texts.shape.rank is None or texts.shape.rank > 1:
+        raise ValueError(
+            "With a tokenizer, `prompts` must be one string or strings of shape (batch,). "
+            f"Received: dtype={texts.dtype.name}, shape={texts.shape}"
+        )
+    is_scalar = texts.shape.rank == 0
+    pieces = tokenizer.tokenize(texts[None] if is_scalar else texts)
+    first = tokenizer.cls_token_id if tokenizer.bos_token_id is None else tokenizer.bos_token_id
+    begin = tf.fill([pieces.nrows(), 1], tf.constant(first, pieces.dtype))
+    pieces = tf.concat([begin, pieces], axis=1)
+    ids = pieces.to_tensor(tokenizer.pad_token_id)
+    mask = tf.sequence_mask(pieces.row_lengths(), tf.shape(ids)[1], tf.int32)
+    return {"input_ids": ids, "attention_mask": mask}, is_scalar
+
+
+def _check_room(length, max_new_tokens, longest):
+    message = (
+        "A prompt and its new tokens must fit into `max_position_embeddings`. Received: a prompt "
+        f"of {{length}} tokens, max_new_tokens={max_new_tokens}, max_position_embeddings="
+        f"{longest}. Ask for fewer, or keep only the end of the prompt"
+    )
+    if isinstance(length, int):
+        if length + max_new_tokens > longest:
+            raise ValueError(message.format(length=length))
+    elif keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        most = longest - max_new_tokens
+        tf.debugging.assert_less_equal(length, most, message.format(length="too many"))
+
+
+def _check_tokens(mask):
+    if keras.backend.backend() != "tensorflow":
+        return mask
+    import tensorflow as tf
+
+    message = "Each prompt must have one token at least: a row of `attention_mask` is all zeros."
+    check = tf.debugging.assert_positive(tf.reduce_sum(mask, axis=1), message)
+    with tf.control_dependencies([] if check is None else [check]):
+        return tf.identity(mask)
