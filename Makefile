@@ -12,7 +12,7 @@ $(VENV)/.installed: setup.cfg pyproject.toml
 	@touch $@
 
 demo: $(VENV)/.installed
-	$(BIN)/python -m examples.docs_qa.demo
+	$(BIN)/python -m examples.docs_qa.demo $(DEMO_FLAGS)
 
 test: $(VENV)/.installed
 	$(BIN)/python -m pytest -n 2

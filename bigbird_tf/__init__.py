@@ -1,5 +1,6 @@
 """BigBird for Keras 3 on TensorFlow."""
 
+from bigbird_tf import checkpoints
 from bigbird_tf.attention import BlockPattern, BlockSparseAttention
 from bigbird_tf.config import BigBirdConfig
 from bigbird_tf.models import (
@@ -12,6 +13,12 @@ from bigbird_tf.models import (
     BigBirdForTokenClassification,
     BigBirdModel,
 )
+from bigbird_tf.preprocessing import (
+    BigBirdTokenizer,
+    QuestionAnsweringPreprocessor,
+    SequenceClassificationPreprocessor,
+)
+from bigbird_tf.serving import export_saved_model
 from bigbird_tf.version import __version__
 
 __all__ = [
@@ -24,7 +31,12 @@ __all__ = [
     "BigBirdForSequenceClassification",
     "BigBirdForTokenClassification",
     "BigBirdModel",
+    "BigBirdTokenizer",
     "BlockPattern",
     "BlockSparseAttention",
+    "QuestionAnsweringPreprocessor",
+    "SequenceClassificationPreprocessor",
     "__version__",
+    "checkpoints",
+    "export_saved_model",
 ]

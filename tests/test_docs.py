@@ -1,0 +1,55 @@
+"""Runs every Python snippet of README and docs, in order, one page after the other."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
+SNIPPET = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+
+# Makes a small model and vocabulary where the snippets look for a published one: a directory of
+# that name is found before the hub is asked.
+PREPARE = """
+import warnings
+import bigbird_tf as bb
+from tests.preprocessing.conftest import train_vocabulary
+
+tokenizer = bb.BigBirdTokenizer(train_vocabulary())
+config = bb.BigBirdConfig(
+    vocab_size=tokenizer.vocab_size, hidden_size=24, num_hidden_layers=2, num_attention_heads=3,
+    intermediate_size=40, max_position_embeddings=1024, block_size=16,
+    sep_token_id=tokenizer.sep_token_id,
+)
+for name in {names}:
+    bb.BigBirdForPreTraining(config).save_pretrained(name)
+    tokenizer.save_pretrained(name)
+warnings.simplefilter("ignore")  # fresh heads, which the pages speak of
+"""
+
+
+@pytest.mark.parametrize("page", PAGES, ids=[page.name for page in PAGES])
+def test_snippets_run(page, tmp_path):
+    snippets = SNIPPET.findall(page.read_text(encoding="utf-8"))
+    languages = {language for language, _ in snippets}
+    assert languages <= {"python", "text"}, "a snippet is python, which is run here, or text"
+    code = "".join(body for language, body in snippets if language == "python")
+    if not code:
+        return
+    names = sorted(set(re.findall(r'"(google/[\w-]+)"', code)))
+    script = tmp_path / "snippets.py"
+    script.write_text(PREPARE.format(names=names or ["google/unused"]) + code, encoding="utf-8")
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1"}
+    run = subprocess.run(
+        [sys.executable, str(script)],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert run.returncode == 0, f"{page.name}: {run.stderr[-3000:]}"
