@@ -1,10 +1,12 @@
 """Reads and writes the files that hold a checkpoint's tensors."""
 
 import contextlib
+import functools
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -17,15 +19,42 @@ SAFETENSORS_INDEX_NAME = "model.safetensors.index.json"
 TORCH_NAME = "pytorch_model.bin"
 
 
-class TensorFiles(Mapping):
-    """The tensors of a checkpoint by name, each read from disk when it is asked for."""
+class TensorReader(NamedTuple):
+    """Where a tensor is.
 
-    def __init__(self, readers: dict[str, Callable[[str], np.ndarray]], source: str):
+    Attributes:
+        shape: Its shape.
+        dtype: Its dtype, as NumPy or the file's format calls it.
+        read: Reads it.
+    """
+
+    shape: tuple[int, ...]
+    dtype: str
+    read: Callable[[], np.ndarray]
+
+
+class TensorFiles(Mapping):
+    """The tensors of a checkpoint by name, each read from disk when it is asked for.
+
+    Args:
+        readers: For each name, where the tensor is.
+        source: The file, for messages.
+    """
+
+    def __init__(self, readers: dict[str, TensorReader], source: str):
         self._readers = readers
         self.source = source
 
     def __getitem__(self, name: str) -> np.ndarray:
-        return self._readers[name](name)
+        return self._readers[name].read()
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        """Gives a tensor's shape without reading it."""
+        return self._readers[name].shape
+
+    def dtype(self, name: str) -> str:
+        """Gives a tensor's dtype without reading it."""
+        return self._readers[name].dtype
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._readers)
@@ -44,7 +73,7 @@ def open_tensors(name_or_path: str | os.PathLike, **hub_options) -> Iterator[Ten
 
     Raises:
         FileNotFoundError: If there are no weights, or a shard is missing.
-        ValueError: If a file is damaged.
+        ValueError: If a file is damaged, or is not what its name says.
         ImportError: If there is only `pytorch_model.bin`, and torch is not installed.
     """
     with contextlib.ExitStack() as stack:
@@ -70,7 +99,10 @@ def _open_shards(stack, name_or_path, index, hub_options) -> TensorFiles:
     try:
         weight_map = json.loads(Path(index).read_text(encoding="utf-8"))["weight_map"]
         shard_names = sorted(set(weight_map.values()))
-    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, AttributeError) as error:
+        # The index comes from outside, and must not lead out of the model's folder.
+        if any(Path(name).name != name for name in shard_names):
+            raise ValueError("names of shards must be plain file names")
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"{index} is not an index of safetensors shards: {error!r}") from error
     files = [hub.require_file(name_or_path, name, **hub_options) for name in shard_names]
     readers = _safetensors_readers(stack, files)
@@ -80,7 +112,7 @@ def _open_shards(stack, name_or_path, index, hub_options) -> TensorFiles:
     return TensorFiles(readers, str(index))
 
 
-def _safetensors_readers(stack, files) -> dict[str, Callable[[str], np.ndarray]]:
+def _safetensors_readers(stack, files) -> dict[str, TensorReader]:
     from safetensors import SafetensorError, safe_open
 
     readers = {}
@@ -91,7 +123,13 @@ def _safetensors_readers(stack, files) -> dict[str, Callable[[str], np.ndarray]]
             raise ValueError(
                 f"{file} is not a whole safetensors file (damaged or cut off?): {error}"
             ) from error
-        readers.update(dict.fromkeys(opened.keys(), opened.get_tensor))
+        for name in opened.keys():  # noqa: SIM118, it is no dictionary
+            view = opened.get_slice(name)
+            readers[name] = TensorReader(
+                tuple(view.get_shape()),
+                view.get_dtype(),
+                functools.partial(opened.get_tensor, name),
+            )
     return readers
 
 
@@ -109,13 +147,20 @@ def _load_torch(file) -> TensorFiles:
         tensors = torch.load(file, map_location="cpu", weights_only=True)
     except (RuntimeError, EOFError, pickle.UnpicklingError, ValueError) as error:
         raise ValueError(f"{file} is not a whole PyTorch checkpoint: {error}") from error
+    if not isinstance(tensors, dict) or not all(map(torch.is_tensor, tensors.values())):
+        raise ValueError(
+            f"{file} must hold a dictionary of tensors, what `model.state_dict()` gives in PyTorch."
+        )
 
-    def read(name):
-        tensor = tensors[name]
+    def read(tensor):
         # NumPy has no bfloat16 that torch knows of.
         return (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).numpy()
 
-    return TensorFiles(dict.fromkeys(tensors, read), str(file))
+    readers = {
+        name: TensorReader(tuple(tensor.shape), str(tensor.dtype), functools.partial(read, tensor))
+        for name, tensor in tensors.items()
+    }
+    return TensorFiles(readers, str(file))
 
 
 def write_tensors(tensors: dict[str, np.ndarray], file: Path) -> None:

@@ -76,7 +76,7 @@ _HEAD_TABLES = {
     ),
 }
 _BACKBONE_PREFIX = "bert."
-_HEAD_PREFIXES = ("cls.", "classifier.", "qa_classifier.")
+_HEAD_PREFIXES = ("cls.predictions.", "cls.seq_relationship.", "classifier.", "qa_classifier.")
 # Stored by some versions of `transformers`, and no weights: counted positions, and copies of tied
 # weights.
 _NO_WEIGHTS = re.compile(
@@ -133,8 +133,24 @@ def _entries(root, table, prefix) -> Iterator[tuple[str, Entry]]:
 
 
 def save(model: keras.Model, directory: str | Path) -> None:
-    """Writes a model's weights as `model.safetensors` into a directory."""
-    tensors = {name: entry.read() for name, entry in tensor_table(model).items()}
+    """Writes a model's weights as `model.safetensors` into a directory.
+
+    Weights of LoRA are added to the kernels that they belong to.
+
+    Raises:
+        ValueError: If the model is quantized.
+    """
+    table = tensor_table(model)
+    quantized = [
+        name for name, entry in table.items() if getattr(entry.layer, "quantization_mode", None)
+    ]
+    if quantized:
+        raise ValueError(
+            "A quantized model has no form that `transformers` reads: save it with "
+            "`model.save('….keras')`, or call `save_pretrained` before `quantize`. Quantized are: "
+            f"{_listing(quantized)}"
+        )
+    tensors = {name: entry.read() for name, entry in table.items()}
     write_tensors(tensors, Path(directory) / SAFETENSORS_NAME)
 
 
@@ -150,7 +166,8 @@ def load(model: keras.Model, tensors: TensorFiles, *, ignore_mismatched_sizes: b
         ignore_mismatched_sizes: Leave head weights of other shapes as they are, too.
 
     Raises:
-        ValueError: If tensors are missing, unexpected, or of other shapes. The message names them.
+        ValueError: If tensors are missing, unexpected, of other shapes, or not floating-point
+            numbers (a quantized checkpoint). The message names them.
     """
     table = tensor_table(model)
     is_backbone = not hasattr(model, "backbone")
@@ -160,8 +177,8 @@ def load(model: keras.Model, tensors: TensorFiles, *, ignore_mismatched_sizes: b
 
     missing = [name for name in table if name not in names]
     optional_groups = [
-        [name for name in table if name.startswith(f"{prefix}pooler.")],
-        [name for name in table if name.startswith(_HEAD_PREFIXES)],
+        [name for name in table if name.startswith(start)]
+        for start in (f"{prefix}pooler.", *_HEAD_PREFIXES)
     ]
     fresh = [name for group in optional_groups if set(group) <= set(missing) for name in group]
     missing = [name for name in missing if name not in fresh]
@@ -172,20 +189,26 @@ def load(model: keras.Model, tensors: TensorFiles, *, ignore_mismatched_sizes: b
     if unexpected:
         problems.append(f"unexpected: {_listing(unexpected)}")
 
-    loaded = {}
+    fitting = []
     misshapen = []
+    not_floating = []
     for name, entry in table.items():
         if name not in names:
             continue
-        array = tensors[names[name]]
-        if array.shape == entry.shape:
-            loaded[name] = array
+        shape, dtype = tensors.shape(names[name]), tensors.dtype(names[name])
+        # F32, BF16, torch.float16: all have an f, and integers and booleans have none.
+        if "f" not in dtype.lower():
+            not_floating.append(f"{name} is {dtype}")
+        elif shape == entry.shape:
+            fitting.append(name)
         elif ignore_mismatched_sizes and name.startswith(_HEAD_PREFIXES):
             fresh.append(name)
         else:
-            misshapen.append(f"{name} is {array.shape}, the model has {entry.shape}")
+            misshapen.append(f"{name} is {shape}, the model has {entry.shape}")
     if misshapen:
         problems.append(f"of wrong shape: {_listing(misshapen)}")
+    if not_floating:
+        problems.append(f"that are not floating-point numbers: {_listing(not_floating)}")
     if problems:
         advice = ""
         if any(name.startswith(_HEAD_PREFIXES) for name in misshapen):
@@ -194,8 +217,8 @@ def load(model: keras.Model, tensors: TensorFiles, *, ignore_mismatched_sizes: b
             f"The checkpoint {tensors.source} does not fit {type(model).__name__}, and nothing of "
             f"it was loaded. Tensors {'; tensors '.join(problems)}.{advice}"
         )
-    for name, array in loaded.items():
-        table[name].write(array)
+    for name in fitting:
+        table[name].write(tensors[names[name]])
     if fresh:
         warnings.warn(
             f"{type(model).__name__}: {_listing(fresh)} of the model are not in the checkpoint "
