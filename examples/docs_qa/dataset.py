@@ -1,10 +1,9 @@
-"""Windows of help pages for training and evaluation, as `tf.data` pipelines.
+"""Windows of help pages for training, as `tf.data` pipelines.
 
 Letters in shapes: B batch, T length, P pieces of all pages, Q questions.
 """
 
 import dataclasses
-from collections.abc import Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -12,7 +11,7 @@ import tensorflow as tf
 from bigbird_tf.preprocessing.tokenizer import BigBirdTokenizer
 from examples.docs_qa.questions import Question, Split
 
-__all__ = ["EncodedSplit", "encode_split", "evaluation_windows", "training_windows"]
+__all__ = ["EncodedSplit", "encode_split", "training_windows"]
 
 NUM_SPECIAL = 3  # [CLS] question [SEP] page [SEP]
 
@@ -30,6 +29,8 @@ class EncodedSplit:
         names: Ids of the questions' pieces, padded with -1, int32 of shape (Q, longest).
         answers: First and last piece of each answer, counted within the page, int32 of shape
             (Q, 2).
+        definitions: The name's last piece where it is defined, before the answer, counted within
+            the page; -1 if it is not found. int32 of shape (Q,).
         questions: The questions themselves.
         special_ids: Ids of `[CLS]`, `[SEP]`, `<pad>`.
     """
@@ -41,6 +42,7 @@ class EncodedSplit:
     page_of: np.ndarray
     names: np.ndarray
     answers: np.ndarray
+    definitions: np.ndarray
     questions: list[Question]
     special_ids: tuple[int, int, int]
 
@@ -115,17 +117,31 @@ def encode_split(
         # The piece that ends after the answer begins, and the last that begins before it ends.
         answers[row, 0] = np.searchsorted(offsets[start:stop, 1], question.start, side="right")
         answers[row, 1] = np.searchsorted(offsets[start:stop, 0], question.end, side="left") - 1
+    pieces = np.concatenate(pieces)
+    definitions = [
+        _find_before(pieces[page_starts[page] :], name[name >= 0], first)
+        for page, name, first in zip(page_of, names, answers[:, 0], strict=True)
+    ]
     return EncodedSplit(
-        pieces=np.concatenate(pieces),
+        pieces=pieces,
         offsets=offsets,
         page_starts=page_starts,
         pages=pages,
         page_of=page_of,
         names=names,
         answers=answers,
+        definitions=np.array(definitions, np.int32),
         questions=questions,
         special_ids=(tokenizer.cls_token_id, tokenizer.sep_token_id, tokenizer.pad_token_id),
     )
+
+
+def _find_before(page: np.ndarray, name: np.ndarray, first: int, reach: int = 300) -> int:
+    """Gives the last piece of the last occurrence of a name in the pieces before `first`, or -1."""
+    for begin in range(first - len(name), max(-1, first - reach), -1):
+        if np.array_equal(page[begin : begin + len(name)], name):
+            return begin + len(name) - 1
+    return -1
 
 
 def training_windows(
@@ -149,9 +165,11 @@ def training_windows(
         seed: Seed of order, windows and offsets.
 
     Returns:
-        Batches `(inputs, labels)`, all int32 except for `occurs`, float32. Inputs: `input_ids`,
-        `attention_mask`, `token_type_ids`, `position_ids` of shape (B, T). Labels: `start`, `end`
-        of shape (B,): positions of the answer's first and last piece; `occurs` of shape (B, T): 1
+        Batches `(inputs, labels)` of int32. Inputs: `input_ids`, `attention_mask`,
+        `token_type_ids`, `position_ids` of shape (B, T). Labels, under the names of the outputs of
+        `TrainingModel`: positions of shape (B,), `start_logits` and `end_logits`, the answer's
+        first and last piece, and `name_logits`, the last piece of the name where it is defined,
+        before the answer (-1 if that is not in the window); and `occurs_logits` of shape (B, T), 1
         where a piece of the page is among the question's pieces.
 
     Raises:
@@ -170,8 +188,8 @@ def training_windows(
 
     def window(question, draws):
         # Two draws a question: where the window begins, and how far the positions are moved.
-        room = length - encoded_context_start[question] - 1
-        first, last = encoded_answers[question, 0], encoded_answers[question, 1]
+        room = length - context_start[question] - 1
+        first, last = answers[question, 0], answers[question, 1]
         num_pieces = page_starts[page_of[question] + 1] - page_starts[page_of[question]]
         lowest = tf.maximum(0, last + 1 - room)
         highest = tf.maximum(tf.minimum(first, num_pieces - room), lowest)
@@ -179,46 +197,28 @@ def training_windows(
         inputs = make(question, begin)
         moved = _uniform(draws[1], max_position - length + 1)
         inputs["position_ids"] += inputs["token_type_ids"] * moved
-        name = names[question]
-        occurs = tf.reduce_any(inputs["input_ids"][:, None] == name[None], axis=1)
+        defined = definitions[question]
+        offset = context_start[question] - begin
+        occurs = tf.reduce_any(inputs["input_ids"][:, None] == names[question][None], axis=1)
         labels = {
-            "start": encoded_context_start[question] + first - begin,
-            "end": encoded_context_start[question] + last - begin,
-            "occurs": tf.cast(occurs & (inputs["token_type_ids"] == 1), tf.float32),
+            "start_logits": first + offset,
+            "end_logits": last + offset,
+            "name_logits": tf.where(defined >= begin, defined + offset, -1),
+            "occurs_logits": tf.cast(occurs, tf.int32) * inputs["token_type_ids"],
         }
         return inputs, labels
 
-    encoded_context_start = tf.constant(encoded.context_start())
-    encoded_answers = tf.constant(encoded.answers)
+    context_start = tf.constant(encoded.context_start())
+    answers = tf.constant(encoded.answers)
     page_starts = tf.constant(encoded.page_starts)
     page_of = tf.constant(encoded.page_of)
+    definitions = tf.constant(encoded.definitions)
     names = tf.constant(encoded.names)
     order = tf.data.Dataset.from_tensor_slices(fitting.astype(np.int32))
     order = order.shuffle(len(fitting), seed=seed, reshuffle_each_iteration=True).repeat()
     draws = tf.data.Dataset.random(seed=seed, rerandomize_each_iteration=False).batch(2)
     dataset = tf.data.Dataset.zip(order, draws).map(window, num_parallel_calls=2)
     return dataset.batch(batch_size, drop_remainder=True).prefetch(2)
-
-
-def evaluation_windows(
-    encoded: EncodedSplit, questions: Sequence[int], *, length: int, batch_size: int
-) -> tf.data.Dataset:
-    """Gives the pages of questions from their start, cut to a length.
-
-    Args:
-        encoded: The split.
-        questions: Indices of the questions to ask, in this order.
-        length: T, pieces of the input.
-        batch_size: B; the last batch may be smaller.
-
-    Returns:
-        Batches of inputs: `input_ids`, `attention_mask`, `token_type_ids`, `position_ids`, int32 of
-        shape (B, T).
-    """
-    make = _window_maker(encoded, length)
-    dataset = tf.data.Dataset.from_tensor_slices(np.asarray(questions, np.int32))
-    dataset = dataset.map(lambda question: make(question, 0), num_parallel_calls=2)
-    return dataset.batch(batch_size).prefetch(2)
 
 
 def _window_maker(encoded: EncodedSplit, length: int):
@@ -240,11 +240,12 @@ def _window_maker(encoded: EncodedSplit, length: int):
         ids = tf.concat([head, content, [sep_id]], axis=0)
         padding = [[0, length - tf.size(ids)]]
         mask = tf.pad(tf.ones_like(ids), padding)
-        types = tf.pad(tf.concat([tf.zeros_like(head), tf.ones_like(content), [1]], 0), padding)
+        types = tf.concat([tf.zeros_like(head), tf.ones_like(content), [1]], axis=0)
         inputs = {
             "input_ids": tf.pad(ids, padding, constant_values=pad_id),
             "attention_mask": mask,
-            "token_type_ids": types,
+            # Padding has the page's type, as the preprocessor gives it.
+            "token_type_ids": tf.pad(types, padding, constant_values=1),
             "position_ids": tf.range(length),
         }
         return {key: tf.ensure_shape(value, [length]) for key, value in inputs.items()}

@@ -4,15 +4,17 @@ The answer is a span of the page, exactly as it stands there (line breaks and ma
 that a model can point at it. Everything here is a pure function of the pages and a seed.
 """
 
+import bisect
 import collections
 import dataclasses
+import itertools
 import random
 import re
 from collections.abc import Iterable, Mapping, Sequence
 
 from examples.docs_qa.pages import Page
 
-__all__ = ["Question", "Split", "find_definitions", "make_splits"]
+__all__ = ["Question", "Split", "abridge_split", "find_definitions", "make_splits"]
 
 # A definition as pydoc prints it: the name at the margin of its section, its signature, then the
 # documentation four columns further right. Functions stand four columns in, methods behind the bar
@@ -127,6 +129,56 @@ def _first_sentence(
             # Several lines and no end yet: go on, but a paragraph without one is no sentence.
             end = begin
     return begin, max(begin, end)
+
+
+def abridge(page: Page) -> Page:
+    """Gives a page with each definition's documentation cut down to its first sentence.
+
+    A short window of such a page has many definitions to choose from, where one of the whole page
+    has two or three: more to learn from the same number of pieces. Headings stay; other text goes.
+    """
+    lines = page.text.encode().splitlines(keepends=True)
+    starts = list(itertools.accumulate(map(len, lines), initial=0))
+    kept = set()
+    for definition in find_definitions(page):
+        if definition.answer:
+            first = bisect.bisect_right(starts, definition.start) - 1
+            last = bisect.bisect_right(starts, definition.end - 1) - 1
+            kept.update(range(first - 1, last + 1))  # The signature stands on the line before.
+    text = [line.decode() for line in lines]
+    return Page(
+        page.module,
+        "".join(
+            line for number, line in enumerate(text) if number in kept or _is_heading(line.rstrip())
+        ),
+    )
+
+
+def _is_heading(line: str) -> bool:
+    return bool(
+        SECTION.match(line)
+        or METHODS_FOLLOW.match(line)
+        or OTHERS_FOLLOW.match(line)
+        or line.startswith("    class ")
+    )
+
+
+def abridge_split(split: Split, *, max_repeats: int = 3) -> Split:
+    """Abridges all pages of a split and asks every documented definition in them.
+
+    This is for practice in training: everyday words are asked too, and the same question up to
+    `max_repeats` times, on different pages.
+    """
+    pages = {module: abridge(page) for module, page in split.pages.items()}
+    questions = []
+    times: collections.Counter[tuple] = collections.Counter()
+    for module in sorted(pages):
+        for question in ask(pages[module], set()):
+            key = (question.name, *_words(question.answer))
+            times[key] += 1
+            if times[key] <= max_repeats:
+                questions.append(question)
+    return Split(split.packages, pages, questions)
 
 
 def everyday_words(pages: Iterable[Page], min_packages: int) -> set[str]:

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from examples.docs_qa.dataset import encode_split, evaluation_windows, training_windows
+from bigbird_tf.preprocessing import QuestionAnsweringPreprocessor
+from examples.docs_qa.dataset import encode_split, training_windows
 from examples.docs_qa.pages import Page
 from examples.docs_qa.questions import Split, ask
 from tests.examples.help_pages import ZEBRA, library, page
@@ -24,7 +25,7 @@ def encoded(split, tokenizer):
 def rows(dataset, count):
     """Takes rows of batches apart."""
     for inputs, labels in dataset.take(count):
-        for row in range(len(labels["start"])):
+        for row in range(len(labels["start_logits"])):
             yield (
                 {key: value[row].numpy() for key, value in inputs.items()},
                 {key: value[row].numpy() for key, value in labels.items()},
@@ -81,16 +82,16 @@ def test_training_windows(encoded, tokenizer):
         assert not rest
         assert ids[0] == tokenizer.cls_token_id
         assert second == used - 1
-        assert list(np.flatnonzero(types)) == list(range(first + 1, used))
+        assert list(np.flatnonzero(types)) == list(range(first + 1, LENGTH))
 
         name = tokenizer.detokenize(ids[1:first]).numpy().decode()
-        start, end = labels["start"], labels["end"]
+        start, end = labels["start_logits"], labels["end_logits"]
         assert first < start <= end < second
         answer = tokenizer.detokenize(ids[start : end + 1]).numpy().decode()
         matches = [a for a in answers if a.split() == answer.split() and answers[a] == name]
         assert matches or "naïve" in answer or "⁇" in answer
-        expected = np.isin(ids, ids[1:first]) & (types == 1)
-        np.testing.assert_array_equal(labels["occurs"], expected)
+        expected = np.isin(ids, ids[1:first]) & (mask * types == 1)
+        np.testing.assert_array_equal(labels["occurs_logits"], expected)
 
         positions = inputs["position_ids"]
         assert list(positions[: first + 1]) == list(range(first + 1))
@@ -122,7 +123,9 @@ def test_training_windows_are_deterministic_by_seed(encoded):
             encoded, length=LENGTH, batch_size=7, max_position=997, seed=seed
         )
         return [
-            np.concatenate([inputs["input_ids"], inputs["position_ids"], [labels["start"]]], None)
+            np.concatenate(
+                [inputs["input_ids"], inputs["position_ids"], [labels["start_logits"]]], None
+            )
             for inputs, labels in rows(dataset, 5)
         ]
 
@@ -139,7 +142,9 @@ def test_a_window_shorter_than_the_page_can_be_anywhere(tokenizer):
     encoded = encode_split(split, tokenizer)
     dataset = training_windows(encoded, length=40, batch_size=1, max_position=40)
     for inputs, labels in rows(dataset, 20):
-        found = tokenizer.detokenize(inputs["input_ids"][labels["start"] : labels["end"] + 1])
+        found = tokenizer.detokenize(
+            inputs["input_ids"][labels["start_logits"] : labels["end_logits"] + 1]
+        )
         assert found.numpy() == b"Find the needle here."
 
 
@@ -150,41 +155,59 @@ def test_lengths_that_cannot_be(encoded):
         training_windows(encoded, length=9, batch_size=2, max_position=60)
 
 
-@pytest.mark.parametrize("length", [LENGTH, 1009])
-def test_evaluation_windows_start_with_the_page(encoded, tokenizer, length):
-    questions = [0, 50, 3, 91, 17]
-    batches = list(evaluation_windows(encoded, questions, length=length, batch_size=2))
-    assert [len(batch["input_ids"]) for batch in batches] == [2, 2, 1]
-    ids = np.concatenate([batch["input_ids"] for batch in batches])
-    mask = np.concatenate([batch["attention_mask"] for batch in batches])
-    positions = np.concatenate([batch["position_ids"] for batch in batches])
-    assert ids.shape == (5, length)
-    np.testing.assert_array_equal(positions, np.tile(np.arange(length), (5, 1)))
-    for row, question in enumerate(questions):
-        expected = tokenizer(
-            encoded.questions[question].name,
-            encoded.pages[encoded.page_of[question]].decode(),
-            max_length=None,
-        )["input_ids"].numpy()
-        if len(expected) > length:
-            expected = np.concatenate([expected[: length - 1], expected[-1:]])
-        assert list(ids[row, : mask[row].sum()]) == list(expected)
+def test_a_whole_page_is_what_the_preprocessor_gives(encoded, tokenizer):
+    """Training sees the same inputs as whoever asks later, positions aside."""
+    length = 1009
+    preprocessor = QuestionAnsweringPreprocessor(tokenizer, max_length=length, max_windows=1)
+    by_name = {question.name: question for question in encoded.questions}
+    pages = {
+        q.name: encoded.pages[p] for q, p in zip(encoded.questions, encoded.page_of, strict=True)
+    }
+    dataset = training_windows(encoded, length=length, batch_size=3, max_position=length)
+    for inputs, labels in rows(dataset, 3):
+        first = list(inputs["input_ids"]).index(tokenizer.sep_token_id)
+        name = tokenizer.detokenize(inputs["input_ids"][1:first]).numpy().decode()
+        question = by_name[name]
+        text = pages[name].decode()
+        start = len(pages[name][: question.start].decode())
+        expected, positions = preprocessor(name, text, question.answer, start)
+        for key, value in expected.items():
+            np.testing.assert_array_equal(inputs[key], value[0])
+        assert labels["start_logits"] == positions["start_logits"][0]
+        assert labels["end_logits"] == positions["end_logits"][0]
+
+
+def test_the_name_is_found_where_it_is_defined(encoded, tokenizer):
+    for index, question in enumerate(encoded.questions):
+        last = encoded.definitions[index]
+        name = encoded.names[index]
+        name = name[name >= 0]
+        start = encoded.page_starts[encoded.page_of[index]]
+        found = encoded.pieces[start + last - len(name) + 1 : start + last + 1]
+        np.testing.assert_array_equal(found, name)
+        after = encoded.text(index, last + 1, encoded.answers[index, 0] - 1)
+        assert after.startswith("(")
+        assert question.name not in after
+
+
+def test_a_name_that_left_the_window_has_no_label(tokenizer):
+    signature = ", ".join(f"step{i}=1" for i in range(12))
+    text = f"FUNCTIONS\n    find_me({signature})\n        Find the needle here.\n"
+    hay = Page("hay", text)
+    encoded = encode_split(Split(["hay"], {"hay": hay}, ask(hay, set())), tokenizer)
+    dataset = training_windows(encoded, length=40, batch_size=1, max_position=40)
+    labels = [labels["name_logits"] for _, labels in rows(dataset, 20)]
+    assert set(labels) == {-1}
 
 
 def test_answered_within(encoded):
-    longest = int((encoded.context_start() + encoded.answers[:, 1]).max())
+    last = encoded.context_start() + encoded.answers[:, 1]
+    longest = int(last.max())
     assert len(encoded.answered_within(longest + 2)) == len(encoded)
     assert len(encoded.answered_within(longest + 1)) < len(encoded)
     within = encoded.answered_within(149)
-    (ids,) = (
-        np.concatenate([batch["input_ids"] for batch in batches])
-        for batches in [evaluation_windows(encoded, within, length=149, batch_size=8)]
-    )
     assert 0 < len(within) < len(encoded)
-    for row, question in enumerate(within):
-        last = encoded.context_start()[question] + encoded.answers[question, 1]
-        page = encoded.page_starts[encoded.page_of[question]]
-        assert ids[row, last] == encoded.pieces[page + encoded.answers[question, 1]]
+    np.testing.assert_array_equal(within, [i for i in range(len(encoded)) if last[i] <= 147])
 
 
 def test_pages_of_one_module_are_stored_once(split, tokenizer):

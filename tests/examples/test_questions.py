@@ -5,6 +5,8 @@ import pytest
 from examples.docs_qa.pages import Page, render_pages
 from examples.docs_qa.questions import (
     _words,
+    abridge,
+    abridge_split,
     ask,
     everyday_words,
     find_definitions,
@@ -140,3 +142,29 @@ def test_a_real_module():
     assert answers["dedent"].startswith("Remove any common leading whitespace")
     assert answers["dedent"].endswith("`text`.")
     assert "__init__" not in answers
+
+
+def test_abridged_page():
+    text = abridge(ZEBRA).text
+    assert "Wait a second." in text  # The line goes as a whole.
+    for gone in ("water must be warm", "fake_definition", "Paint stripes", "undocumented_one"):
+        assert gone not in text
+    for stays in ("    class Brush(builtins.object)", "     |  Methods defined here:", "FUNCTIONS"):
+        assert f"{stays}\n" in text
+    before = [(d.name, d.answer) for d in find_definitions(ZEBRA) if d.answer]
+    assert [(d.name, d.answer) for d in find_definitions(abridge(ZEBRA))] == before
+    assert abridge(abridge(ZEBRA)) == abridge(ZEBRA)
+
+
+def test_abridged_split_repeats_questions_so_often_only():
+    pages = library()
+    pages += [Page(f"jay.copy{i}", pages[-1].text) for i in range(4)]
+    split = make_splits(pages, seed=0)["train"]
+    practice = abridge_split(split, max_repeats=2)
+    assert set(practice.pages) == set(split.pages)
+    times = collections.Counter((q.name, q.answer) for q in practice.questions)
+    assert max(times.values()) == 2
+    assert set(times) >= {(q.name, q.answer) for q in split.questions}
+    for question in practice.questions:
+        text = practice.pages[question.module].text.encode()
+        assert text[question.start : question.end].decode() == question.answer

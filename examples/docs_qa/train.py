@@ -1,0 +1,250 @@
+"""The demo's recipe: a small BigBird trained from scratch in minutes, with `model.fit`."""
+
+import dataclasses
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+
+import keras
+import numpy as np
+import tensorflow as tf
+from keras import ops
+
+from bigbird_tf import BigBirdConfig, BigBirdForQuestionAnswering
+from examples.docs_qa.dataset import EncodedSplit, training_windows
+from examples.docs_qa.training_model import TrainingModel
+
+__all__ = ["Recipe", "Stage", "TimeBudget", "build_model", "faster_dtype_policy", "train"]
+
+MAX_LENGTH = 4096
+ENDLESS = 10**9  # The time budget ends a stage.
+
+
+@dataclasses.dataclass(frozen=True)
+class Stage:
+    """A part of the length curriculum.
+
+    Attributes:
+        source: Key of the split whose windows are trained on.
+        length: Pieces of a window.
+        share: Share of the training time.
+    """
+
+    source: str
+    length: int
+    share: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Recipe:
+    """How to train.
+
+    Attributes:
+        stages: The curriculum, from short to long.
+        pieces_per_step: Pieces of a batch, whatever the length.
+        learning_rate, final_learning_rate: At the start, after the warm-up, and at the end.
+        warmup_steps: Steps until the learning rate is reached.
+        occurs_weight: Weight of the auxiliary loss "this piece occurs in the question".
+        name_weight: Weight of the auxiliary loss "the question's name is defined here".
+        seed: Seed of the weights and of the data.
+    """
+
+    stages: tuple[Stage, ...] = (
+        Stage("abridged", 128, 0.25),
+        Stage("abridged", 256, 0.2),
+        Stage("train", 512, 0.2),
+        Stage("train", 2048, 0.2),
+        Stage("train", 4096, 0.15),
+    )
+    pieces_per_step: int = 8192
+    learning_rate: float = 1e-3
+    final_learning_rate: float = 2e-4
+    warmup_steps: int = 60
+    occurs_weight: float = 0.5
+    name_weight: float = 0.5
+    seed: int = 0
+
+
+def faster_dtype_policy() -> str:
+    """Gives the dtype policy whose matrix products are faster on this machine.
+
+    Some CPUs have matrix units for bfloat16; others emulate it, slowly.
+    """
+    seconds = {}
+    for policy, dtype in (("float32", tf.float32), ("mixed_bfloat16", tf.bfloat16)):
+        left, right = tf.ones((2048, 1024), dtype), tf.ones((1024, 1024), dtype)
+        tf.matmul(left, right).numpy()  # The first call sets things up.
+        began = time.perf_counter()
+        for _ in range(3):
+            tf.matmul(left, right).numpy()
+        seconds[policy] = time.perf_counter() - began
+    # Mixed precision has casts besides: it must be clearly faster.
+    return "mixed_bfloat16" if seconds["mixed_bfloat16"] < seconds["float32"] / 1.5 else "float32"
+
+
+def build_model(
+    vocab_size: int, sep_token_id: int, *, dtype: str = "float32", seed: int = 0, **fields
+) -> BigBirdForQuestionAnswering:
+    """Makes the demo's model: 4 layers, 256 wide, blocks of 32, with initial weights that help.
+
+    Position embeddings start as sinusoids (Vaswani et al., 2017, section 3.5), so that positions
+    near each other are alike from the first step on. In the first layer, queries and keys start
+    equal, so that a piece attends to where it occurs again.
+
+    Args:
+        vocab_size: Number of pieces.
+        sep_token_id: Id of `[SEP]`.
+        dtype: Dtype policy.
+        seed: Seed of the other weights.
+        **fields: Other fields of the config.
+    """
+    keras.utils.set_random_seed(seed)
+    config = BigBirdConfig(
+        **{
+            "vocab_size": vocab_size,
+            "hidden_size": 256,
+            "num_hidden_layers": 4,
+            "num_attention_heads": 4,
+            "intermediate_size": 1024,
+            # On CPUs, a GELU costs as much as the matrix products beside it.
+            "hidden_act": "relu",
+            "max_position_embeddings": MAX_LENGTH,
+            "block_size": 32,
+            # Minutes of training do not overfit.
+            "hidden_dropout_prob": 0.0,
+            "attention_probs_dropout_prob": 0.0,
+            "initializer_range": 0.04,
+            "sep_token_id": sep_token_id,
+            **fields,
+        }
+    )
+    model = BigBirdForQuestionAnswering(config, dtype=dtype)
+    embeddings = model.backbone.embeddings.position_embeddings
+    width = config.hidden_size
+    angles = np.arange(config.max_position_embeddings)[:, None] * np.exp(
+        -math.log(10_000) * np.arange(0, width, 2) / width
+    )
+    sinusoids = np.concatenate([np.sin(angles), np.cos(angles)], axis=1)[:, :width]
+    embeddings.set_weights([sinusoids * config.initializer_range])
+    if config.num_hidden_layers:
+        attention = model.backbone.encoder.blocks[0].attention
+        attention.key_dense.set_weights(attention.query_dense.get_weights())
+    return model
+
+
+class TimeBudget(keras.callbacks.Callback):
+    """Ends a `fit` when its time is over, and lets the learning rate follow the time.
+
+    A schedule counted in steps would end early on a fast machine and never on a slow one.
+
+    Args:
+        recipe: Has the learning rates.
+        begin: When training as a whole began, in seconds of `time.monotonic()`.
+        seconds: How long training as a whole takes.
+        deadline: When this `fit` ends.
+    """
+
+    def __init__(self, recipe: Recipe, *, begin: float, seconds: float, deadline: float):
+        super().__init__()
+        self.recipe = recipe
+        self.begin = begin
+        self.seconds = seconds
+        self.deadline = deadline
+
+    def on_train_batch_begin(self, batch, logs=None):
+        """Sets the learning rate."""
+        recipe = self.recipe
+        step = int(ops.convert_to_numpy(self.model.optimizer.iterations)) + 1
+        passed = min(1.0, (time.monotonic() - self.begin) / self.seconds)
+        rate = recipe.learning_rate + passed * (recipe.final_learning_rate - recipe.learning_rate)
+        self.model.optimizer.learning_rate = rate * min(1.0, step / recipe.warmup_steps)
+
+    def on_train_batch_end(self, batch, logs=None):
+        """Looks at the clock."""
+        if time.monotonic() >= self.deadline:
+            self.model.stop_training = True
+
+
+def train(
+    model: BigBirdForQuestionAnswering,
+    splits: Mapping[str, EncodedSplit],
+    recipe: Recipe,
+    *,
+    seconds: float,
+    callbacks: Callable[[Stage], Sequence[keras.callbacks.Callback]] = lambda stage: (),
+) -> list[dict]:
+    """Trains a model within a given time.
+
+    Args:
+        model: The model; its weights change in place.
+        splits: The stages' sources.
+        recipe: How to train.
+        seconds: How long. What one stage takes too long (its first step compiles the graph), the
+            next has less; each does one step at least.
+        callbacks: Gives further Keras callbacks for a stage.
+
+    Returns:
+        For each stage a dictionary: `source`, `length`, `steps`, `seconds`, and the losses and
+        metrics, means over the stage.
+    """
+    trainer = TrainingModel(model)
+    trainer.build()
+    optimizer = keras.optimizers.AdamW(
+        recipe.learning_rate, weight_decay=0.01, beta_2=0.98, global_clipnorm=1.0
+    )
+    optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
+    optimizer.build(trainer.trainable_variables)
+    begin = time.monotonic()
+    share = 0.0
+    report = []
+    for number, stage in enumerate(recipe.stages):
+        share += stage.share
+        # Compiling again makes a graph for the new length, of static shape; the optimizer with its
+        # moments and its count of steps is the same.
+        trainer.compile(
+            optimizer=optimizer,
+            loss={
+                "start_logits": keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+                "end_logits": keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+                "name_logits": keras.losses.SparseCategoricalCrossentropy(
+                    from_logits=True, ignore_class=-1
+                ),
+                "occurs_logits": keras.losses.BinaryCrossentropy(from_logits=True),
+            },
+            loss_weights={
+                "start_logits": 1.0,
+                "end_logits": 1.0,
+                "name_logits": recipe.name_weight,
+                "occurs_logits": recipe.occurs_weight,
+            },
+            metrics={
+                name: keras.metrics.SparseCategoricalAccuracy(name="accuracy")
+                for name in ("start_logits", "end_logits")
+            },
+        )
+        windows = training_windows(
+            splits[stage.source],
+            length=stage.length,
+            batch_size=max(1, recipe.pieces_per_step // stage.length),
+            max_position=model.config.max_position_embeddings,
+            seed=recipe.seed + number,
+        )
+        budget = TimeBudget(recipe, begin=begin, seconds=seconds, deadline=begin + share * seconds)
+        steps_before = int(ops.convert_to_numpy(optimizer.iterations))
+        stage_begin = time.monotonic()
+        history = trainer.fit(
+            windows,
+            steps_per_epoch=ENDLESS,
+            verbose=0,
+            callbacks=[budget, *callbacks(stage)],
+        )
+        report.append(
+            {
+                "source": stage.source,
+                "length": stage.length,
+                "steps": int(ops.convert_to_numpy(optimizer.iterations)) - steps_before,
+                "seconds": time.monotonic() - stage_begin,
+                **{name: values[-1] for name, values in history.history.items()},
+            }
+        )
+    return report
