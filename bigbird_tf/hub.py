@@ -1,6 +1,8 @@
 """Finds the files of a pretrained model: in a directory, or a repository of the hub."""
 
+import hashlib
 import os
+import re
 from pathlib import Path
 
 __all__ = ["find_file", "require_file"]
@@ -26,9 +28,17 @@ def find_file(
         token: Access token of the hub, or `True` for the one that is stored.
         local_files_only: Look only at what has been downloaded before.
 
+    Returns:
+        The file's path; `None` if the directory or the repository has no such file. Where the hub
+        is not to be asked (`local_files_only`, HF_HUB_OFFLINE) that means that it is not in the
+        cache, though other files of the repository are.
+
     Raises:
         FileNotFoundError: If `name_or_path` is neither a directory nor a repository that can be
             reached. The message says which of the two was tried.
+        PermissionError: If the hub refuses the token.
+        OSError: If the download breaks off, or what came is not what the hub has (by its size, or
+            by the SHA-256 that it gives for large files). Nothing of it stays in the cache.
     """
     path = Path(name_or_path).expanduser()
     if path.is_dir():
@@ -40,33 +50,46 @@ def find_file(
             f"file: {path}. Pass the directory that holds it: {path.parent}"
         )
 
-    from huggingface_hub import hf_hub_download
+    from huggingface_hub import constants, hf_hub_download, try_to_load_from_cache
     from huggingface_hub.errors import (
         EntryNotFoundError,
         GatedRepoError,
+        HfHubHTTPError,
         HFValidationError,
+        HTTPError,
         LocalEntryNotFoundError,
         RepositoryNotFoundError,
         RevisionNotFoundError,
     )
 
-    try:
-        return Path(
-            hf_hub_download(
-                str(name_or_path),
-                filename,
-                revision=revision,
-                cache_dir=cache_dir,
-                token=token,
-                local_files_only=local_files_only,
-            )
+    def look_up(name):
+        return try_to_load_from_cache(
+            str(name_or_path), name, cache_dir=cache_dir, revision=revision
         )
+
+    try:
+        cached = look_up(filename)
+        file = hf_hub_download(
+            str(name_or_path),
+            filename,
+            revision=revision,
+            cache_dir=cache_dir,
+            token=token,
+            local_files_only=local_files_only,
+        )
+        if file != cached:
+            _verify(Path(file))
+        return Path(file)
     except HFValidationError as error:
         raise FileNotFoundError(
             f"No directory {str(name_or_path)!r}, and it cannot be the id of a repository of the "
             "hub either (such as 'google/bigbird-roberta-base')."
         ) from error
     except LocalEntryNotFoundError as error:
+        is_known_to_be_missing = cached is not None and not isinstance(cached, str)
+        is_offline = local_files_only or constants.HF_HUB_OFFLINE
+        if is_known_to_be_missing or (is_offline and isinstance(look_up("config.json"), str)):
+            return None
         raise FileNotFoundError(
             f"No directory {str(name_or_path)!r}, and {filename!r} of the hub's repository of that "
             "name could not be downloaded and is not in the cache. Check the spelling and the "
@@ -88,6 +111,44 @@ def find_file(
         ) from error
     except EntryNotFoundError:
         return None
+    except HfHubHTTPError as error:
+        if error.response.status_code not in (401, 403):
+            raise OSError(
+                f"The hub could not give {filename!r} of {str(name_or_path)!r}: {error}"
+            ) from error
+        raise PermissionError(
+            f"The hub refuses access to {str(name_or_path)!r}: check `token=` (or HF_TOKEN, or "
+            f"what `hf auth login` stored). The hub's client says: {error}"
+        ) from error
+    except (OSError, HTTPError) as error:
+        raise OSError(
+            f"{filename!r} of {str(name_or_path)!r} could not be downloaded whole, and nothing of "
+            f"it was kept. Try again. The hub's client says: {error}"
+        ) from error
+
+
+def _verify(file: Path) -> None:
+    """Compares a file that was just downloaded with the hub's SHA-256 of it, if there is one.
+
+    The hub's client compares sizes only. It names what it keeps by what the hub calls its version,
+    which for large files is the SHA-256.
+
+    Raises:
+        OSError: If they differ. The file is removed from the cache then.
+    """
+    blob = file.resolve()
+    expected = blob.name
+    if not re.fullmatch("[0-9a-f]{64}", expected):
+        return
+    with blob.open("rb") as opened:
+        found = hashlib.file_digest(opened, "sha256").hexdigest()
+    if found != expected:
+        file.unlink()
+        blob.unlink(missing_ok=True)
+        raise OSError(
+            f"its SHA-256 must be {expected}. Received a file with SHA-256 {found}: it was damaged "
+            "on its way"
+        )
 
 
 def require_file(name_or_path: str | os.PathLike, filename: str, **kwargs) -> Path:

@@ -91,7 +91,7 @@ def open_tensors(name_or_path: str | os.PathLike, **hub_options) -> Iterator[Ten
             return
     raise FileNotFoundError(
         f"{str(name_or_path)!r} has a config but no weights: none of {SAFETENSORS_NAME}, "
-        f"{SAFETENSORS_INDEX_NAME}, {TORCH_NAME}."
+        f"{SAFETENSORS_INDEX_NAME}, {TORCH_NAME} is there (or, offline, in the cache)."
     )
 
 
