@@ -109,8 +109,7 @@ class BigBirdForCausalLM(HeadedModel):
             tf.errors.InvalidArgumentError: If an id is outside of the vocabulary, or a prompt has
                 no token.
         """
-        stops = self.config.eos_token_id if stop_token_ids is None else stop_token_ids
-        stops = () if stops is None else tuple(np.atleast_1d(np.array(stops, "int32")).tolist())
+        stops = self.stop_tokens(stop_token_ids)
         _check_decoding(do_sample, temperature, top_k, top_p, num_beams, max_new_tokens)
         prompts = read_prompts(prompts, self.config, tokenizer, max_new_tokens)
         options = {
@@ -126,7 +125,15 @@ class BigBirdForCausalLM(HeadedModel):
                 seed = keras.random.randint((), 0, 2**31 - 1, seed=self.seed_generator)
             seed = ops.convert_to_tensor(seed, "int32")
         tokens = self._decode(prompts, seed if do_sample else None, **options)
-        return to_text(tokens, tokenizer, prompts, stops) if tokenizer is not None else tokens
+        if tokenizer is None:
+            return tokens
+        text = to_text(tokens, tokenizer, stops)
+        return text[0] if prompts.is_scalar else text
+
+    def stop_tokens(self, stop_token_ids: int | Sequence[int] | None) -> tuple[int, ...]:
+        """Gives the ids that end a continuation, for the argument that `generate` takes."""
+        stops = self.config.eos_token_id if stop_token_ids is None else stop_token_ids
+        return () if stops is None else tuple(np.atleast_1d(np.array(stops, "int32")).tolist())
 
     def _decode(self, prompts: Prompts, seed, **options):
         """Calls `_decode_in_graph`, compiled where there is a compiler for it."""

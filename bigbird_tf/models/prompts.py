@@ -8,7 +8,7 @@ from keras import ops
 from bigbird_tf.config import BigBirdConfig
 from bigbird_tf.models.inputs import read_inputs
 
-__all__ = ["Prompts", "read_prompts", "to_text"]
+__all__ = ["Prompts", "prompt_pieces", "read_prompts", "to_text"]
 
 
 class Prompts(NamedTuple):
@@ -59,14 +59,15 @@ def read_prompts(prompts, config: BigBirdConfig, tokenizer, max_new_tokens: int)
     return Prompts(ids, mask, ops.maximum(ops.cumsum(mask, axis=1) - 1, 0), is_scalar)
 
 
-def to_text(tokens, tokenizer, prompts: Prompts, stop_token_ids: tuple[int, ...]):
-    """Gives new tokens `(B, M)` as strings, without what ended them."""
+def to_text(tokens, tokenizer, stop_token_ids: tuple[int, ...]):
+    """Gives new tokens `(B, M)` as strings `(B,)`, without what ended them."""
     import tensorflow as tf
 
     drop = tf.constant([*stop_token_ids, tokenizer.pad_token_id], tf.int32)
     is_text = tf.reduce_all(tokens[:, :, None] != drop, axis=-1)
-    text = tokenizer.detokenize(tf.ragged.boolean_mask(tokens, is_text))
-    return text[0] if prompts.is_scalar else text
+    # A model may have more embeddings than its vocabulary has pieces.
+    is_text &= tokens < tokenizer.vocab_size
+    return tokenizer.detokenize(tf.ragged.boolean_mask(tokens, is_text))
 
 
 def _is_string(prompts) -> bool:
@@ -90,13 +91,20 @@ def _tokenize(prompts, tokenizer) -> tuple[dict, bool]:
             f"Received: dtype={texts.dtype.name}, shape={texts.shape}"
         )
     is_scalar = texts.shape.rank == 0
-    pieces = tokenizer.tokenize(texts[None] if is_scalar else texts)
-    first = tokenizer.cls_token_id if tokenizer.bos_token_id is None else tokenizer.bos_token_id
-    begin = tf.fill([pieces.nrows(), 1], tf.constant(first, pieces.dtype))
-    pieces = tf.concat([begin, pieces], axis=1)
+    pieces = prompt_pieces(texts[None] if is_scalar else texts, tokenizer)
     ids = pieces.to_tensor(tokenizer.pad_token_id)
     mask = tf.sequence_mask(pieces.row_lengths(), tf.shape(ids)[1], tf.int32)
     return {"input_ids": ids, "attention_mask": mask}, is_scalar
+
+
+def prompt_pieces(texts, tokenizer):
+    """Gives the ids of strings `(B,)` as prompts, int32, ragged `(B, None)`: `<s>` in front."""
+    import tensorflow as tf
+
+    pieces = tokenizer.tokenize(texts)
+    first = tokenizer.cls_token_id if tokenizer.bos_token_id is None else tokenizer.bos_token_id
+    begin = tf.fill([pieces.nrows(), 1], tf.constant(first, pieces.dtype))
+    return tf.concat([begin, pieces], axis=1)
 
 
 def _check_room(length, max_new_tokens, longest):

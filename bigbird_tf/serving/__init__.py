@@ -1,14 +1,24 @@
 """SavedModels for TensorFlow Serving: one servable a head, strings in and answers out."""
 
+from bigbird_tf.serving.causal_lm import CausalLMServable
+from bigbird_tf.serving.encoder import EncoderServable
 from bigbird_tf.serving.export import export_saved_model, make_servable
+from bigbird_tf.serving.masked_lm import MaskedLMServable
+from bigbird_tf.serving.multiple_choice import MultipleChoiceServable
 from bigbird_tf.serving.question_answering import QuestionAnsweringServable
 from bigbird_tf.serving.sequence_classification import SequenceClassificationServable
 from bigbird_tf.serving.servable import Servable
+from bigbird_tf.serving.token_classification import TokenClassificationServable
 
 __all__ = [
+    "CausalLMServable",
+    "EncoderServable",
+    "MaskedLMServable",
+    "MultipleChoiceServable",
     "QuestionAnsweringServable",
     "SequenceClassificationServable",
     "Servable",
+    "TokenClassificationServable",
     "export_saved_model",
     "make_servable",
 ]

@@ -8,19 +8,31 @@ from typing import Any
 
 import tensorflow as tf
 
-from bigbird_tf.models import BigBirdForQuestionAnswering, BigBirdForSequenceClassification
+from bigbird_tf import models
 from bigbird_tf.models.pretrained_model import PretrainedModel
 from bigbird_tf.preprocessing import BigBirdTokenizer
+from bigbird_tf.serving.causal_lm import CausalLMServable
+from bigbird_tf.serving.encoder import EncoderServable
+from bigbird_tf.serving.masked_lm import MaskedLMServable
+from bigbird_tf.serving.multiple_choice import MultipleChoiceServable
 from bigbird_tf.serving.question_answering import QuestionAnsweringServable
 from bigbird_tf.serving.sequence_classification import SequenceClassificationServable
 from bigbird_tf.serving.servable import Servable
+from bigbird_tf.serving.token_classification import TokenClassificationServable
 from bigbird_tf.serving.version_directory import write_version
+from bigbird_tf.serving.warmup import import_serving_apis, write_warmup_requests
 
 __all__ = ["SERVABLES", "export_saved_model", "make_servable"]
 
 SERVABLES: dict[type, type[Servable]] = {
-    BigBirdForQuestionAnswering: QuestionAnsweringServable,
-    BigBirdForSequenceClassification: SequenceClassificationServable,
+    models.BigBirdModel: EncoderServable,
+    models.BigBirdForCausalLM: CausalLMServable,
+    models.BigBirdForMaskedLM: MaskedLMServable,
+    models.BigBirdForMultipleChoice: MultipleChoiceServable,
+    models.BigBirdForPreTraining: MaskedLMServable,
+    models.BigBirdForQuestionAnswering: QuestionAnsweringServable,
+    models.BigBirdForSequenceClassification: SequenceClassificationServable,
+    models.BigBirdForTokenClassification: TokenClassificationServable,
 }
 
 
@@ -37,10 +49,11 @@ def make_servable(
     Raises:
         TypeError: If there is none for this class, or it has no such option.
     """
-    for model_class, servable_class in SERVABLES.items():
-        if isinstance(model, model_class):
-            break
-    else:
+    servable_class = next(
+        (servable for model_class, servable in SERVABLES.items() if isinstance(model, model_class)),
+        None,
+    )
+    if servable_class is None:
         names = ", ".join(sorted(model_class.__name__ for model_class in SERVABLES))
         raise TypeError(f"`model` must be one of {names}. Received: {type(model).__name__}")
     known = _option_names(servable_class)
@@ -102,12 +115,26 @@ def export_saved_model(
     PosixPath('saved_models/qa/1')
     """
     servable = make_servable(model, tokenizer, **options)
-    return write_version(path, lambda folder: _write(servable, folder, warmup))
+    if warmup and tokenizer is None:
+        raise ValueError("`warmup` needs a `tokenizer`: its requests are texts. Received: None")
+    if warmup:
+        # Better to miss it now than when all else is written.
+        import_serving_apis()
+
+    def write(folder: Path) -> None:
+        _write_saved_model(servable, folder)
+        if warmup:
+            # A server loads its libraries' kernels for each kind of attention once.
+            lengths = sorted({1, servable.max_length // 2, servable.max_length - 8})
+            requests = [servable.example_inputs(length) for length in lengths]
+            write_warmup_requests(folder, requests, model_name=Path(path).name)
+
+    return write_version(path, write)
 
 
-def _write(servable: Servable, folder: Path, warmup: bool) -> None:
+def _write_saved_model(servable: Servable, folder: Path) -> None:
     module = tf.Module()
-    module.weights = servable.weights
+    module.weights = servable.variables
     module.tokenizer = servable.tokenizer
     module.assets = []
     # Gradients of our attention are of no use to a server, and would be as large as the rest.

@@ -12,14 +12,15 @@ TOKENS_AT_ONCE = 16384
 
 
 def run_by_length(
-    compute: Callable[[tf.Tensor], dict[str, tf.Tensor]],
+    compute: Callable[[tf.Tensor], tuple[tf.Tensor, dict[str, tf.Tensor]]],
     lengths: tf.Tensor,
-    specs: dict[str, tf.TensorSpec],
+    results: dict[str, tf.Tensor],
     *,
     length_step: int,
     same_up_to: int,
+    tokens_at_once: int = TOKENS_AT_ONCE,
 ) -> dict[str, tf.Tensor]:
-    """Computes something for each row, in a loop over groups of rows of about one length.
+    """Computes something for all rows, in a loop over groups of rows of about one length.
 
     The pattern of sparse attention depends on the padded length. So only rows that are padded to
     the same length by themselves run together, and the result of a row never depends on what else
@@ -27,45 +28,40 @@ def run_by_length(
     of different lengths share a step.
 
     Args:
-        compute: Gets the indices of some rows, int32 of shape (R,), and gives a dict of tensors of
-            which each has R as its first dimension. R is 1 or more, and so that at most
-            `TOKENS_AT_ONCE` tokens are in a step, or one row.
+        compute: Gets the indices of some rows, int32 of shape (R,), R at least 1; gives
+            `(indices, values)`, where results belong, int32 of shape (S,), and the results by name,
+            each with S as its first dimension.
         lengths: int32 of shape (W,), each row's tokens.
-        specs: What `compute` gives: dtypes, and shapes with `None` first and all else known.
+        results: What `compute` puts its results into, by name; what it leaves out stays.
         length_step: Lengths are padded to its multiples.
         same_up_to: The longest padded length at which attention is full.
+        tokens_at_once: The most tokens of a step that has more than one row.
 
     Returns:
-        What `compute` gave, for all W rows in their order.
+        The results.
     """
     num_rows = tf.shape(lengths)[0]
     order = tf.argsort(lengths, stable=True)
     padded = -(-tf.gather(lengths, order) // length_step) * length_step
     group = tf.where(padded <= same_up_to, 0, padded)
-    results = {
-        name: tf.zeros([num_rows, *spec.shape[1:]], spec.dtype) for name, spec in specs.items()
-    }
 
     def step(done: tf.Tensor, results: dict[str, tf.Tensor]):
         group_end = tf.searchsorted(group, group[done, tf.newaxis], side="right")[0]
-        at_most = tf.maximum(1, TOKENS_AT_ONCE // padded[group_end - 1])
+        at_most = tf.maximum(1, tokens_at_once // padded[group_end - 1])
         end = tf.minimum(group_end, done + at_most)
-        rows = order[done:end]
-        computed = compute(rows)
+        indices, values = compute(order[done:end])
         results = {
-            name: tf.tensor_scatter_nd_update(value, rows[:, tf.newaxis], computed[name])
-            for name, value in results.items()
+            name: tf.tensor_scatter_nd_update(result, indices[:, tf.newaxis], values[name])
+            for name, result in results.items()
         }
         return end, results
 
+    shapes = {name: tf.TensorShape([None, *x.shape[1:]]) for name, x in results.items()}
     _, results = tf.while_loop(
         lambda done, _: done < num_rows,
         step,
         (tf.constant(0), results),
-        shape_invariants=(
-            tf.TensorShape([]),
-            {name: tf.TensorShape([None, *spec.shape[1:]]) for name, spec in specs.items()},
-        ),
+        shape_invariants=(tf.TensorShape([]), shapes),
         parallel_iterations=1,
     )
     return results

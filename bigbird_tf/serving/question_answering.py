@@ -8,7 +8,7 @@ from bigbird_tf.models import BigBirdForQuestionAnswering
 from bigbird_tf.preprocessing import BigBirdTokenizer, QuestionAnsweringPreprocessor
 from bigbird_tf.preprocessing.answer_decoding import best_spans, choose_answers
 from bigbird_tf.preprocessing.context_windows import fill_windows, plan_windows
-from bigbird_tf.serving.servable import Servable
+from bigbird_tf.serving.servable import Servable, check_same_batch
 
 __all__ = ["QuestionAnsweringServable"]
 
@@ -77,11 +77,13 @@ class QuestionAnsweringServable(Servable):
         """Gives `serving_default` and `n_best`."""
         signature = [tf.TensorSpec([None], tf.string, name=n) for n in ("question", "context")]
 
-        @tf.function(input_signature=signature)
+        @tf.function(input_signature=signature, autograph=False)
         def best(question, context):
-            return {key: x if x.shape.rank == 1 else x[:, 0] for key, x in find(1, question, context)}
+            return {
+                key: x if x.shape.rank == 1 else x[:, 0] for key, x in find(1, question, context)
+            }
 
-        @tf.function(input_signature=signature)
+        @tf.function(input_signature=signature, autograph=False)
         def n_best(question, context):
             return dict(find(self.num_best, question, context))
 
@@ -98,21 +100,14 @@ class QuestionAnsweringServable(Servable):
         # Strings have CPU kernels only. On a server with a GPU, a placer that is free to choose
         # must not pull them, or the vocabulary's resource, to where the model is.
         with tf.device("/CPU:0"):
-            same = tf.debugging.assert_equal(
-                tf.shape(question),
-                tf.shape(context),
-                message="`question` and `context` must be of one batch size.",
-            )
-            with tf.control_dependencies([same]):
-                question_ids, pieces = self.preprocessor.tokenize(
-                    tf.identity(question), tf.identity(context)
-                )
+            question, context = check_same_batch(question=question, context=context)
+            question_ids, pieces = self.preprocessor.tokenize(question, context)
             plan = plan_windows(question_ids, pieces, layout)
 
         def compute(rows):
             x, windows = fill_windows(plan.take(rows), question_ids, pieces, layout)
             logits = self.encode(**x)
-            return best_spans(
+            return rows, best_spans(
                 logits["start_logits"],
                 logits["end_logits"],
                 windows,
@@ -120,14 +115,15 @@ class QuestionAnsweringServable(Servable):
                 count=count,
             )
 
+        num_windows = tf.shape(plan.lengths)[0]
         spans = self.run_by_length(
             compute,
             plan.lengths,
             {
-                "score": tf.TensorSpec([None, count], tf.float32),
-                "start": tf.TensorSpec([None, count], tf.int32),
-                "end": tf.TensorSpec([None, count], tf.int32),
-                "no_answer_score": tf.TensorSpec([None], tf.float32),
+                "score": tf.zeros([num_windows, count], tf.float32),
+                "start": tf.zeros([num_windows, count], tf.int32),
+                "end": tf.zeros([num_windows, count], tf.int32),
+                "no_answer_score": tf.zeros([num_windows], tf.float32),
             },
         )
         with tf.device("/CPU:0"):

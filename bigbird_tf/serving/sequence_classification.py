@@ -4,13 +4,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from bigbird_tf.preprocessing.context_windows import (
-    ContextPieces,
-    WindowLayout,
-    fill_windows,
-    plan_windows,
-)
-from bigbird_tf.serving.servable import Servable
+from bigbird_tf.serving.servable import Servable, check_same_batch
 from bigbird_tf.serving.text_windows import TextWindows
 
 __all__ = ["SequenceClassificationServable"]
@@ -22,11 +16,10 @@ class SequenceClassificationServable(Servable):
     `serving_default` takes strings `text` of shape (B,); `pair` takes `text` and `text_pair`. Both
     give `labels`, strings, and `probabilities`, float32, of shape (B, num_labels), the most
     probable first; for multi-label models each probability stands by itself. A regression model
-    gives `values`, float32 of shape (B, num_labels), in their order, instead.
+    gives `values` instead, float32 of shape (B, num_labels).
 
-    Of a text that is longer than the model the logits of its overlapping windows are averaged. Of
-    a pair the second text is read in windows; the first, which stands before each of them, is cut
-    to half of the model's length.
+    Of a text that is longer than the model the logits of its windows are averaged. The second text
+    of a pair is cut to half of the model's length.
 
     `from_ids` gives `logits`, float32 of shape (B, num_labels).
 
@@ -43,58 +36,29 @@ class SequenceClassificationServable(Servable):
         text_spec = tf.TensorSpec([None], tf.string, name="text")
         pair_spec = tf.TensorSpec([None], tf.string, name="text_pair")
 
-        @tf.function(input_signature=[text_spec])
+        @tf.function(input_signature=[text_spec], autograph=False)
         def classify(text):
-            with tf.device("/CPU:0"):
-                ids = self.tokenizer.tokenize(text)
-            windows = TextWindows(ids, self.tokenizer, self.max_length, self.length_step)
-            logits = self._logits(lambda rows: windows.fill(rows)[0], windows.lengths)
-            return self._decode(windows.mean_over_windows(logits))
+            return self._decode(self._logits(self.text_windows(text)))
 
-        @tf.function(input_signature=[text_spec, pair_spec])
+        @tf.function(input_signature=[text_spec, pair_spec], autograph=False)
         def classify_pair(text, text_pair):
-            with tf.device("/CPU:0"):
-                same = tf.debugging.assert_equal(
-                    tf.shape(text),
-                    tf.shape(text_pair),
-                    message="`text` and `text_pair` must be of one batch size.",
-                )
-                with tf.control_dependencies([same]):
-                    first = self.tokenizer.tokenize(text)[:, : self.max_length // 2]
-                    second = self.tokenizer.tokenize(text_pair)
-            return self._decode(self._logits_of_pairs(first, second))
+            text, text_pair = check_same_batch(text=text, text_pair=text_pair)
+            return self._decode(self._logits(self.text_windows(text, text_pair)))
 
         return {
             "serving_default": classify.get_concrete_function(),
             "pair": classify_pair.get_concrete_function(),
         }
 
-    def _logits(self, fill, lengths: tf.Tensor) -> tf.Tensor:
-        """Gives the logits of all windows, float32 of shape (W, num_labels)."""
-        return self.run_by_length(
-            lambda rows: {"logits": self.encode(**fill(rows))},
-            lengths,
-            {"logits": tf.TensorSpec([None, self.config.num_labels], tf.float32)},
-        )["logits"]
+    def _logits(self, windows: TextWindows) -> tf.Tensor:
+        """Gives the logits of each text, float32 of shape (B, num_labels)."""
 
-    def _logits_of_pairs(self, first: tf.RaggedTensor, second: tf.RaggedTensor) -> tf.Tensor:
-        layout = WindowLayout(
-            cls_token_id=self.tokenizer.cls_token_id,
-            sep_token_id=self.tokenizer.sep_token_id,
-            pad_token_id=self.tokenizer.pad_token_id,
-            max_length=self.max_length,
-            doc_stride=max(1, (self.max_length // 2 - 3) // 2),
-            max_windows=None,
-            padding="longest",
-            pad_to_multiple_of=self.length_step,
-        )
-        zeros = tf.zeros_like(second)
-        pieces = ContextPieces(second, zeros, zeros, tf.cast(zeros, tf.bool))
-        plan = plan_windows(first, pieces, layout)
-        logits = self._logits(
-            lambda rows: fill_windows(plan.take(rows), first, pieces, layout)[0], plan.lengths
-        )
-        return tf.math.unsorted_segment_mean(logits, plan.example, second.nrows(tf.int32))
+        def compute(rows):
+            return rows, {"logits": self.encode(**windows.fill(rows)[0])}
+
+        shape = [tf.shape(windows.lengths)[0], self.config.num_labels]
+        logits = self.run_by_length(compute, windows.lengths, {"logits": tf.zeros(shape)})
+        return windows.mean_over_windows(logits["logits"])
 
     def _decode(self, logits: tf.Tensor) -> dict[str, tf.Tensor]:
         if self.model.problem_type == "regression":
@@ -104,7 +68,7 @@ class SequenceClassificationServable(Servable):
         else:
             probabilities = tf.nn.softmax(logits)
         probabilities, order = tf.math.top_k(probabilities, self.config.num_labels)
-        return {"labels": tf.gather(tf.constant(self.labels), order), "probabilities": probabilities}
+        return {"labels": tf.gather(self.labels, order), "probabilities": probabilities}
 
     def example_inputs(self, num_words: int) -> dict[str, list[str]]:
         """Gives a text of so many words."""

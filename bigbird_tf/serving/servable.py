@@ -5,16 +5,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import keras
 import tensorflow as tf
 
 from bigbird_tf.models.pretrained_model import PretrainedModel
 from bigbird_tf.preprocessing import BigBirdTokenizer
 from bigbird_tf.serving.length_groups import run_by_length
+from bigbird_tf.serving.stored_dtype import with_stored_dtype
+from bigbird_tf.serving.text_windows import TextWindows
 
-__all__ = ["Servable"]
+__all__ = ["Servable", "check_same_batch"]
 
-WEIGHT_DTYPES = (None, "float16", "bfloat16")
+INPUT_NAMES = ("input_ids", "attention_mask", "token_type_ids")
 
 
 class Servable(abc.ABC):
@@ -38,6 +39,8 @@ class Servable(abc.ABC):
 
     # Dimensions of the ids.
     input_rank = 2
+    # What the model's function gets besides `INPUT_NAMES`.
+    extra_inputs: tuple[str, ...] = ()
     has_labels = False
 
     def __init__(
@@ -51,10 +54,6 @@ class Servable(abc.ABC):
         config = model.config
         if tokenizer is not None:
             _check_tokenizer(tokenizer, config.vocab_size)
-        if weight_dtype not in WEIGHT_DTYPES:
-            raise ValueError(
-                f"`weight_dtype` must be one of {WEIGHT_DTYPES}. Received: {weight_dtype!r}"
-            )
         longest = config.max_position_embeddings
         max_length = longest if max_length is None else max_length
         if isinstance(max_length, bool) or not isinstance(max_length, int):
@@ -64,29 +63,30 @@ class Servable(abc.ABC):
                 "`max_length` must be from 8 to the model's `max_position_embeddings`, "
                 f"{longest}. Received: max_length={max_length}"
             )
-        self.model = model
+        self.model = model if weight_dtype is None else with_stored_dtype(model, weight_dtype)
         self.config = config
         self.tokenizer = tokenizer
         self.max_length = max_length
-        self.weights, replacements = _stored_weights(model, weight_dtype)
-        self.encode = self._make_encode(replacements)
+        self.encode = self._make_encode()
 
-    def _make_encode(self, replacements: list) -> Callable:
-        """Makes the graph's one function of the model, on int32 ids, mask and token types."""
+    @property
+    def variables(self) -> dict[str, tf.Variable]:
+        """The variables to save, by the names of the weights."""
+        return {weight.path: weight.value for weight in self.model.weights}
+
+    def _make_encode(self) -> Callable:
+        """Makes the graph's one function of the model, on int32 tensors by name."""
+        names = (*INPUT_NAMES, *self.extra_inputs)
         shape = [None] * self.input_rank
-        names = ("input_ids", "attention_mask", "token_type_ids")
-        signature = [tf.TensorSpec(shape, tf.int32, name=name) for name in names]
 
-        @tf.function(input_signature=signature)
-        def encode(input_ids, attention_mask, token_type_ids):
-            inputs = dict(zip(names, (input_ids, attention_mask, token_type_ids), strict=True))
-            if not replacements:
-                return self.model(inputs, training=False)
-            mapping = [(weight, tf.cast(x, weight.dtype)) for weight, x in replacements]
-            with keras.StatelessScope(state_mapping=mapping):
-                return self.model(inputs, training=False)
+        @tf.function(
+            input_signature=[tf.TensorSpec(shape, tf.int32, name=name) for name in names],
+            autograph=False,
+        )
+        def encode(*inputs):
+            return self.model(dict(zip(names, inputs, strict=True)), training=False)
 
-        return encode
+        return lambda **inputs: encode(*(inputs[name] for name in names))
 
     def signatures(self) -> dict[str, Any]:
         """Gives all signatures, as concrete functions by name."""
@@ -103,8 +103,9 @@ class Servable(abc.ABC):
     def example_inputs(self, num_words: int) -> dict[str, list[str]]:
         """Gives inputs of `serving_default`, a batch of one text of about so many words."""
 
-    def from_ids_outputs(self, outputs: Any) -> dict[str, tf.Tensor]:
-        """Names the model's outputs for the signature `from_ids`."""
+    def from_ids_outputs(self, inputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        """Gives what the signature `from_ids` gives for int32 inputs by name."""
+        outputs = self.encode(**inputs)
         return outputs if isinstance(outputs, dict) else {"logits": outputs}
 
     @property
@@ -122,9 +123,11 @@ class Servable(abc.ABC):
 
     def _from_ids(self) -> Callable:
         shape = [None] * self.input_rank
-        names = ("input_ids", "attention_mask", "token_type_ids")
 
-        @tf.function(input_signature=[tf.TensorSpec(shape, tf.int32, name=n) for n in names])
+        @tf.function(
+            input_signature=[tf.TensorSpec(shape, tf.int32, name=n) for n in INPUT_NAMES],
+            autograph=False,
+        )
         def from_ids(input_ids, attention_mask, token_type_ids):
             expected = tf.shape(input_ids)
             checks = [
@@ -133,7 +136,9 @@ class Servable(abc.ABC):
                     expected,
                     message=f"`{name}` must be of the shape of `input_ids`.",
                 )
-                for name, value in zip(names[1:], (attention_mask, token_type_ids), strict=True)
+                for name, value in zip(
+                    INPUT_NAMES[1:], (attention_mask, token_type_ids), strict=True
+                )
             ]
             checks.append(
                 tf.debugging.assert_positive(
@@ -141,9 +146,8 @@ class Servable(abc.ABC):
                 )
             )
             with tf.control_dependencies(checks):
-                return self.from_ids_outputs(
-                    self.encode(tf.identity(input_ids), attention_mask, token_type_ids)
-                )
+                inputs = (tf.identity(input_ids), attention_mask, token_type_ids)
+            return self.from_ids_outputs(dict(zip(INPUT_NAMES, inputs, strict=True)))
 
         return from_ids
 
@@ -153,21 +157,29 @@ class Servable(abc.ABC):
         return self.config.block_size
 
     def run_by_length(
-        self,
-        compute: Callable[[tf.Tensor], dict[str, tf.Tensor]],
-        lengths: tf.Tensor,
-        specs: dict[str, tf.TensorSpec],
+        self, compute: Callable, lengths: tf.Tensor, results: dict[str, tf.Tensor], **options: Any
     ) -> dict[str, tf.Tensor]:
         """Runs something on rows of the given lengths; see `length_groups.run_by_length`."""
-        config = self.config
+        # The model's own config: that of a decoder says that its attention is full.
+        config = self.model.config
         is_full = config.attention_type == "original_full"
         return run_by_length(
             compute,
             lengths,
-            specs,
+            results,
             length_step=self.length_step,
             same_up_to=self.max_length if is_full else config.longest_full_attention,
+            **options,
         )
+
+    def text_windows(self, text: tf.Tensor, text_pair: tf.Tensor | None = None) -> TextWindows:
+        """Cuts a batch of texts, each perhaps with a second one, into pieces and windows."""
+        # Strings have CPU kernels only. On a server with a GPU, a placer that is free to choose
+        # must not pull them, or the vocabulary's resource, to where the model is.
+        with tf.device("/CPU:0"):
+            ids = self.tokenizer.tokenize(text)
+            second = None if text_pair is None else self.tokenizer.tokenize(text_pair)
+        return TextWindows(ids, second, self.tokenizer, self.max_length, self.length_step)
 
 
 def _check_tokenizer(tokenizer: BigBirdTokenizer, vocab_size: int) -> None:
@@ -183,16 +195,20 @@ def _check_tokenizer(tokenizer: BigBirdTokenizer, vocab_size: int) -> None:
         )
 
 
-def _stored_weights(model: PretrainedModel, dtype: str | None) -> tuple[dict, list]:
-    """Gives the variables to save, by name, and those that stand for a model's weight.
+def check_same_batch(**texts: tf.Tensor) -> list[tf.Tensor]:
+    """Gives string tensors with a check that they are of one batch size.
 
-    Weights that are no floats (of a quantized model) are stored as they are.
+    Args:
+        **texts: Strings of shape (B,), by name.
     """
-    stored, replacements = {}, []
-    for weight in model.weights:
-        variable = weight.value
-        if dtype is not None and variable.dtype.is_floating and variable.dtype.size > 2:
-            variable = tf.Variable(tf.cast(variable, dtype), trainable=False)
-            replacements.append((weight, variable))
-        stored[weight.path] = variable
-    return stored, replacements
+    first, *others = texts
+    checks = [
+        tf.debugging.assert_equal(
+            tf.shape(texts[first])[0],
+            tf.shape(texts[other])[0],
+            message=f"`{first}` and `{other}` must be of one batch size.",
+        )
+        for other in others
+    ]
+    with tf.control_dependencies(checks):
+        return [tf.identity(text) for text in texts.values()]

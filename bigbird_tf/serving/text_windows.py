@@ -1,24 +1,26 @@
-"""Single texts, `[CLS] text [SEP]`, of any length: cut into windows that a model can read."""
+"""Texts of any length, alone or before a second one, cut into windows that a model can read."""
 
 import tensorflow as tf
 
 from bigbird_tf.preprocessing.context_windows import WindowPlan, plan_overlapping
+from bigbird_tf.preprocessing.packing import padded_length
+from bigbird_tf.preprocessing.tokenizer import BigBirdTokenizer
 
 __all__ = ["TextWindows"]
 
-NUM_SPECIAL = 2
-
 
 class TextWindows:
-    """The windows of a batch of texts.
+    """The windows of a batch of texts: `[CLS] window [SEP]`, or `[CLS] window [SEP] pair [SEP]`.
 
     Windows overlap by half. Each piece belongs to one of them, the one in which it has most context
-    on its scarcer side. A text without pieces has one window, an empty one.
+    on its scarcer side. A text without pieces has one window, an empty one. A second text stands
+    behind each window of the first, cut to half of the model's length.
 
     Args:
         ids: Pieces, int32, ragged of shape (B, None).
-        tokenizer: The `BigBirdTokenizer`, for the special ids.
-        max_length: The longest window, the two special pieces included.
+        pair_ids: Pieces of the second texts, or `None` if there are none.
+        tokenizer: For the special ids.
+        max_length: The longest window, the special pieces included.
         length_step: Lengths are padded to its multiples.
 
     Attributes:
@@ -26,20 +28,34 @@ class TextWindows:
         lengths: int32 of shape (W,), each window's pieces, special ones included.
     """
 
-    def __init__(self, ids: tf.RaggedTensor, tokenizer, max_length: int, length_step: int):
+    def __init__(
+        self,
+        ids: tf.RaggedTensor,
+        pair_ids: tf.RaggedTensor | None,
+        tokenizer: BigBirdTokenizer,
+        max_length: int,
+        length_step: int,
+    ):
         self.ids = ids
         self.tokenizer = tokenizer
         self.max_length = max_length
         self.length_step = length_step
         text_lengths = tf.cast(ids.row_lengths(), tf.int32)
-        capacity = max_length - NUM_SPECIAL
+        if pair_ids is None:
+            self.behind = None
+            behind_lengths = tf.ones_like(text_lengths)
+        else:
+            # What stands behind a window: [SEP] pair [SEP].
+            separator = tf.fill([ids.nrows(), 1], tf.constant(tokenizer.sep_token_id, tf.int32))
+            self.behind = tf.concat([separator, pair_ids[:, : max_length // 2], separator], axis=1)
+            behind_lengths = tf.cast(self.behind.row_lengths(), tf.int32)
         self.plan: WindowPlan = plan_overlapping(
-            tf.zeros_like(text_lengths),
+            behind_lengths,
             text_lengths,
-            tf.fill(tf.shape(text_lengths), capacity),
-            doc_stride=(capacity + 1) // 2,
+            max_length - 1 - behind_lengths,
+            doc_stride=max(1, (max_length // 2 - 3) // 2),
         )
-        self.lengths = self.plan.end - self.plan.first + NUM_SPECIAL
+        self.lengths = 1 + self.plan.end - self.plan.first + self.plan.question_length
 
     def fill(self, rows: tf.Tensor) -> tuple[dict[str, tf.Tensor], tf.Tensor, tf.Tensor]:
         """Lays out some of the windows, padded to the longest of them.
@@ -49,33 +65,54 @@ class TextWindows:
 
         Returns:
             `(x, piece, is_own)`: the model's input, int32 of shape (R, T); and of the same shape
-            the index of each piece among all the batch's (any number where there is none), and
-            whether it belongs to this window.
+            the index of each piece of the first text among all the batch's (0 where there is
+            none), and whether it belongs to this window.
         """
         plan = self.plan.take(rows)
-        lengths = tf.gather(self.lengths, rows)
-        longest = -(-tf.reduce_max(lengths) // self.length_step) * self.length_step
-        longest = tf.minimum(longest, self.max_length)
-        position = tf.range(longest)[tf.newaxis]
-        piece = plan.first[:, tf.newaxis] + position - 1
-        is_text = (position >= 1) & (piece < plan.end[:, tf.newaxis])
-        own = (piece >= plan.answers_from[:, tf.newaxis]) & (
-            piece < plan.answers_until[:, tf.newaxis]
+        lengths = tf.gather(self.lengths, rows)[:, tf.newaxis]
+        position = tf.range(padded_length(lengths, self.max_length, "longest", self.length_step))[
+            tf.newaxis
+        ]
+        in_text = plan.first[:, tf.newaxis] + position - 1
+        is_text = (position >= 1) & (in_text < plan.end[:, tf.newaxis])
+        is_own = (in_text >= plan.answers_from[:, tf.newaxis]) & (
+            in_text < plan.answers_until[:, tf.newaxis]
         )
-        row_starts = tf.cast(tf.gather(self.ids.row_starts(), plan.example), tf.int32)
-        piece = tf.where(is_text, piece + row_starts[:, tf.newaxis], 0)
-        # One piece more, so that there is one to take where no text has any.
-        values = tf.pad(self.ids.flat_values, [[0, 1]])
-        last = lengths[:, tf.newaxis] - 1
-        ids = tf.where(is_text, tf.gather(values, piece), self.tokenizer.pad_token_id)
-        ids = tf.where(position == 0, self.tokenizer.cls_token_id, ids)
+        text_end = 1 + (plan.end - plan.first)[:, tf.newaxis]
+        is_behind = (position >= text_end) & (position < lengths)
+        piece = _flat_index(self.ids, plan.example, in_text, is_text)
+        if self.behind is None:
+            behind = self.tokenizer.sep_token_id
+        else:
+            behind = _flat_index(self.behind, plan.example, position - text_end, is_behind)
+            behind = _take(self.behind, behind)
+        ids = tf.where(is_text, _take(self.ids, piece), self.tokenizer.pad_token_id)
+        ids = tf.where(is_behind, behind, ids)
         x = {
-            "input_ids": tf.where(position == last, self.tokenizer.sep_token_id, ids),
-            "attention_mask": tf.cast(position <= last, tf.int32),
-            "token_type_ids": tf.zeros_like(ids),
+            "input_ids": tf.where(position == 0, self.tokenizer.cls_token_id, ids),
+            "attention_mask": tf.cast(position < lengths, tf.int32),
+            "token_type_ids": tf.cast(is_behind & (position > text_end), tf.int32),
         }
-        return x, piece, is_text & own
+        return x, piece, is_text & is_own
 
     def mean_over_windows(self, values: tf.Tensor) -> tf.Tensor:
         """Gives the mean over each text's windows: (W, …) to (B, …)."""
-        return tf.math.unsorted_segment_mean(values, self.plan.example, self.ids.nrows(tf.int32))
+        return tf.math.unsorted_segment_mean(values, self.plan.example, self.num_texts)
+
+    @property
+    def num_texts(self) -> tf.Tensor:
+        """B, an int32 scalar."""
+        return self.ids.nrows(tf.int32)
+
+
+def _flat_index(
+    ragged: tf.RaggedTensor, rows: tf.Tensor, columns: tf.Tensor, wanted: tf.Tensor
+) -> tf.Tensor:
+    """Gives where `ragged[rows[i], columns[i, j]]` is among its flat values; 0 if not wanted."""
+    starts = tf.cast(tf.gather(ragged.row_starts(), rows), tf.int32)
+    return tf.where(wanted, starts[:, tf.newaxis] + columns, 0)
+
+
+def _take(ragged: tf.RaggedTensor, index: tf.Tensor) -> tf.Tensor:
+    # One value more, so that there is one to take where no text has any.
+    return tf.gather(tf.pad(ragged.flat_values, [[0, 1]]), index)

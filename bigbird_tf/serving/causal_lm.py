@@ -1,0 +1,105 @@
+"""`CausalLMServable`: continuations of texts."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import tensorflow as tf
+
+from bigbird_tf.models import BigBirdForCausalLM
+from bigbird_tf.models.prompts import prompt_pieces, to_text
+from bigbird_tf.preprocessing import BigBirdTokenizer
+from bigbird_tf.serving.servable import Servable
+
+__all__ = ["CausalLMServable"]
+
+
+class CausalLMServable(Servable):
+    """Signatures of `BigBirdForCausalLM`.
+
+    `serving_default` takes strings `text` of shape (B,) and gives `continuation`, strings, and
+    `tokens`, int32 of shape (B, max_new_tokens), of which those after the end are `pad_token_id`.
+    A prompt that leaves no room for the new tokens is an error; nothing of it is cut.
+
+    `from_ids` gives `logits`, float32 of shape (B, T, vocab_size).
+
+    Args:
+        model: A `BigBirdForCausalLM`.
+        tokenizer: A `BigBirdTokenizer`, or `None`.
+        max_new_tokens: The most tokens to add.
+        stop_token_ids: As in `BigBirdForCausalLM.generate`.
+        generation: Further arguments of `BigBirdForCausalLM.generate`, such as
+            `{"do_sample": True, "top_p": 0.9}`.
+        **options: `max_length`, which prompt and new tokens share; `weight_dtype`.
+    """
+
+    def __init__(
+        self,
+        model: BigBirdForCausalLM,
+        tokenizer: BigBirdTokenizer | None = None,
+        *,
+        max_new_tokens: int = 64,
+        stop_token_ids: int | Sequence[int] | None = None,
+        generation: dict[str, Any] | None = None,
+        **options: Any,
+    ):
+        super().__init__(model, tokenizer, **options)
+        if isinstance(max_new_tokens, bool) or not 1 <= max_new_tokens < self.max_length:
+            raise ValueError(
+                "`max_new_tokens` must be at least 1, and leave room for a prompt in "
+                f"`max_length`, {self.max_length}. Received: max_new_tokens={max_new_tokens}"
+            )
+        self.max_new_tokens = max_new_tokens
+        self.stops = self.model.stop_tokens(stop_token_ids)
+        self.generation = generation or {}
+
+    def string_signatures(self) -> dict[str, Any]:
+        """Gives `serving_default`."""
+
+        @tf.function(
+            input_signature=[tf.TensorSpec([None], tf.string, name="text")], autograph=False
+        )
+        def generate(text):
+            return self._generate(text)
+
+        return {"serving_default": generate.get_concrete_function()}
+
+    def _generate(self, text: tf.Tensor) -> dict[str, tf.Tensor]:
+        with tf.device("/CPU:0"):
+            prompts = prompt_pieces(text, self.tokenizer)
+        lengths = tf.cast(prompts.row_lengths(), tf.int32)
+        room = self.max_length - self.max_new_tokens
+        check = tf.debugging.assert_less_equal(
+            lengths,
+            room,
+            message=f"A prompt must have at most {room} pieces, since {self.max_new_tokens} new "
+            f"ones must fit into {self.max_length}.",
+        )
+        with tf.control_dependencies([check]):
+            lengths = tf.identity(lengths)
+
+        def compute(rows):
+            chosen = tf.gather(prompts, rows)
+            ids = chosen.to_tensor(self.tokenizer.pad_token_id)
+            mask = tf.sequence_mask(chosen.row_lengths(), tf.shape(ids)[1], tf.int32)
+            tokens = self.model.generate(
+                {"input_ids": ids, "attention_mask": mask},
+                self.max_new_tokens,
+                stop_token_ids=self.stops,
+                **self.generation,
+            )
+            return rows, {"tokens": tokens}
+
+        # What a step holds is keys and values of prompts and new tokens alike.
+        tokens = tf.fill([tf.shape(lengths)[0], self.max_new_tokens], self.tokenizer.pad_token_id)
+        tokens = self.run_by_length(compute, lengths + self.max_new_tokens, {"tokens": tokens})[
+            "tokens"
+        ]
+        with tf.device("/CPU:0"):
+            return {
+                "continuation": to_text(tokens, self.tokenizer, self.stops),
+                "tokens": tokens,
+            }
+
+    def example_inputs(self, num_words: int) -> dict[str, list[str]]:
+        """Gives a prompt of so many words."""
+        return {"text": ["word " * num_words]}

@@ -1,0 +1,165 @@
+"""`MaskedLMServable`: what stands where a text has `[MASK]`."""
+
+from typing import Any
+
+import tensorflow as tf
+
+from bigbird_tf.models.pretrained_model import PretrainedModel
+from bigbird_tf.preprocessing import BigBirdTokenizer
+from bigbird_tf.serving.servable import Servable
+
+__all__ = ["MaskedLMServable"]
+
+# Logits are as wide as the vocabulary, so fewer rows go into a step.
+TOKENS_AT_ONCE = 4096
+WORD_BEGIN = "▁"
+
+
+class MaskedLMServable(Servable):
+    """Signatures of `BigBirdForMaskedLM` and `BigBirdForPreTraining`.
+
+    `serving_default` takes strings `text` of shape (B,), with `[MASK]` where something is to be
+    filled in. With M the most masks of a text and K `num_best` it gives, the best first, of shape
+    (B, M, K): `tokens`, strings; `scores`, float32, their probabilities; `filled`, the text with
+    that one mask filled. Texts with fewer masks have `""` and 0 at the end; a batch without masks
+    gives M = 0.
+
+    `from_ids` gives `logits`, float32 of shape (B, T, vocab_size); of `BigBirdForPreTraining`
+    `prediction_logits` of that shape, and `seq_relationship_logits` of shape (B, 2).
+
+    Args:
+        model: A `BigBirdForMaskedLM` or `BigBirdForPreTraining`.
+        tokenizer: A `BigBirdTokenizer` that has `[MASK]`, or `None`.
+        num_best: How many tokens to give for each mask, K.
+        **options: `max_length`, `weight_dtype`.
+    """
+
+    extra_inputs = ("masked_positions",)
+
+    def __init__(
+        self,
+        model: PretrainedModel,
+        tokenizer: BigBirdTokenizer | None = None,
+        *,
+        num_best: int = 5,
+        **options: Any,
+    ):
+        super().__init__(model, tokenizer, **options)
+        if tokenizer is not None and tokenizer.mask_token_id is None:
+            raise ValueError("`tokenizer` must have the piece '[MASK]'. Received: one without it")
+        most = self.config.vocab_size if tokenizer is None else tokenizer.vocab_size
+        if isinstance(num_best, bool) or not isinstance(num_best, int) or not 1 <= num_best <= most:
+            raise ValueError(
+                f"`num_best` must be from 1 to {most}. Received: num_best={num_best!r}"
+            )
+        self.num_best = num_best
+
+    def from_ids_outputs(self, inputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        """Gives the logits at all positions."""
+        ids = inputs["input_ids"]
+        positions = tf.broadcast_to(tf.range(tf.shape(ids)[1])[tf.newaxis], tf.shape(ids))
+        return super().from_ids_outputs({**inputs, "masked_positions": positions})
+
+    def string_signatures(self) -> dict[str, Any]:
+        """Gives `serving_default`."""
+
+        @tf.function(
+            input_signature=[tf.TensorSpec([None], tf.string, name="text")], autograph=False
+        )
+        def fill_masks(text):
+            return self._fill_masks(text)
+
+        return {"serving_default": fill_masks.get_concrete_function()}
+
+    def _fill_masks(self, text: tf.Tensor) -> dict[str, tf.Tensor]:
+        windows = self.text_windows(text)
+        is_mask = windows.ids.flat_values == self.tokenizer.mask_token_id
+        num_masks = tf.reduce_sum(tf.cast(is_mask, tf.int32))
+        mask_index = tf.cumsum(tf.cast(is_mask, tf.int32), exclusive=True)
+        with_masks = self._windows_with_masks(windows)
+
+        def compute(rows):
+            x, piece, is_own = windows.fill(tf.gather(with_masks, rows))
+            wanted = is_own & (x["input_ids"] == self.tokenizer.mask_token_id)
+            position = tf.broadcast_to(tf.range(tf.shape(wanted)[1]), tf.shape(wanted))
+            positions = tf.ragged.boolean_mask(position, wanted)
+            outputs = self.encode(**x, masked_positions=positions.to_tensor(0))
+            logits = outputs["prediction_logits"] if isinstance(outputs, dict) else outputs
+            is_there = tf.sequence_mask(positions.row_lengths(), tf.shape(logits)[1])
+            logits = tf.boolean_mask(logits, is_there)
+            # Only pieces that the vocabulary has; embeddings may have more rows.
+            probabilities = tf.nn.softmax(logits)[:, : self.tokenizer.vocab_size]
+            scores, ids = tf.math.top_k(probabilities, self.num_best)
+            return tf.boolean_mask(tf.gather(mask_index, piece), wanted), {
+                "scores": scores,
+                "ids": ids,
+            }
+
+        found = self.run_by_length(
+            compute,
+            tf.gather(windows.lengths, with_masks),
+            {
+                "scores": tf.zeros([num_masks, self.num_best]),
+                "ids": tf.zeros([num_masks, self.num_best], tf.int32),
+            },
+            tokens_at_once=TOKENS_AT_ONCE,
+        )
+        rows = tf.cast(windows.ids.value_rowids(), tf.int32)
+        rows = tf.boolean_mask(rows, is_mask)
+        with tf.device("/CPU:0"):
+            _, starts, ends = self.tokenizer.tokenize_with_offsets(text)
+            starts = tf.boolean_mask(starts.flat_values, is_mask)
+            ends = tf.boolean_mask(ends.flat_values, is_mask)
+            tokens = self.tokenizer.detokenize(tf.reshape(found["ids"], [-1, 1]))
+            tokens = tf.reshape(tokens, tf.shape(found["ids"]))
+            filled = self._fill(tf.gather(text, rows), starts, ends, found["ids"], tokens)
+            return {
+                name: _by_text(value, rows, windows.num_texts)
+                for name, value in (
+                    ("tokens", tokens),
+                    ("scores", found["scores"]),
+                    ("filled", filled),
+                )
+            }
+
+    def _windows_with_masks(self, windows) -> tf.Tensor:
+        """Gives the indices of windows that a mask belongs to; others need not be computed."""
+        is_mask = tf.cast(windows.ids.flat_values == self.tokenizer.mask_token_id, tf.int32)
+        before = tf.concat([[0], tf.cumsum(is_mask)], axis=0)
+        plan = windows.plan
+        base = tf.cast(tf.gather(windows.ids.row_starts(), plan.example), tf.int32)
+        count = tf.gather(before, base + plan.answers_until) - tf.gather(
+            before, base + plan.answers_from
+        )
+        return tf.cast(tf.where(count > 0)[:, 0], tf.int32)
+
+    def _fill(
+        self,
+        texts: tf.Tensor,
+        starts: tf.Tensor,
+        ends: tf.Tensor,
+        ids: tf.Tensor,
+        tokens: tf.Tensor,
+    ) -> tf.Tensor:
+        """Puts tokens (M, K) in place of the masks at bytes `starts` to `ends` of texts (M,)."""
+        before = tf.strings.substr(texts, tf.zeros_like(starts), starts)
+        after = tf.strings.substr(texts, ends, tf.strings.length(texts) - ends)
+        pieces = [self.tokenizer.id_to_token(i) for i in range(self.tokenizer.vocab_size)]
+        begins_word = tf.constant([piece.startswith(WORD_BEGIN) for piece in pieces])
+        # A new word needs a space, where there is none yet.
+        has_space = (starts == 0) | tf.strings.regex_full_match(before, r"(?s).*\s")
+        needs_space = tf.gather(begins_word, ids) & ~has_space[:, tf.newaxis]
+        tokens = tf.where(needs_space, " " + tokens, tokens)
+        return before[:, tf.newaxis] + tokens + after[:, tf.newaxis]
+
+    def example_inputs(self, num_words: int) -> dict[str, list[str]]:
+        """Gives a text of so many words and a mask."""
+        return {"text": ["word " * num_words + "[MASK]"]}
+
+
+def _by_text(values: tf.Tensor, rows: tf.Tensor, num_texts: tf.Tensor) -> tf.Tensor:
+    """Puts the masks (all of them, K) of each text together: (B, M, K)."""
+    ragged = tf.RaggedTensor.from_value_rowids(
+        values, tf.cast(rows, tf.int64), tf.cast(num_texts, tf.int64), validate=False
+    )
+    return ragged.to_tensor()

@@ -1,0 +1,52 @@
+"""Weights stored in half the size and computed with in the model's own dtype."""
+
+import keras
+
+from bigbird_tf.models.pretrained_model import PretrainedModel
+
+__all__ = ["with_stored_dtype"]
+
+STORED_DTYPES = ("float16", "bfloat16")
+
+
+class _StoredDtypePolicy(keras.dtype_policies.DTypePolicy):
+    """A policy that computes as another one does, with variables of another dtype."""
+
+    def __init__(self, name: str, stored_dtype: str):
+        super().__init__(name)
+        self._variable_dtype = stored_dtype
+
+
+def with_stored_dtype(model: PretrainedModel, stored_dtype: str) -> PretrainedModel:
+    """Gives a copy of a model whose weights are stored in another dtype.
+
+    The copy casts its weights to its compute dtype wherever it uses them; so what changes is that
+    each weight is rounded once, and no activation is.
+
+    Args:
+        model: The model, which stays as it is.
+        stored_dtype: `"float16"` or `"bfloat16"`.
+
+    Raises:
+        ValueError: If the dtype is another one, the model is quantized, or a weight is too large
+            for float16.
+    """
+    if stored_dtype not in STORED_DTYPES:
+        raise ValueError(
+            f"`weight_dtype` must be one of {STORED_DTYPES}, or None. Received: {stored_dtype!r}"
+        )
+    policy = _StoredDtypePolicy(model.dtype_policy.name, stored_dtype)
+    copy = type(model).from_config({**model.get_config(), "dtype": policy})
+    if [w.shape for w in copy.weights] != [w.shape for w in model.weights]:
+        raise ValueError(
+            "`weight_dtype` is for models as they are made or loaded. Received: a model whose "
+            "weights have changed since, as `quantize` and `enable_lora` change them"
+        )
+    for target, source in zip(copy.weights, model.weights, strict=True):
+        target.assign(keras.ops.cast(source, target.dtype))
+        if not keras.ops.all(keras.ops.isfinite(target.value)):
+            raise ValueError(
+                f"The weight {source.path!r} has values that {stored_dtype} does not have. Use "
+                "weight_dtype='bfloat16', or None"
+            )
+    return copy
