@@ -1,0 +1,1 @@
+"""Speed and memory beside the peers, as ratios measured in one run."""

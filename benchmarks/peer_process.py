@@ -1,0 +1,170 @@
+"""Times one peer's whole model in a process of its own, and says how much memory it took.
+
+`python -m benchmarks.peer_process PEER MODE …` prints one line of JSON. `benchmarks.model` and
+`benchmarks.memory` call it.
+"""
+
+import json
+import resource
+import time
+from collections.abc import Callable
+from typing import Annotated
+
+import numpy as np
+import typer
+
+VOCABULARY = 50358
+
+
+def _ids(batch: int, length: int) -> np.ndarray:
+    return np.random.RandomState(0).randint(3, VOCABULARY, (batch, length)).astype("int32")
+
+
+def _tensorflow_step(model, call, ids, jit_compile):
+    """A training step on the mean square of the output, with AdamW."""
+    import tensorflow as tf
+
+    def step(ids):
+        with tf.GradientTape() as tape:
+            hidden = call(ids)
+            loss = tf.reduce_mean(tf.square(tf.cast(hidden, tf.float32)))
+        return loss, tape.gradient(loss, model.trainable_variables)
+
+    return tf.function(step, jit_compile=jit_compile)
+
+
+def bigbird_tf(mode, batch, length, layers, dtype, jit_compile=False, **config) -> Callable:
+    """Ours; as a graph, or under XLA."""
+    import keras
+    import tensorflow as tf
+
+    import bigbird_tf as bb
+
+    policy = {"float32": "float32", "bfloat16": "mixed_bfloat16"}[dtype]
+    settings = bb.BigBirdConfig(
+        num_hidden_layers=layers, max_position_embeddings=max(length, 4096), **config
+    )
+    model = bb.BigBirdModel(settings, add_pooling_layer=False, dtype=policy)
+    ids = tf.constant(_ids(batch, length))
+    if mode == "forward":
+        forward = tf.function(lambda ids: model(ids)["last_hidden_state"], jit_compile=jit_compile)
+        return lambda: forward(ids)[0, 0, 0].numpy()
+    optimizer = keras.optimizers.AdamW(1e-4)
+    optimizer.build(model.trainable_variables)
+    gradients = _tensorflow_step(
+        model, lambda ids: model(ids, training=True)["last_hidden_state"], ids, jit_compile
+    )
+
+    @tf.function
+    def step():
+        loss, grads = gradients(ids)
+        optimizer.apply(grads, model.trainable_variables)
+        return loss
+
+    return lambda: step().numpy()
+
+
+def model_garden(mode, batch, length, layers, dtype, jit_compile=False) -> Callable:
+    """The encoder of `tf-models-official`; float32 only."""
+    import tensorflow as tf
+    import tf_keras
+    from official.projects.bigbird.encoder import BigBirdEncoder
+
+    model = BigBirdEncoder(
+        VOCABULARY, num_layers=layers, max_position_embeddings=length, type_vocab_size=2
+    )
+    ids = tf.constant(_ids(batch, length))
+    inputs = {
+        "input_word_ids": ids,
+        "input_mask": tf.ones_like(ids),
+        "input_type_ids": tf.zeros_like(ids),
+    }
+
+    def call(_, training):
+        return model(inputs, training=training)["sequence_output"]
+
+    if mode == "forward":
+        forward = tf.function(lambda ids: call(ids, False), jit_compile=jit_compile)
+        return lambda: forward(ids)[0, 0, 0].numpy()
+    optimizer = tf_keras.optimizers.AdamW(1e-4)
+    optimizer.build(model.trainable_variables)
+    gradients = _tensorflow_step(model, lambda ids: call(ids, True), ids, jit_compile)
+
+    @tf.function
+    def step():
+        loss, grads = gradients(ids)
+        pairs = zip(grads, model.trainable_variables, strict=True)
+        optimizer.apply_gradients([pair for pair in pairs if pair[0] is not None])
+        return loss
+
+    return lambda: step().numpy()
+
+
+def transformers(mode, batch, length, layers, dtype, attention_type="block_sparse") -> Callable:
+    """`transformers` on torch; in bfloat16 the weights are bfloat16."""
+    import torch
+    from transformers import BigBirdConfig, BigBirdModel
+
+    config = BigBirdConfig(
+        num_hidden_layers=layers,
+        max_position_embeddings=max(length, 4096),
+        attention_type=attention_type,
+    )
+    model = BigBirdModel(config, add_pooling_layer=False).to(getattr(torch, dtype))
+    ids = torch.tensor(_ids(batch, length)).long()
+    if mode == "forward":
+        model.eval()
+
+        def forward():
+            with torch.no_grad():
+                model(ids)
+
+        return forward
+    model.train()
+    optimizer = torch.optim.AdamW(model.parameters(), 1e-4)
+
+    def step():
+        optimizer.zero_grad()
+        model(ids).last_hidden_state.float().square().mean().backward()
+        optimizer.step()
+
+    return step
+
+
+PEERS = {
+    "bigbird_tf": bigbird_tf,
+    "bigbird_tf XLA": lambda *a: bigbird_tf(*a, jit_compile=True),
+    "bigbird_tf rematerialised": lambda *a: bigbird_tf(*a, gradient_checkpointing=True),
+    "transformers block_sparse": transformers,
+    "transformers original_full": lambda *a: transformers(*a, attention_type="original_full"),
+    "Model Garden graph": model_garden,
+    "Model Garden XLA": lambda *a: model_garden(*a, jit_compile=True),
+}
+
+
+def main(
+    peer: str,
+    mode: Annotated[str, typer.Argument(help="forward or step.")],
+    length: int = 4096,
+    layers: int = 12,
+    dtype: str = "float32",
+    batch: int = 1,
+    repeats: int = 1,
+) -> None:
+    """Builds the peer, runs it once to warm up, then `repeats` times."""
+    run = PEERS[peer](mode, batch, length, layers, dtype)
+    built = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    start = time.perf_counter()
+    run()
+    first = time.perf_counter() - start
+    seconds = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        run()
+        seconds.append(time.perf_counter() - start)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(json.dumps({"seconds": seconds, "first": first, "built_mib": built, "peak_mib": peak}))
+
+
+if __name__ == "__main__":
+    typer.run(main)
