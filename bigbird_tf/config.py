@@ -91,7 +91,8 @@ class BigBirdConfig:
             all of them to block 0 outside of training, as `transformers` does.
         full_attention_up_to: Sequences up to this length (in tokens) use full attention; `None`
             for the rule of `transformers`, `(5 + 2 * num_random_blocks) * block_size`, where 5 is
-            the global and window blocks. Google's code has 512.
+            the global and window blocks. Google's code has 512. Longer ones use it too where they
+            have too few blocks to choose the random ones from.
         gradient_checkpointing: Whether training recomputes each encoder block's inside in the
             backward pass, which trades time for memory.
         extra: Fields of a `config.json` that are not among the above.

@@ -8,7 +8,11 @@ import functools
 
 import numpy as np
 
-from bigbird_tf.attention.random_blocks import draw_random_blocks, split_global_blocks
+from bigbird_tf.attention.random_blocks import (
+    TooFewBlocksError,
+    draw_random_blocks,
+    split_global_blocks,
+)
 
 __all__ = ["BlockPattern", "random_blocks_of_all_lengths"]
 
@@ -44,10 +48,12 @@ class BlockPattern:
     is_read: np.ndarray = dataclasses.field(init=False)
 
     def __post_init__(self):
+        random_blocks = np.array(self.random_blocks, np.int32)
+        object.__setattr__(self, "random_blocks", random_blocks)
         key_blocks, is_read = self._list_slots()
         object.__setattr__(self, "key_blocks", key_blocks)
         object.__setattr__(self, "is_read", is_read)
-        for array in (self.random_blocks, key_blocks, is_read):
+        for array in (random_blocks, key_blocks, is_read):
             array.flags.writeable = False  # shared by all who ask for the same pattern
 
     @staticmethod
@@ -80,8 +86,9 @@ class BlockPattern:
             first_block: All random slots read block 0, as `transformers` does outside of training.
 
         Raises:
-            ValueError: If an argument is impossible, or the sequence has too few blocks to draw
-                the random ones from.
+            ValueError: If an argument is impossible.
+            TooFewBlocksError: (a `ValueError`) If the sequence has too few blocks to choose the
+                random ones from.
         """
         for name, value, least in (
             ("num_blocks", num_blocks, 1),
@@ -188,14 +195,17 @@ def random_blocks_of_all_lengths(
 
     Returns:
         `(tables, starts)`: int32 `(total_rows, N, r)`, and int32 `(max_blocks + 1,)`, the first
-        row in `tables` for each number of blocks.
+        row in `tables` for each number of blocks; -1 where they are too few for a pattern.
     """
     tables: list[np.ndarray] = []
     table_starts: list[int] = []
-    starts = np.zeros(max_blocks + 1, np.int32)
+    starts = np.full(max_blocks + 1, -1, np.int32)
     total = 0
     for num_blocks in range(max_blocks, min_blocks - 1, -1):
-        pattern = BlockPattern.build(num_blocks, num_heads, **settings)
+        try:
+            pattern = BlockPattern.build(num_blocks, num_heads, **settings)
+        except TooFewBlocksError:
+            continue
         table = np.moveaxis(pattern.random_blocks, 0, 1)
         for stored, start in zip(tables, table_starts, strict=True):
             if np.array_equal(stored[: len(table)], table):

@@ -6,7 +6,7 @@ from keras import ops
 from bigbird_tf.attention.block_pattern import BlockPattern, random_blocks_of_all_lengths
 from bigbird_tf.attention.dropout import Dropout
 from bigbird_tf.attention.full_attention import full_attention, pattern_bias
-from bigbird_tf.attention.random_blocks import split_global_blocks
+from bigbird_tf.attention.random_blocks import TooFewBlocksError, split_global_blocks
 from bigbird_tf.attention.sparse_products import MASKED, PatternIndex, block_sparse_products
 from bigbird_tf.config import (
     ATTENTION_TYPES,
@@ -50,9 +50,10 @@ class BlockSparseAttention(keras.layers.Layer):
             `"first_block"`: outside of training all random blocks are block 0, as `transformers`
             has it.
         full_attention_up_to: Sequences up to this length (in tokens) use full attention; `None` for
-            `(num_global_blocks + num_window_blocks + 2 * num_random_blocks) * block_size`.
-        max_length: The longest sequence in tokens, which matters where the length is unknown when
-            the layer is traced, and to `random_plan="transformers"`.
+            `(num_global_blocks + num_window_blocks + 2 * num_random_blocks) * block_size`. So do
+            longer ones that have too few blocks to choose the random ones from.
+        max_length: The longest sequence in tokens. It matters where the length is unknown when the
+            layer is traced (longer ones are refused then), and to `random_plan="transformers"`.
         seed: Seed of the random blocks. BigBird's layers have their index.
         kernel_initializer: Initializer of the kernels.
         bias_initializer: Initializer of the biases.
@@ -77,6 +78,8 @@ class BlockSparseAttention(keras.layers.Layer):
     Raises:
         ValueError: If an argument is impossible, if `value` or `key` is of another length than
             `query`, or if `attention_mask` is not of shape `(B, T)`.
+        tf.errors.InvalidArgumentError: If the sequence is longer than `max_length`, where that is
+            not known before the graph runs. Not when compiled by XLA, which has no such checks.
 
     Example:
 
@@ -247,15 +250,47 @@ class BlockSparseAttention(keras.layers.Layer):
         if self.attention_type == "original_full":
             output, weights = full()
         elif isinstance(length, int):
-            output, weights = full() if length <= self.longest_full_attention else sparse()
+            output, weights = sparse() if self._is_sparse(length, training) else full()
         else:
+            is_sparse = self._is_sparse_dynamically(length, training)
             # An empty batch goes the same way as a short one: the sparse products have no loop of
             # no turns where shapes are unknown.
-            is_full = ops.logical_or(
-                length <= self.longest_full_attention, ops.shape(query)[0] == 0
-            )
+            is_full = ops.logical_or(ops.logical_not(is_sparse), ops.shape(query)[0] == 0)
             output, weights = self._choose(is_full, full, sparse, return_attention_scores)
         return (output, weights) if return_attention_scores else output
+
+    def _is_sparse(self, length: int, training) -> bool:
+        if length <= self.longest_full_attention:
+            return False
+        try:
+            self.pattern(length, training)
+        except TooFewBlocksError:
+            return False
+        return True
+
+    def _is_sparse_dynamically(self, length, training):
+        """Gives a bool tensor, as `_is_sparse`, for a length that is a tensor."""
+        length = self._check_length(length)
+        _, starts = self._tables(training)
+        num_blocks = -(-length // self.block_size)
+        has_pattern = ops.take(ops.convert_to_tensor(starts), num_blocks) >= 0
+        return ops.logical_and(length > self.longest_full_attention, has_pattern)
+
+    def _check_length(self, length):
+        if keras.backend.backend() != "tensorflow":
+            return length
+        import tensorflow as tf
+
+        # The encoder has padded to whole blocks before.
+        longest = -(-self.max_length // self.block_size) * self.block_size
+        check = tf.debugging.assert_less_equal(
+            length,
+            longest,
+            "Sequences must not be longer than `max_length` where their length is unknown when the "
+            f"layer is traced. Make the layer for longer ones. max_length={self.max_length}",
+        )
+        with tf.control_dependencies([check] if check is not None else []):
+            return tf.identity(length)
 
     @staticmethod
     def _choose(is_full, full, sparse, with_weights):
@@ -328,14 +363,8 @@ class BlockSparseAttention(keras.layers.Layer):
         if isinstance(length, int):
             return PatternIndex.of(self.pattern(length, training)), length // self.block_size
         num_blocks = length // self.block_size
-        max_blocks = -(-self.max_length // self.block_size)
-        tables, starts = random_blocks_of_all_lengths(
-            self.longest_full_attention // self.block_size + 1,
-            max_blocks,
-            self.num_heads,
-            **self._settings(training),
-        )
-        num_left, num_right = split_global_blocks(self.num_global_blocks, max_blocks)
+        tables, starts = self._tables(training)
+        num_left, num_right = split_global_blocks(self.num_global_blocks, len(starts))
         index = PatternIndex.of_dynamic_length(
             num_blocks,
             tables,
@@ -345,6 +374,15 @@ class BlockSparseAttention(keras.layers.Layer):
             num_window=self.num_window_blocks,
         )
         return index, num_blocks
+
+    def _tables(self, training):
+        """Gives the random blocks of all lengths, for a length that is a tensor."""
+        return random_blocks_of_all_lengths(
+            self.longest_full_attention // self.block_size + 1,
+            -(-self.max_length // self.block_size),
+            self.num_heads,
+            **self._settings(training),
+        )
 
     def _check_shapes(self, query, value, key, attention_mask):
         for name, x in (("query", query), ("value", value), ("key", key)):

@@ -7,7 +7,7 @@ random blocks of a row.
 
 import numpy as np
 
-__all__ = ["draw_random_blocks"]
+__all__ = ["TooFewBlocksError", "draw_random_blocks", "split_global_blocks"]
 
 # Both originals draw from the first tokens only, at the lengths they were trained at.
 _FIXED_PLAN_TOKENS = 1024
@@ -16,6 +16,10 @@ _FIXED_PLAN_LENGTHS = {
     "transformers": (1024, 3072, 4096),
 }
 _GOOGLE_TABLE_LENGTH = 4096
+
+
+class TooFewBlocksError(ValueError):
+    """A sequence has too few blocks to choose the random ones from."""
 
 
 def draw_random_blocks(
@@ -53,7 +57,8 @@ def draw_random_blocks(
         int32 array of shape `(N, rows, r)`; a row for each query block that is not global.
 
     Raises:
-        ValueError: If the plan leaves a row fewer blocks to choose from than it needs.
+        TooFewBlocksError: If the plan leaves a row fewer blocks to choose from than it needs.
+        ValueError: If `"transformers"` is to draw a fixed plan for less than the sequence.
     """
     num_left, num_right = split_global_blocks(num_global_blocks, num_blocks)
     num_rows = num_blocks - num_left - num_right
@@ -74,8 +79,15 @@ def draw_random_blocks(
         return table
     if num_blocks * block_size in _FIXED_PLAN_LENGTHS[random_plan]:
         table_length = _GOOGLE_TABLE_LENGTH if random_plan == "google" else max_length
+        table_blocks = -(-table_length // block_size)
+        if table_blocks < num_blocks:
+            raise ValueError(
+                "`max_length` must be the longest sequence in tokens or more, since "
+                "random_plan='transformers' draws for all of it. Received: "
+                f"max_length={max_length}, a sequence of {num_blocks * block_size} tokens"
+            )
         return _draw_fixed_plan(
-            rng, num_blocks, num_heads, num_random_blocks, block_size, table_length // block_size
+            rng, num_blocks, num_heads, num_random_blocks, block_size, table_blocks
         )
     return _draw_general_plan(rng, num_blocks, num_heads, num_random_blocks)
 
@@ -89,7 +101,7 @@ def split_global_blocks(num_global_blocks: int, num_blocks: int) -> tuple[int, i
 def _fill(slots: np.ndarray, drawn: np.ndarray, block: int) -> None:
     """Writes a row's blocks. A single one fills all slots, as it does in the originals."""
     if len(drawn) not in (1, len(slots)):
-        raise ValueError(
+        raise TooFewBlocksError(
             f"The sequence is too short for its random blocks: query block {block} needs "
             f"{len(slots)}, and {len(drawn)} may be chosen. Use fewer random blocks "
             "(`num_random_blocks`), smaller blocks (`block_size`), or full attention for such "
