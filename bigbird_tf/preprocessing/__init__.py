@@ -1,17 +1,27 @@
 """From raw strings to what models are trained on and back: tokenizer, preprocessors, metrics."""
 
 from bigbird_tf.preprocessing.answer_decoding import decode_answers
+from bigbird_tf.preprocessing.masked_lm_preprocessor import MaskedLMPreprocessor
+from bigbird_tf.preprocessing.multiple_choice_preprocessor import MultipleChoicePreprocessor
+from bigbird_tf.preprocessing.pre_training_preprocessor import PreTrainingPreprocessor
 from bigbird_tf.preprocessing.question_answering_metrics import evaluate_squad, evaluate_triviaqa
 from bigbird_tf.preprocessing.question_answering_preprocessor import QuestionAnsweringPreprocessor
 from bigbird_tf.preprocessing.sequence_classification_preprocessor import (
     SequenceClassificationPreprocessor,
 )
+from bigbird_tf.preprocessing.token_classification_preprocessor import (
+    TokenClassificationPreprocessor,
+)
 from bigbird_tf.preprocessing.tokenizer import BigBirdTokenizer
 
 __all__ = [
     "BigBirdTokenizer",
+    "MaskedLMPreprocessor",
+    "MultipleChoicePreprocessor",
+    "PreTrainingPreprocessor",
     "QuestionAnsweringPreprocessor",
     "SequenceClassificationPreprocessor",
+    "TokenClassificationPreprocessor",
     "decode_answers",
     "evaluate_squad",
     "evaluate_triviaqa",

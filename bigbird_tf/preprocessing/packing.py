@@ -3,7 +3,13 @@
 import tensorflow as tf
 import tensorflow_text as tf_text
 
-__all__ = ["check_length_arguments", "keep_first", "pack_segments", "padded_length"]
+__all__ = [
+    "align_with_pieces",
+    "check_length_arguments",
+    "keep_range",
+    "pack_segments",
+    "padded_length",
+]
 
 PADDINGS = ("longest", "max_length")
 
@@ -126,11 +132,46 @@ def trim_longest_first(segments: list[tf.RaggedTensor], room: int) -> list[tf.Ra
         tf.where(longer_is_first, kept_of_longer, kept_of_shorter),
         tf.where(longer_is_first, kept_of_shorter, kept_of_longer),
     )
-    return [keep_first(segment, count) for segment, count in zip(segments, kept, strict=True)]
+    return [keep_range(segment, 0, count) for segment, count in zip(segments, kept, strict=True)]
 
 
-def keep_first(segment: tf.RaggedTensor, counts: tf.Tensor) -> tf.RaggedTensor:
-    """Cuts each row of a ragged tensor (B, None) to its own count, of shape (B,)."""
-    positions = tf.ragged.range(segment.row_lengths()).flat_values
-    kept = positions < tf.repeat(counts, segment.row_lengths())
+def keep_range(
+    segment: tf.RaggedTensor, starts: tf.Tensor | int, counts: tf.Tensor
+) -> tf.RaggedTensor:
+    """Cuts each row of a ragged tensor (B, None) to a stretch of its own.
+
+    Args:
+        segment: Ragged of shape (B, None).
+        starts: Where each stretch begins; integers of shape (B,), or one for all.
+        counts: How long each is; integers of shape (B,).
+    """
+    lengths = segment.row_lengths()
+    positions = tf.ragged.range(lengths).flat_values
+    starts = tf.broadcast_to(tf.cast(starts, positions.dtype), tf.shape(lengths))
+    ends = starts + tf.cast(counts, positions.dtype)
+    kept = (positions >= tf.repeat(starts, lengths)) & (positions < tf.repeat(ends, lengths))
     return tf.ragged.boolean_mask(segment, segment.with_flat_values(kept))
+
+
+def align_with_pieces(
+    values: tf.RaggedTensor,
+    max_length: int,
+    length: tf.Tensor,
+    static_length: int | None,
+) -> tf.Tensor:
+    """Lays values of the pieces of one segment out as `pack_segments` lays out the pieces.
+
+    Args:
+        values: A value for each piece; ragged of shape (B, None).
+        max_length: The most pieces of a row, special ones included.
+        length: T, the length that the pieces were padded to.
+        static_length: T where it is known when tracing, else `None`.
+
+    Returns:
+        A tensor of shape (B, T), with 0 for special pieces and padding.
+    """
+    kept = values[:, : max_length - 2]
+    nothing = tf.zeros([kept.nrows(), 1], kept.dtype)
+    with_cls = tf.concat([tf.RaggedTensor.from_tensor(nothing), kept], axis=1)
+    aligned, _ = tf_text.pad_model_inputs(with_cls, length)
+    return tf.ensure_shape(aligned, (None, static_length))

@@ -13,7 +13,7 @@ from bigbird_tf.preprocessing.context_windows import (
 )
 from bigbird_tf.preprocessing.preprocessor import Preprocessor
 from bigbird_tf.preprocessing.text_bytes import TextBytes
-from bigbird_tf.preprocessing.text_input import to_batch, to_string_tensor
+from bigbird_tf.preprocessing.text_input import to_batch, to_integer_tensor, to_string_tensor
 from bigbird_tf.preprocessing.tokenizer import BigBirdTokenizer
 
 __all__ = ["QuestionAnsweringPreprocessor"]
@@ -216,8 +216,8 @@ class QuestionAnsweringPreprocessor(Preprocessor):
     ) -> tf.Tensor:
         """Gives the answers' bytes, int32 of shape (B, A, 2), (-1, -1) where there is none."""
         texts = _to_answers("answer_texts", to_string_tensor("answer_texts", texts), is_scalar)
-        starts = _to_integers("answer_starts", starts)
-        starts = tf.cast(_to_answers("answer_starts", starts, is_scalar), tf.int32)
+        starts = to_integer_tensor("answer_starts", starts)
+        starts = _to_answers("answer_starts", starts, is_scalar)
         same_shape = tf.debugging.assert_equal(
             texts.row_splits,
             starts.row_splits,
@@ -261,17 +261,6 @@ class QuestionAnsweringPreprocessor(Preprocessor):
             "max_windows": self.max_windows,
             "offset_unit": self.offset_unit,
         }
-
-
-def _to_integers(name: str, value: Any) -> tf.Tensor | tf.RaggedTensor:
-    if not isinstance(value, (tf.Tensor, tf.RaggedTensor)):
-        nested = isinstance(value, (list, tuple)) and any(
-            isinstance(item, (list, tuple)) for item in value
-        )
-        value = tf.ragged.constant(value, tf.int32) if nested else tf.convert_to_tensor(value)
-    if not value.dtype.is_integer and value.shape.num_elements() != 0:
-        raise TypeError(f"`{name}` must be integers. Received: {name} of dtype {value.dtype.name}")
-    return value
 
 
 def _to_answers(name: str, value: tf.Tensor | tf.RaggedTensor, is_scalar: bool) -> tf.RaggedTensor:

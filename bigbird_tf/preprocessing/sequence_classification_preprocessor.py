@@ -6,8 +6,9 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from bigbird_tf.preprocessing.labels import check_label_names, holds_strings, label_ids
 from bigbird_tf.preprocessing.preprocessor import Preprocessor
-from bigbird_tf.preprocessing.text_input import first_of_batch, to_batch, to_string_tensor
+from bigbird_tf.preprocessing.text_input import first_of_batch, to_batch
 from bigbird_tf.preprocessing.tokenizer import BigBirdTokenizer
 
 __all__ = ["SequenceClassificationPreprocessor"]
@@ -42,11 +43,7 @@ class SequenceClassificationPreprocessor(Preprocessor):
         **kwargs,
     ):
         super().__init__(tokenizer, max_length, padding, pad_to_multiple_of, **kwargs)
-        if labels is not None and (isinstance(labels, str) or len(set(labels)) != len(labels)):
-            raise ValueError(
-                f"`labels` must be a sequence of different names. Received: labels={labels!r}"
-            )
-        self.labels = None if labels is None else list(labels)
+        self.labels = check_label_names(labels)
 
     def call(self, text: Any, label: Any = None, sample_weight: Any = None) -> Any:
         """Makes a model's input, with the target and the weight where there are any.
@@ -94,48 +91,23 @@ class SequenceClassificationPreprocessor(Preprocessor):
         return keras.utils.pack_x_y_sample_weight(x, y, sample_weight)
 
     def _to_target(self, label: Any, rank_of_text: int) -> tf.Tensor:
-        if not _holds_strings(label):
+        if not holds_strings(label):
             y = tf.convert_to_tensor(label)
             return tf.cast(y, tf.float32 if y.dtype.is_floating else tf.int32)
-        if self.labels is None:
-            raise ValueError(
-                "Labels that are strings need the preprocessor's `labels`, the names in the order "
-                "of the model's outputs. Received: labels=None"
-            )
-        label = to_string_tensor("label", label)
-        if label.shape.rank not in (rank_of_text, rank_of_text + 1):
+        ids = label_ids(label, self.labels)
+        if ids.shape.rank == rank_of_text:
+            return ids
+        if ids.shape.rank != rank_of_text + 1:
             raise ValueError(
                 "`label` must be one name for each text, or a list of names for each. Received: "
-                f"label of shape {label.shape} for texts of rank {rank_of_text}"
+                f"label of shape {ids.shape} for texts of rank {rank_of_text}"
             )
-        ids = self._look_up(label.flat_values if isinstance(label, tf.RaggedTensor) else label)
-        if label.shape.rank == rank_of_text:
-            return ids
-        if isinstance(label, tf.RaggedTensor):
-            hot = tf.one_hot(ids, len(self.labels))
-            return tf.clip_by_value(tf.reduce_sum(label.with_flat_values(hot), axis=1), 0.0, 1.0)
-        return tf.reduce_max(tf.one_hot(ids, len(self.labels)), axis=-2)
-
-    def _look_up(self, names: tf.Tensor) -> tf.Tensor:
-        matches = tf.equal(names[..., tf.newaxis], tf.constant(self.labels))
-        known = tf.debugging.assert_equal(
-            tf.reduce_any(matches, axis=-1),
-            True,
-            message=f"`label` must be one of {self.labels}.",
-            summarize=10,
-        )
-        with tf.control_dependencies([] if known is None else [known]):
-            return tf.argmax(tf.cast(matches, tf.int32), axis=-1, output_type=tf.int32)
+        if isinstance(ids, tf.RaggedTensor):
+            ids = ids.to_tensor(-1)
+        # -1, for no name, becomes zeros; a name that is there twice counts once.
+        hot = tf.one_hot(ids, len(self.labels))
+        return tf.minimum(tf.reduce_sum(hot, axis=-2), 1.0)
 
     def get_config(self) -> dict[str, Any]:
         """Gives the constructor's arguments."""
         return {**super().get_config(), "labels": self.labels}
-
-
-def _holds_strings(label: Any) -> bool:
-    if isinstance(label, (tf.Tensor, tf.RaggedTensor)):
-        return label.dtype == tf.string
-    if isinstance(label, (list, tuple)):
-        return any(_holds_strings(item) for item in label)
-    dtype = getattr(label, "dtype", None)
-    return isinstance(label, (str, bytes)) or (dtype is not None and dtype.kind in "OSU")

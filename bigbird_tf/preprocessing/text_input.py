@@ -4,7 +4,13 @@ from typing import Any
 
 import tensorflow as tf
 
-__all__ = ["first_of_batch", "to_batch", "to_string_tensor"]
+__all__ = [
+    "first_of_batch",
+    "to_batch",
+    "to_integer_tensor",
+    "to_ragged_strings",
+    "to_string_tensor",
+]
 
 
 def to_string_tensor(name: str, value: Any) -> tf.Tensor | tf.RaggedTensor:
@@ -71,6 +77,49 @@ def to_batch(name: str, value: Any) -> tuple[tf.Tensor, bool]:
             f"{name} of shape {text.shape}"
         )
     return (text[tf.newaxis], True) if rank == 0 else (text, False)
+
+
+def to_integer_tensor(name: str, value: Any) -> tf.Tensor | tf.RaggedTensor:
+    """Makes an int32 tensor of a number, a (nested) list, an array or a tensor.
+
+    Raises:
+        TypeError: If the value holds anything but integers.
+    """
+    if not isinstance(value, (tf.Tensor, tf.RaggedTensor)):
+        is_nested = isinstance(value, (list, tuple)) and _is_nested(value)
+        value = tf.ragged.constant(value, tf.int32) if is_nested else tf.convert_to_tensor(value)
+    # An empty Python list says nothing about its type.
+    if not value.dtype.is_integer and value.shape.num_elements() != 0:
+        raise TypeError(f"`{name}` must be integers. Received: {name} of dtype {value.dtype.name}")
+    return tf.cast(value, tf.int32)
+
+
+def to_ragged_strings(name: str, value: Any) -> tuple[tf.RaggedTensor, bool]:
+    """Makes a batch of lists of strings, and tells whether it was a single list.
+
+    Args:
+        name: The argument's name, for messages.
+        value: Strings of shape (N,) or (B, N).
+
+    Returns:
+        A ragged string tensor of shape (B, None), and whether `value` was one list (then B is 1).
+
+    Raises:
+        TypeError: If the value holds anything but strings or bytes.
+        ValueError: If the value is of rank 0, or 3 or more.
+    """
+    strings = to_string_tensor(name, value)
+    rank = strings.shape.rank
+    if rank not in (1, 2):
+        raise ValueError(
+            f"`{name}` must be strings of shape (number,), or (batch, number). Received: {name} of "
+            f"shape {strings.shape}"
+        )
+    if rank == 1:
+        strings = strings[tf.newaxis]
+    if not isinstance(strings, tf.RaggedTensor):
+        strings = tf.RaggedTensor.from_tensor(strings)
+    return strings, rank == 1
 
 
 def first_of_batch(structure: Any) -> Any:

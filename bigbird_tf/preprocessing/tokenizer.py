@@ -77,6 +77,8 @@ class BigBirdTokenizer(keras.layers.Layer):
         self._allow_non_tensor_positional_args = True
         self.built = True
         self._model_bytes = None
+        for name in SPECIAL_PIECES:
+            setattr(self, f"{name}_id", None)
         if model is not None:
             self._set_model(_read_model(model))
 
@@ -106,8 +108,13 @@ class BigBirdTokenizer(keras.layers.Layer):
         self._processor = processor
         self._kernel = make_kernel(model)
 
+    @property
+    def has_vocabulary(self) -> bool:
+        """Whether there is a vocabulary already; made from a config alone, there is none yet."""
+        return self._model_bytes is not None
+
     def _require_model(self) -> None:
-        if self._model_bytes is None:
+        if not self.has_vocabulary:
             raise ValueError(
                 f"The tokenizer {self.name!r} has no vocabulary: it was made from a config alone. "
                 "Pass `model`, or load it from a `.keras` file or with `from_pretrained`."

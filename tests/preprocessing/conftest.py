@@ -1,11 +1,16 @@
 """A small SentencePiece vocabulary that the tests train themselves, and the tokenizer on it."""
 
 import io
+import json
 import random
+import subprocess
+import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import sentencepiece
+import tensorflow as tf
 
 from bigbird_tf.preprocessing.tokenizer import BigBirdTokenizer
 
@@ -61,3 +66,52 @@ def published_vocabulary() -> bytes:
     if not SHARED_VOCABULARY.is_file():
         pytest.skip(f"needs the published vocabulary at {SHARED_VOCABULARY}")
     return SHARED_VOCABULARY.read_bytes()
+
+
+class SavedModelProcess:
+    """A process with plain TensorFlow, in which SavedModels are run; one for all tests."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        self.count = 0
+        self.process = subprocess.Popen(
+            [sys.executable, Path(__file__).with_name("saved_model_process.py")],
+            cwd=folder,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def run(self, module: tf.Module, function: str, *arguments: tf.Tensor) -> list[np.ndarray]:
+        """Saves a module, runs one of its functions in the process, gives its flat outputs."""
+        self.count += 1
+        folder = self.folder / str(self.count)
+        tf.saved_model.save(module, folder / "model")
+        inputs = []
+        for index, argument in enumerate(arguments):
+            path = folder / f"{index}.tensor"
+            path.write_bytes(tf.io.serialize_tensor(argument).numpy())
+            inputs.append((str(path), argument.dtype.name))
+        request = {
+            "path": str(folder / "model"),
+            "function": function,
+            "inputs": inputs,
+            "outputs": str(folder / "outputs.npz"),
+        }
+        self.process.stdin.write(json.dumps(request) + "\n")
+        self.process.stdin.flush()
+        line = self.process.stdout.readline()
+        assert line, f"the process ended with {self.process.wait()}"
+        answer = json.loads(line)
+        assert not answer, answer.get("error")
+        with np.load(request["outputs"], allow_pickle=True) as outputs:
+            return [outputs[f"arr_{index}"] for index in range(len(outputs))]
+
+
+@pytest.fixture(scope="session")
+def saved_model_process(tmp_path_factory):
+    process = SavedModelProcess(tmp_path_factory.mktemp("saved_models"))
+    yield process
+    process.process.stdin.close()
+    process.process.wait(timeout=60)
+    process.process.stdout.close()

@@ -2,25 +2,12 @@
 
 import inspect
 import json
-import subprocess
-import sys
 from typing import ClassVar
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-
-LOAD_AND_RUN = """
-import sys
-import numpy as np, tensorflow as tf, tensorflow_text
-assert "bigbird_tf" not in sys.modules
-module = tf.saved_model.load(sys.argv[1])
-inputs = [tf.io.parse_tensor(open(path, "rb").read(), tf.as_dtype(kind))
-          for path, kind in (pair.split("=") for pair in sys.argv[3:])]
-outputs = tf.nest.flatten(module.preprocess(*inputs))
-np.savez(sys.argv[2], *[value.numpy() for value in outputs])
-"""
 
 
 def assert_same(actual, expected):
@@ -70,24 +57,14 @@ class PreprocessorTestCase:
         for spec in tf.nest.flatten(dataset.element_spec):
             assert None not in spec.shape[1:]
 
-    def test_saved_model_in_a_fresh_process(self, preprocessor, arguments, tmp_path):
+    def test_saved_model_in_a_fresh_process(self, preprocessor, arguments, saved_model_process):
         module = tf.Module()
         module.preprocessor = preprocessor
         signature = [tf.TensorSpec([None, *a.shape[1:]], a.dtype) for a in arguments]
         module.preprocess = tf.function(preprocessor.__call__, input_signature=signature)
-        tf.saved_model.save(module, tmp_path / "model")
-        inputs = []
-        for index, argument in enumerate(arguments):
-            path = tmp_path / f"{index}.tensor"
-            path.write_bytes(tf.io.serialize_tensor(argument).numpy())
-            inputs.append(f"{path}={argument.dtype.name}")
-        run = [sys.executable, "-c", LOAD_AND_RUN, tmp_path / "model", tmp_path / "out.npz"]
-        subprocess.run([*run, *inputs], check=True, cwd=tmp_path)
-        expected = tf.nest.flatten(preprocessor(*arguments))
-        with np.load(tmp_path / "out.npz") as outputs:
-            assert len(outputs) == len(expected)
-            for key, value in zip(outputs, expected, strict=True):
-                np.testing.assert_array_equal(outputs[key], value)
+        outputs = saved_model_process.run(module, "preprocess", *arguments)
+        for mine, theirs in zip(outputs, tf.nest.flatten(preprocessor(*arguments)), strict=True):
+            np.testing.assert_array_equal(mine, theirs)
 
     def test_config(self, preprocessor):
         config = json.loads(json.dumps(preprocessor.get_config()))
