@@ -1,0 +1,72 @@
+"""Tests of `activations`."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from bigbird_tf.config import ACTIVATIONS
+from bigbird_tf.layers.activations import get_activation
+
+
+def _value_and_gradient(function, x):
+    x = tf.constant(x)
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        y = function(x)
+    return y.numpy(), tape.gradient(y, x).numpy()
+
+
+def test_gelu_new_has_the_values_and_the_gradient_of_the_tanh_form():
+    x = np.linspace(-7, 7, 1013, dtype="float32")
+
+    def tanh_form(x):
+        return 0.5 * x * (1 + tf.tanh(np.sqrt(2 / np.pi) * (x + 0.044715 * x**3)))
+
+    value, gradient = _value_and_gradient(get_activation("gelu_new"), x)
+    # In float64: the form above loses digits where the tanh is close to -1.
+    expected_value, expected_gradient = _value_and_gradient(tanh_form, x.astype("float64"))
+    assert np.abs(value - expected_value).max() < 2e-6
+    assert np.abs(gradient - expected_gradient).max() < 2e-6
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_gradient_of_gelu_new_is_finite_where_the_cube_overflows(dtype):
+    x = tf.cast([-60000.0, -301.0, -3.0, 0.0, 3.0, 301.0, 60000.0], dtype)
+    _, gradient = _value_and_gradient(get_activation("gelu_new"), x)
+    np.testing.assert_allclose(
+        gradient.astype("float32"), [0, 0, -0.0119, 0.5, 1.0119, 1, 1], atol=5e-3
+    )
+
+
+def test_gelu_new_keeps_nothing_but_its_input_for_the_backward_pass():
+    @tf.function
+    def gradient(x):
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            y = get_activation("gelu_new")(x)
+        return tape.gradient(y, x)
+
+    graph = gradient.get_concrete_function(tf.TensorSpec((3, 5))).graph
+    # The forward pass' own tanh has no reader: only the derivative's sigmoid is in use.
+    readers = {op.name for op in graph.get_operations() for x in op.inputs if "Tanh" in x.op.type}
+    result = graph.outputs[0].op
+    seen, stack = set(), [result]
+    while stack:
+        op = stack.pop()
+        if op.name not in seen:
+            seen.add(op.name)
+            stack.extend(x.op for x in op.inputs)
+    assert not readers & seen
+
+
+def test_gelu_is_the_exact_form_and_differs_from_gelu_new():
+    x = np.float32([-2.0, -1.0, 0.5, 2.0])
+    exact = keras.ops.convert_to_numpy(get_activation("gelu")(x))
+    assert np.abs(exact - [-0.04550026, -0.15865526, 0.34573123, 1.9544997]).max() < 1e-6
+    assert np.abs(exact - get_activation("gelu_new")(x)).max() > 1e-5
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_every_activation_that_a_config_may_name_is_there(name):
+    assert get_activation(name)(keras.ops.zeros((2, 3))).shape == (2, 3)
