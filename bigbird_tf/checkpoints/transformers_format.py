@@ -19,7 +19,7 @@ from bigbird_tf.checkpoints.tensor_files import (
     write_tensors,
 )
 
-__all__ = ["load", "open_tensors", "save", "tensor_table"]
+__all__ = ["load", "modern_name", "open_tensors", "save", "tensor_table"]
 
 # Kernels of dense layers are stored [out, in] there and [in, out] here.
 _DENSE = (("weight", "kernel", True), ("bias", "bias", False))
@@ -220,9 +220,12 @@ def load(model: keras.Model, tensors: TensorFiles, *, ignore_mismatched_sizes: b
     for name in fitting:
         table[name].write(tensors[names[name]])
     if fresh:
+        advice = "Train the model before you use it."
+        if not getattr(model, "uses_pooler", True) and set(fresh) <= set(optional_groups[0]):
+            advice = "This model does not read them, but a `BigBirdModel` of what it saves would."
         warnings.warn(
             f"{type(model).__name__}: {_listing(fresh)} of the model are not in the checkpoint "
-            f"{tensors.source} and start from fresh weights. Train the model before you use it.",
+            f"{tensors.source} and start from fresh weights. {advice}",
             stacklevel=3,
         )
 
@@ -237,11 +240,14 @@ def _names_for(tensors: TensorFiles, is_backbone: bool) -> dict[str, str]:
             name = name.removeprefix(_BACKBONE_PREFIX)
         elif not has_prefix and not name.startswith(_HEAD_PREFIXES):
             name = _BACKBONE_PREFIX + name
-        # Checkpoints that came from TensorFlow long ago call them gamma and beta.
-        name = re.sub(r"LayerNorm\.gamma$", "LayerNorm.weight", name)
-        name = re.sub(r"LayerNorm\.beta$", "LayerNorm.bias", name)
-        names[name] = stored
+        names[modern_name(name)] = stored
     return names
+
+
+def modern_name(name: str) -> str:
+    """Gives today's name of a tensor; checkpoints of old have gamma and beta."""
+    name = re.sub(r"LayerNorm\.gamma$", "LayerNorm.weight", name)
+    return re.sub(r"LayerNorm\.beta$", "LayerNorm.bias", name)
 
 
 def _is_ignored(name: str, prefix: str) -> bool:

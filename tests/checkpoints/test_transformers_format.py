@@ -233,9 +233,17 @@ class TestOtherForms:
 
     def test_checkpoint_without_pooler(self, model, saved):
         change(saved, lambda tensors: {n: a for n, a in tensors.items() if "pooler" not in n})
-        with pytest.warns(UserWarning, match=r"pooler\.weight, pooler\.bias of the model are not"):
+        expected = r"pooler\.weight, pooler\.bias of the model are not .* Train the model"
+        with pytest.warns(UserWarning, match=expected):
             loaded = BigBirdModel.from_pretrained(saved)
         np.testing.assert_array_equal(loaded.weights[0], model.backbone.weights[0])
+
+    def test_pooler_that_is_not_read(self, model, saved):
+        change(saved, lambda tensors: {n: a for n, a in tensors.items() if "pooler" not in n})
+        with pytest.warns(UserWarning, match=r"pooler\.bias .* This model does not read them"):
+            loaded = BigBirdForSequenceClassification.from_pretrained(saved)
+        ids = np.array([[2, 7, 1, 8]])
+        np.testing.assert_array_equal(loaded(ids), model(ids))
 
 
 class TestMisfits:
