@@ -131,7 +131,8 @@ def _verify(file: Path) -> None:
     """Compares a file that was just downloaded with the hub's SHA-256 of it, if there is one.
 
     The hub's client compares sizes only. It names what it keeps by what the hub calls its version,
-    which for large files is the SHA-256.
+    which for large files is the SHA-256. Where a cache has no symbolic links (Windows) the name is
+    lost, and the size is all that is checked.
 
     Raises:
         OSError: If they differ. The file is removed from the cache then.
