@@ -7,6 +7,7 @@ from bigbird_tf.attention.block_pattern import BlockPattern, random_blocks_of_al
 from bigbird_tf.attention.dropout import Dropout
 from bigbird_tf.attention.full_attention import full_attention, pattern_bias
 from bigbird_tf.attention.random_blocks import TooFewBlocksError, split_global_blocks
+from bigbird_tf.attention.run_time_checks import after_checks, same_shape
 from bigbird_tf.attention.sparse_products import MASKED, PatternIndex, block_sparse_products
 from bigbird_tf.config import (
     ATTENTION_TYPES,
@@ -68,8 +69,8 @@ class BlockSparseAttention(keras.layers.Layer):
         training: Whether dropout acts, and which random blocks `"first_block"` uses.
         return_attention_scores: Whether to return attention weights too, `(B, N, T, T)`. They are
             dense, so asking for them costs quadratic time and memory.
-        query_mask: The mask that Keras hands on from layers before; used if `attention_mask` is
-            `None`.
+        query_mask, mask: The mask that Keras hands on from layers before (under the second name to
+            calls with one tensor); used if `attention_mask` is `None`.
         dropout_seed: A seed for dropout that was drawn ahead; for rematerialisation.
 
     Returns:
@@ -118,7 +119,11 @@ class BlockSparseAttention(keras.layers.Layer):
             ("num_window_blocks", num_window_blocks, 1),
             ("num_global_blocks", num_global_blocks, 0),
             ("max_length", max_length, 1),
-            ("full_attention_up_to", full_attention_up_to or 0, 0),
+            (
+                "full_attention_up_to",
+                0 if full_attention_up_to is None else full_attention_up_to,
+                0,
+            ),
             ("seed", seed, 0),
         ):
             if isinstance(value, bool) or not isinstance(value, int) or value < least:
@@ -129,7 +134,7 @@ class BlockSparseAttention(keras.layers.Layer):
                 "`num_window_blocks` must be odd: a block, and as many to its left as to its "
                 f"right. Received: num_window_blocks={num_window_blocks}"
             )
-        if not 0 <= dropout < 1:
+        if not isinstance(dropout, (int, float)) or not 0 <= dropout < 1:
             raise ValueError(f"`dropout` must be in [0, 1). Received: dropout={dropout!r}")
         for name, value, choices in (
             ("attention_type", attention_type, ATTENTION_TYPES),
@@ -225,14 +230,17 @@ class BlockSparseAttention(keras.layers.Layer):
         training=None,
         return_attention_scores=False,
         query_mask=None,
+        mask=None,
         dropout_seed=None,
     ):
         """Attends; see the class."""
         value = query if value is None else value
         key = value if key is None else key
         if attention_mask is None:
-            attention_mask = query_mask
+            attention_mask = mask if query_mask is None else query_mask
         self._check_shapes(query, value, key, attention_mask)
+        checked = self._check_shapes_when_run(query, value, key, attention_mask)
+        query, value, key = (checked if x is query else x for x in (query, value, key))
         training = bool(training)
         length = ops.shape(query)[1]
         if attention_mask is None:
@@ -270,27 +278,20 @@ class BlockSparseAttention(keras.layers.Layer):
 
     def _is_sparse_dynamically(self, length, training):
         """Gives a bool tensor, as `_is_sparse`, for a length that is a tensor."""
-        length = self._check_length(length)
+        length = after_checks(
+            length,
+            (
+                # The encoder has padded to whole blocks before.
+                lambda: length <= -(-self.max_length // self.block_size) * self.block_size,
+                "Sequences must not be longer than `max_length` where their length is unknown "
+                "when the layer is traced. Make the layer for longer ones. "
+                f"max_length={self.max_length}",
+            ),
+        )
         _, starts = self._tables(training)
         num_blocks = -(-length // self.block_size)
         has_pattern = ops.take(ops.convert_to_tensor(starts), num_blocks) >= 0
         return ops.logical_and(length > self.longest_full_attention, has_pattern)
-
-    def _check_length(self, length):
-        if keras.backend.backend() != "tensorflow":
-            return length
-        import tensorflow as tf
-
-        # The encoder has padded to whole blocks before.
-        longest = -(-self.max_length // self.block_size) * self.block_size
-        check = tf.debugging.assert_less_equal(
-            length,
-            longest,
-            "Sequences must not be longer than `max_length` where their length is unknown when the "
-            f"layer is traced. Make the layer for longer ones. max_length={self.max_length}",
-        )
-        with tf.control_dependencies([check] if check is not None else []):
-            return tf.identity(length)
 
     @staticmethod
     def _choose(is_full, full, sparse, with_weights):
@@ -415,6 +416,24 @@ class BlockSparseAttention(keras.layers.Layer):
                 f"{tuple(query.shape)}"
             )
 
+    @staticmethod
+    def _check_shapes_when_run(query, value, key, attention_mask):
+        """Gives `query` after a check of what `_check_shapes` could not know."""
+        if query.shape[1] is not None:
+            return query
+        messages = {
+            "value": "`query` and `value` must be of one batch size and one length",
+            "key": "`query` and `key` must be of one batch size and one length",
+            "attention_mask": "`attention_mask` must be of shape (batch, length)",
+        }
+        others = {"value": value, "key": key, "attention_mask": attention_mask}
+        checks = [
+            (lambda x=x: same_shape(query, x, 2), messages[name])
+            for name, x in others.items()
+            if x is not None and x is not query
+        ]
+        return after_checks(query, *checks) if checks else query
+
     def compute_output_spec(
         self,
         query,
@@ -424,11 +443,12 @@ class BlockSparseAttention(keras.layers.Layer):
         training=None,
         return_attention_scores=False,
         query_mask=None,
+        mask=None,
         dropout_seed=None,
     ):
         """Gives shapes and dtypes of what a call returns, without computing."""
         if attention_mask is None:
-            attention_mask = query_mask
+            attention_mask = mask if query_mask is None else query_mask
         value = query if value is None else value
         self._check_shapes(query, value, value if key is None else key, attention_mask)
         output = keras.KerasTensor(query.shape, dtype=self.compute_dtype)

@@ -3,6 +3,8 @@
 import keras
 from keras import ops
 
+from bigbird_tf.attention.run_time_checks import after_checks, same_shape
+
 __all__ = ["check_ids", "read_inputs"]
 
 INPUT_NAMES = ("input_ids", "attention_mask", "token_type_ids", "position_ids")
@@ -49,13 +51,8 @@ def read_inputs(inputs, config, extra_names: tuple[str, ...] = (), rank: int = 2
         )
     for name in INPUT_NAMES[1:]:
         _check_same_shape(name, tensors[name], ids)
-    length = ids.shape[-1]
-    if length == 0:
-        raise ValueError(
-            "Sequences must have one token at least (an empty text still has its special "
-            f"tokens). Received: input_ids.shape={tuple(ids.shape)}"
-        )
-    _check_length(ids, config.max_position_embeddings)
+    ids = _check_length(ids, config.max_position_embeddings)
+    ids = _check_shapes_when_run(ids, tensors)
     tensors["input_ids"] = check_ids("input_ids", ids, config.vocab_size, "vocab_size")
     for name, size, field in (
         ("token_type_ids", config.type_vocab_size, "type_vocab_size"),
@@ -93,21 +90,42 @@ def _check_same_shape(name, value, ids):
         )
 
 
+def _check_shapes_when_run(ids, tensors):
+    """Gives the ids after a check of the shapes that were unknown when the graph was made."""
+    checks = [
+        (
+            lambda x=x: same_shape(x, ids, len(ids.shape)),
+            f"`{name}` must be of the shape of `input_ids`",
+        )
+        for name, x in tensors.items()
+        # Positions may be one row for all.
+        if x is not None and name in ("attention_mask", "token_type_ids") and None in ids.shape
+    ]
+    return after_checks(ids, *checks) if checks else ids
+
+
 def _check_length(ids, longest):
     length = ids.shape[-1]
-    message = (
+    too_long = (
         "Sequences must not be longer than `max_position_embeddings`. Received: length={length}, "
         f"max_position_embeddings={longest}. Cut them (`max_length` of the tokenizer), read them "
         "in windows (the question-answering preprocessor), or make a model for longer ones"
     )
-    if length is not None:
-        if length > longest:
-            raise ValueError(message.format(length=length))
-    elif keras.backend.backend() == "tensorflow" and not isinstance(ids, keras.KerasTensor):
-        import tensorflow as tf
-
-        message = message.format(length="of this batch")
-        tf.debugging.assert_less_equal(tf.shape(ids)[-1], longest, message)
+    empty = (
+        "Sequences must have one token at least (an empty text still has its special tokens). "
+        "Received: length=0"
+    )
+    if length is None:
+        return after_checks(
+            ids,
+            (lambda: ops.shape(ids)[-1] <= longest, too_long.format(length="of this batch")),
+            (lambda: ops.shape(ids)[-1] > 0, empty),
+        )
+    if length > longest:
+        raise ValueError(too_long.format(length=length))
+    if length == 0:
+        raise ValueError(empty)
+    return ids
 
 
 def check_ids(name: str, ids, size: int, field: str):

@@ -1,0 +1,309 @@
+"""Block-sparse products against the dense oracle, which multiplies exp(score) by repeats."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bigbird_tf import BlockPattern
+from bigbird_tf.attention import sparse_products
+from bigbird_tf.attention.block_pattern import random_blocks_of_all_lengths
+from bigbird_tf.attention.full_attention import full_attention, pattern_bias
+from bigbird_tf.attention.sparse_products import (
+    MASKED,
+    PatternIndex,
+    attention_weights,
+    block_sparse_products,
+)
+from tests.graph_walk import all_operations, all_tensors
+
+# In bytes: a row or two, some rows, some heads or all.
+CHUNKS = [300, 1500, 8 * 2**20]
+
+
+class Case:
+    """Random queries, keys and values under a random pattern, and what dense attention gives."""
+
+    def __init__(
+        self,
+        seed=0,
+        batch=2,
+        heads=3,
+        head_size=5,
+        block=3,
+        rows=5,
+        left=1,
+        right=1,
+        window=3,
+        num_random=2,
+        real=0.7,
+    ):
+        rng = np.random.default_rng(seed)
+        n = rows + left + right
+        # Anything at all, repeats of window and global blocks too, more than the originals draw.
+        random_blocks = rng.integers(0, n, (heads, rows, num_random), dtype=np.int32)
+        self.pattern = BlockPattern(n, left, right, window, random_blocks)
+        self.index = PatternIndex.of(self.pattern)
+        self.block = block
+        shape = (batch, heads, n * block, head_size)
+        self.qkv = [rng.normal(size=shape).astype("float32") for _ in range(3)]
+        self.upstream = rng.normal(size=shape).astype("float32")
+        self.mask = rng.random((batch, n * block)) < real
+        # A query with no real key at all averages over padding, where scores have lost their
+        # digits beside -10000. What it gives is not compared.
+        counts = np.kron(self.pattern.to_dense_mask(), np.ones((block, block), int))
+        self.has_key = ((counts[None] > 0) & self.mask[:, None, None, :]).any(-1)
+        self.upstream *= self.has_key[..., None]
+
+    @property
+    def key_bias(self):
+        return ((1.0 - self.mask) * MASKED).astype("float32")
+
+    def oracle(self):
+        """Gives context and gradients of dense attention, in float64."""
+        bias = pattern_bias(
+            self.index, self.pattern.num_blocks, self.block, count_repeats=True
+        ).numpy()
+        bias = tf.constant(bias[None] + self.key_bias[:, None, None, :], tf.float64)
+        qkv = [tf.constant(x, tf.float64) for x in self.qkv]
+        with tf.GradientTape() as tape:
+            tape.watch(qkv)
+            q, k, v = qkv
+            context = tf.nn.softmax(q @ tf.linalg.matrix_transpose(k) + bias) @ v
+            loss = tf.reduce_sum(context * self.upstream)
+        return context, *tape.gradient(loss, qkv)
+
+    def sparse(self, q, k, v, key_bias, key_blocks=None, slot_bias=None):
+        """Gives context and gradients of the sparse products, as a function to trace."""
+        index = self.index
+        if key_blocks is not None:
+            index = index._replace(key_blocks=key_blocks, slot_bias=slot_bias)
+        with tf.GradientTape() as tape:
+            tape.watch([q, k, v])
+            context = block_sparse_products(q, k, v, key_bias, index, self.block)
+            loss = tf.reduce_sum(context * tf.cast(self.upstream, context.dtype))
+        return context, *tape.gradient(loss, [q, k, v])
+
+    def check(self, outputs, tolerance=2e-5, dtype="float32"):
+        has_key = self.has_key[..., None]
+        for name, mine, theirs in zip("oqkv", outputs, self.oracle(), strict=True):
+            assert mine.dtype == dtype
+            assert mine.shape == theirs.shape
+            assert np.isfinite(tf.cast(mine, "float32")).all()
+            mine, theirs = (
+                tf.cast(x, "float64") * has_key ** (name == "o") for x in (mine, theirs)
+            )
+            largest = max(np.abs(theirs).max(), 1e-3)
+            np.testing.assert_allclose(mine, theirs, rtol=0, atol=tolerance * largest, err_msg=name)
+
+    def tensors(self, dtype="float32"):
+        return [*(tf.cast(x, dtype) for x in self.qkv), tf.constant(self.key_bias)]
+
+
+cases = st.builds(
+    Case,
+    seed=st.integers(0, 10**6),
+    batch=st.integers(1, 3),
+    heads=st.sampled_from([1, 2, 3, 4]),
+    head_size=st.integers(1, 5),
+    block=st.integers(1, 5),
+    rows=st.integers(1, 7),
+    left=st.integers(0, 2),
+    right=st.integers(0, 2),
+    window=st.sampled_from([1, 3, 5, 7]),
+    num_random=st.integers(0, 4),
+    real=st.sampled_from([0.0, 0.2, 0.7, 1.0]),
+)
+
+
+@given(case=cases, chunk=st.sampled_from(CHUNKS))
+@settings(max_examples=20)
+def test_values_and_gradients(case, chunk):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sparse_products, "_CHUNK_BYTES", chunk)
+        case.check(case.sparse(*case.tensors()))
+
+
+@given(case=cases, chunk=st.sampled_from(CHUNKS))
+@settings(max_examples=4)
+def test_values_and_gradients_in_a_graph(case, chunk):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sparse_products, "_CHUNK_BYTES", chunk)
+        case.check(tf.function(case.sparse)(*case.tensors()))
+
+
+@given(case=cases)
+@settings(max_examples=4)
+def test_values_and_gradients_at_unknown_length(case):
+    heads, head_size = case.qkv[0].shape[1], case.qkv[0].shape[3]
+    x = tf.TensorSpec([None, heads, None, head_size])
+    slots = case.pattern.num_slots
+    signature = [
+        *[x] * 3,
+        tf.TensorSpec([None, None]),
+        tf.TensorSpec([heads, None, slots], tf.int32),
+        tf.TensorSpec([None, slots]),
+    ]
+    traced = tf.function(case.sparse, input_signature=signature)
+    case.check(traced(*case.tensors(), case.index.key_blocks, case.index.slot_bias))
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        Case(heads=2, window=5, left=2, num_random=1),
+        Case(heads=3, window=1, left=0, right=0, rows=7, num_random=3, block=2),
+    ],
+    ids=["wide", "no globals"],
+)
+def test_values_and_gradients_under_xla(case, monkeypatch):
+    monkeypatch.setattr(sparse_products, "_CHUNK_BYTES", 900)
+    case.check(tf.function(case.sparse, jit_compile=True)(*case.tensors()))
+
+
+@settings(max_examples=8)
+@given(case=cases, dtype=st.sampled_from(["float16", "bfloat16"]))
+def test_half_precision(case, dtype):
+    # The oracle gets the same rounded numbers.
+    case.qkv = [tf.cast(tf.cast(x, dtype), "float32").numpy() for x in case.qkv]
+    case.check(case.sparse(*case.tensors(dtype)), tolerance=3e-2, dtype=dtype)
+
+
+def test_float64_is_kept():
+    case = Case()
+    case.check(case.sparse(*case.tensors("float64")), dtype="float64")
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32"])
+@pytest.mark.parametrize("real", ["none", "one", "last"])
+def test_finite_with_any_mask(dtype, real):
+    case = Case(real=0.0)
+    if real != "none":
+        case.mask[:, 4 if real == "one" else -1] = True
+    case.upstream += 1
+    # Scores of a thousand, so that exponentials overflow if nothing is subtracted first.
+    case.qkv[0] *= 100
+    for output in case.sparse(*case.tensors(dtype)):
+        assert np.isfinite(tf.cast(output, "float32")).all()
+
+
+@pytest.mark.parametrize("chunk", [CHUNKS[0], CHUNKS[-1]])
+def test_nothing_flows_outside_of_the_pattern(chunk, monkeypatch):
+    """Gradient of an output block with respect to a key block that it does not read: zero."""
+    monkeypatch.setattr(sparse_products, "_CHUNK_BYTES", chunk)
+    case = Case(rows=5, heads=2, num_random=1, real=0.9)
+    n, b = case.pattern.num_blocks, case.block
+    q, k, v, key_bias = case.tensors()
+    counts = case.pattern.to_dense_mask()
+    assert (counts == 0).any(axis=-1).sum() == 2 * 5
+    with tf.GradientTape(persistent=True) as tape:
+        tape.watch([q, k, v])
+        context = block_sparse_products(q, k, v, key_bias, case.index, b)
+        blocks = [
+            tf.reduce_sum((context * case.upstream)[:, :, i * b : (i + 1) * b]) for i in range(n)
+        ]
+    for i, block in enumerate(blocks):
+        q_grad, k_grad, v_grad = tape.gradient(block, [q, k, v])
+        others = np.arange(n * b) // b != i
+        assert not np.any(q_grad.numpy()[:, :, others])
+        is_read = np.repeat(counts[:, i] > 0, b, axis=-1) & case.mask[:, None, :]
+        for gradient in (k_grad.numpy(), v_grad.numpy()):
+            assert not np.any(gradient[~is_read])
+        # All values that are read count (a key alone in its softmax would not).
+        assert (np.abs(v_grad.numpy()[is_read]).max(-1) > 0).all()
+
+
+class TestGraph:
+    """At 2,048 tokens: what is traced, forward and backward."""
+
+    length, block, heads, head_size = 2048, 16, 2, 8
+
+    def concrete(self, function, dtype="float32"):
+        spec = tf.TensorSpec([1, self.heads, self.length, self.head_size], dtype)
+
+        def forward_and_backward(q, k, v):
+            with tf.GradientTape() as tape:
+                tape.watch([q, k, v])
+                context = function(q, k, v)
+                loss = tf.reduce_sum(context)
+            return context, *tape.gradient(loss, [q, k, v])
+
+        return tf.function(forward_and_backward).get_concrete_function(spec, spec, spec)
+
+    def index(self):
+        pattern = BlockPattern.build(self.length // self.block, self.heads, block_size=self.block)
+        return PatternIndex.of(pattern)
+
+    def sparse(self, q, k, v):
+        bias = tf.zeros([1, self.length])
+        return block_sparse_products(q, k, v, bias, self.index(), self.block)
+
+    def dense(self, q, k, v):
+        bias = pattern_bias(self.index(), self.length // self.block, self.block, count_repeats=True)
+        return full_attention(q, k, v, bias[None])[0]
+
+    def sizes(self, concrete):
+        shapes = [tensor.shape for tensor in all_tensors(concrete)]
+        known = [shape.num_elements() for shape in shapes if shape.is_fully_defined()]
+        assert len(known) > 100
+        # What has no shape are the handles and the lists of loops.
+        unknown = [s for s in shapes if s.rank is not None and not s.is_fully_defined()]
+        assert len(unknown) < 0.2 * len(known), unknown
+        return max(known)
+
+    def test_nothing_is_length_by_length(self):
+        # The largest must be what each chunk gathers, far below one head's scores.
+        assert self.sizes(self.concrete(self.sparse)) < self.length**2 / 4
+        # The walk does see such tensors where there are some.
+        assert self.sizes(self.concrete(self.dense)) >= self.length**2
+
+    @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+    def test_softmax_is_float32_in_half_precision(self, dtype):
+        concrete = self.concrete(self.sparse, dtype)
+        exponentials = [
+            operation
+            for operation in all_operations(concrete)
+            if operation.type in ("Exp", "Softmax", "LogSoftmax", "Log")
+        ]
+        assert exponentials
+        for operation in exponentials:
+            assert operation.inputs[0].dtype.name not in ("float16", "bfloat16"), operation
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_weights_of_half_precision_are_a_float32_softmax(dtype):
+    rng = np.random.default_rng(0)
+    query, key = (tf.cast(rng.normal(size=(3, 17, 7)) * 2, dtype) for _ in range(2))
+    bias = tf.constant(rng.normal(size=(3, 1, 17)), tf.float32)
+    weights = attention_weights(query, key, bias)
+    assert weights.dtype == "float32"
+    scores = tf.cast(tf.matmul(query, key, transpose_b=True), tf.float64)
+    expected = tf.nn.softmax(scores + tf.cast(bias, tf.float64))
+    np.testing.assert_allclose(weights, expected, rtol=0, atol=1e-6)
+
+
+def test_index_of_a_dynamic_length_is_that_of_the_static_one():
+    for window, num_global in ((3, 2), (5, 3), (1, 0), (7, 4)):
+        options = {
+            "num_random_blocks": 2,
+            "num_window_blocks": window,
+            "num_global_blocks": num_global,
+        }
+        least = num_global + window + 4 + 1
+        tables, starts = random_blocks_of_all_lengths(least, 23, 3, **options)
+        for num_blocks in range(least, 24):
+            pattern = BlockPattern.build(num_blocks, 3, **options)
+            static = PatternIndex.of(pattern)
+            dynamic = PatternIndex.of_dynamic_length(
+                keras.ops.convert_to_tensor(num_blocks),
+                tables,
+                starts,
+                num_left=pattern.num_left,
+                num_right=pattern.num_right,
+                num_window=window,
+            )
+            np.testing.assert_array_equal(dynamic.key_blocks, static.key_blocks)
+            np.testing.assert_array_equal(dynamic.slot_bias, static.slot_bias)
+            assert dynamic[2:] == static[2:]
