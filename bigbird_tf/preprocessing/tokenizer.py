@@ -38,12 +38,15 @@ class BigBirdTokenizer(keras.layers.Layer):
     """Turns text into the pieces of a SentencePiece vocabulary and into a model's input.
 
     Runs eagerly, in `tf.data` maps, in `tf.function` and in SavedModels, on one string or a batch.
-    Gives exactly the pieces of the `sentencepiece` library. Invalid UTF-8 and NUL bytes are taken
-    as the library takes them: each stretch of them becomes the unknown piece.
+    Gives the pieces of the `sentencepiece` library; only where two ways to cut a text score the
+    same but for rounding can they differ. Invalid UTF-8 and NUL bytes are taken as the library
+    takes them: each stretch of them becomes the unknown piece.
 
     Pieces that the vocabulary declares as user-defined, `[CLS]`, `[SEP]` and `[MASK]` among them,
     are recognised in the text itself. Text from strangers that must not be able to write them has
-    to be cleaned before.
+    to be cleaned before. And it should be cut to a sensible size: the kernel's time grows with the
+    square of the longest stretch of unknown characters (0.1 MB: a second, 1 MB: minutes); that of
+    all other text grows with its length.
 
     Saved as part of a `.keras` file, the vocabulary travels along as an asset; a tokenizer made by
     `from_config` alone has none until `load_assets` or loading the file gives it one.

@@ -5,6 +5,7 @@ import tensorflow as tf
 from bigbird_tf.preprocessing.answer_decoding import decode_answers
 from bigbird_tf.preprocessing.question_answering_preprocessor import QuestionAnsweringPreprocessor
 from tests.preprocessing.test_question_answering_preprocessor import CONTEXTS, QUESTIONS
+from tests.preprocessing.test_tokenizer import strings
 
 
 @pytest.fixture
@@ -116,6 +117,40 @@ def test_nothing_to_answer_from(preprocessor):
         assert found["answer"].numpy().tolist() == [b"", b""]
         np.testing.assert_array_equal(found["score"], found["no_answer_score"])
         assert np.isfinite(found["score"]).all()
+
+
+@pytest.mark.parametrize("seed", [7, 11])
+def test_any_bytes(preprocessor, seed):
+    """Broken UTF-8, NUL bytes, controls, special pieces: each answer is a span of its context."""
+    contexts = strings(211)
+    x, windows = preprocessor.make_windows(contexts[::-1], contexts)
+    start, end = random_logits(x["input_ids"].shape, seed=seed)
+    found = decode_answers(start, end, windows, contexts, no_answer_threshold=None)
+    answers = found["answer"].numpy()
+    for context, text, begin, stop in zip(
+        contexts, answers, found["start"].numpy(), found["end"].numpy(), strict=True
+    ):
+        assert context[begin:stop] == text == text.strip(b" \t\n\r\v\f")
+    # Without an answer are only the contexts in which nothing is visible.
+    without = [c for c, answer in zip(contexts, answers, strict=True) if not answer]
+    assert {context.strip(b" \t\n\r\v\f") for context in without} == {b""}
+
+
+@pytest.mark.parametrize(
+    ("character", "start", "answer"),
+    [
+        # As many pieces as characters; and an unknown one, of which SentencePiece makes one piece.
+        ("a", 200_002, b"a"),
+        ("\u2603", 0, "\u2603".encode() * 20_011),
+    ],
+)
+def test_one_character_very_often(tokenizer, character, start, answer):
+    context = character * (200_003 if start else 20_011)
+    preprocessor = QuestionAnsweringPreprocessor(tokenizer, max_length=4096)
+    _, windows = preprocessor.make_windows("which", context)
+    logits = tf.cast(windows["can_end"] & (windows["token_starts"] == start), tf.float32)
+    found = decode_answers(logits, logits, windows, context)
+    assert (int(found["start"]), found["answer"].numpy()) == (start, answer)
 
 
 def test_empty_batch(preprocessor):
