@@ -84,7 +84,8 @@ def convert_google_checkpoint(
         checkpoint_prefix: Path of the checkpoint without `.index` or `.data-…`; or a directory
             with a `checkpoint` file that names the latest one.
         config: Google's settings, as a dictionary or as the path of a JSON file that holds one; or
-            a `BigBirdConfig`, which is then taken as it is (but for `classifier_act`).
+            a `BigBirdConfig`, which is then taken as it is (but for `classifier_act`); Google's
+            rule of full attention is `full_attention_up_to=512` there.
         output_dir: A new or empty directory; gets `config.json` and `model.safetensors`. Put the
             vocabulary there as `spiece.model`.
 
@@ -130,6 +131,11 @@ def config_from_google(settings: dict[str, Any] | str | os.PathLike) -> BigBirdC
             pre-norm model.
     """
     source = "`config`"
+    if not isinstance(settings, (dict, str, os.PathLike)):
+        raise ValueError(
+            "`config` must be a `BigBirdConfig`, a dictionary of Google's settings, or the path of "
+            f"a JSON file of them. Received: {type(settings).__name__}"
+        )
     if not isinstance(settings, dict):
         source = str(settings)
         try:
@@ -140,6 +146,11 @@ def config_from_google(settings: dict[str, Any] | str | os.PathLike) -> BigBirdC
             raise ValueError(
                 f"{source} must hold a JSON object. Received: {type(settings).__name__}"
             )
+    if "model_type" in settings:
+        raise ValueError(
+            f"{source} is a config of `transformers` (it has a model_type), not Google's settings. "
+            "Read it with `BigBirdConfig.from_pretrained` or `from_dict`, and pass the result."
+        )
     if "max_decoder_length" in settings or "couple_encoder_decoder" in settings:
         raise ValueError(
             f"{source} is of an encoder-decoder (it has decoder settings). The classes here are "
