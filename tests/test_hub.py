@@ -201,12 +201,25 @@ class TestOffline:
         assert hub.find_file(REPOSITORY, "spiece.model") is None
         assert hub.find_file(REPOSITORY, "spiece.model", **options(server)) is None
 
-    def test_hub_is_down(self, server, model, monkeypatch):
+    @pytest.fixture
+    def take_down(self, monkeypatch):
+        def go():
+            monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
+            template = "http://127.0.0.1:9/{repo_id}/resolve/{revision}/{filename}"
+            monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
+
+        return go
+
+    def test_hub_is_down(self, server, model, take_down):
         BigBirdModel.from_pretrained(REPOSITORY)
-        monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
-        template = "http://127.0.0.1:9/{repo_id}/resolve/{revision}/{filename}"
-        monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
+        take_down()
         assert_same_weights(BigBirdModel.from_pretrained(REPOSITORY), model)
+
+    def test_hub_is_down_and_nothing_was_downloaded(self, server, cache, take_down):
+        take_down()
+        with pytest.raises(FileNotFoundError, match=r"could not be downloaded.*the connection"):
+            BigBirdModel.from_pretrained(REPOSITORY)
+        assert not kept_files(cache)
 
 
 class TestAccess:
