@@ -1,0 +1,57 @@
+"""Draws a pattern as the paper's figure does: what attends to what."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+
+from bigbird_tf.attention.block_pattern import BlockPattern
+from bigbird_tf.attention.pattern_report import KINDS, kinds_of_blocks
+
+__all__ = ["draw_pattern"]
+
+COLORS = ("#ffffff", "#4c72b0", "#55a868", "#dd8452")
+
+
+def draw_pattern(pattern: BlockPattern, path: str | os.PathLike, head: int | None = None) -> Path:
+    """Draws query blocks as rows and key blocks as columns (BigBird paper, figure 1).
+
+    Args:
+        pattern: The pattern.
+        path: The picture's file; its suffix decides on the format.
+        head: A head, or `None` for all of them together.
+
+    Returns:
+        The path.
+
+    Raises:
+        ImportError: If matplotlib is not installed.
+        ValueError: If there is no such head, or matplotlib knows no such format.
+    """
+    try:
+        from matplotlib.colors import ListedColormap
+        from matplotlib.figure import Figure
+        from matplotlib.patches import Patch
+    except ImportError as error:
+        raise ImportError("Drawing needs matplotlib: pip install matplotlib") from error
+
+    kinds = kinds_of_blocks(pattern, head)
+    num_blocks = pattern.num_blocks
+    figure = Figure(figsize=(6, 6.4), layout="constrained")
+    axes = figure.add_subplot()
+    axes.imshow(kinds, cmap=ListedColormap(COLORS), vmin=0, vmax=len(KINDS), aspect="equal")
+    axes.set_xticks(np.arange(num_blocks + 1) - 0.5, minor=True)
+    axes.set_yticks(np.arange(num_blocks + 1) - 0.5, minor=True)
+    axes.grid(which="minor", color="#dddddd", linewidth=min(0.8, 16 / num_blocks))
+    axes.tick_params(which="minor", length=0)
+    axes.set_xlabel("key block")
+    axes.set_ylabel("query block")
+    heads = f"head {head}" if head is not None else f"all {pattern.num_heads} heads"
+    axes.set_title(f"{num_blocks} blocks, {heads}")
+    patches = [
+        Patch(color=color, label=kind) for color, kind in zip(COLORS[1:], KINDS, strict=True)
+    ]
+    figure.legend(handles=patches, loc="outside lower center", ncols=len(KINDS), frameon=False)
+    path = Path(path)
+    figure.savefig(path, dpi=150)
+    return path

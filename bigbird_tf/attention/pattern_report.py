@@ -1,0 +1,148 @@
+"""The numbers behind a pattern: what a query reads, how far tokens are apart, what it costs.
+
+NumPy only. Shapes use N for heads, n for blocks, b for block size, T = n * b for length, H for head
+size.
+"""
+
+import dataclasses
+
+import numpy as np
+
+from bigbird_tf.attention.block_pattern import BlockPattern
+
+__all__ = ["KINDS", "PatternReport", "kinds_of_blocks", "path_lengths", "report_pattern"]
+
+# In the order of their codes in `kinds_of_blocks`; 0 is "not read".
+KINDS = ("global", "window", "random")
+
+
+@dataclasses.dataclass(frozen=True)
+class PatternReport:
+    """What `report_pattern` finds.
+
+    Attributes:
+        num_tokens: T.
+        key_blocks: The fewest, the mean and the most different key blocks that a query block which
+            is not global reads.
+        share_of_full: Share of the full attention matrix that is computed, repeats included.
+        path_lengths: By what is there besides the window (`"window"`, `"window + random"`,
+            `"window + global"`, `"all"`): the mean and the longest of the shortest paths from one
+            token to another, in layers; infinite if some cannot be reached.
+        flops, full_flops: Floating-point operations of one layer's two products, sparse and full:
+            two for each multiplication with addition.
+        score_bytes, full_score_bytes: Bytes of one layer's scores in float32.
+    """
+
+    num_tokens: int
+    key_blocks: tuple[int, float, int]
+    share_of_full: float
+    path_lengths: dict[str, tuple[float, float]]
+    flops: int
+    full_flops: int
+    score_bytes: int
+    full_score_bytes: int
+
+
+def kinds_of_blocks(
+    pattern: BlockPattern, head: int | None = None, *, with_global: bool = True
+) -> np.ndarray:
+    """Tells of each query and key block how the one comes to read the other.
+
+    Args:
+        pattern: The pattern.
+        head: A head, or `None` for all of them together.
+        with_global: Whether global blocks are marked; without them one sees what the window alone
+            would read there.
+
+    Returns:
+        int8 array `(n, n)`: 0 where a key block is not read, 1 for global, 2 for the window, 3 for
+        random blocks; the smallest of those that apply.
+
+    Raises:
+        ValueError: If there is no such head.
+    """
+    if head is not None and not 0 <= head < pattern.num_heads:
+        raise ValueError(
+            f"`head` must be from 0 to {pattern.num_heads - 1}, or None. Received: head={head}"
+        )
+    n, left, right = pattern.num_blocks, pattern.num_left, pattern.num_right
+    kinds = np.zeros((n, n), np.int8)
+    heads = slice(None) if head is None else slice(head, head + 1)
+    random_blocks = pattern.random_blocks[heads]
+    for row in range(pattern.num_rows):
+        kinds[left + row, random_blocks[:, row].ravel()] = 3
+    distance = np.abs(np.arange(n)[:, None] - np.arange(n))
+    kinds[distance <= pattern.num_window_blocks // 2] = 2
+    for ends in (slice(0, left), slice(n - right, n)) if with_global else ():
+        kinds[ends] = kinds[:, ends] = 1
+    return kinds
+
+
+def path_lengths(reads: np.ndarray) -> tuple[float, float]:
+    """Gives the mean and the longest of the shortest paths between all pairs of different blocks.
+
+    Args:
+        reads: bool `(n, n)`, whether a block reads another one. A path goes from a block to one
+            that it reads, and each step of it is a layer.
+
+    Returns:
+        Both infinite if some block cannot be reached from another. `(0, 0)` for a single block.
+    """
+    n = len(reads)
+    if n == 1:
+        return 0.0, 0.0
+    step = (reads | np.eye(n, dtype=bool)).astype(np.float32)
+    reached = np.eye(n, dtype=bool)
+    lengths, length = np.zeros((n, n)), 0
+    while True:
+        following = (reached.astype(np.float32) @ step) > 0
+        fresh = following & ~reached
+        if not fresh.any():
+            break
+        length += 1
+        lengths[fresh] = length
+        reached = following
+    if not reached.all():
+        return float("inf"), float("inf")
+    return float(lengths.sum() / (n * (n - 1))), float(length)
+
+
+def report_pattern(
+    pattern: BlockPattern, block_size: int, head_size: int, head: int | None = None
+) -> PatternReport:
+    """Measures a pattern against full attention (BigBird paper, section 2 and 3.1).
+
+    Distances are between tokens of different blocks; tokens of one block are one step apart.
+
+    Args:
+        pattern: The pattern.
+        block_size: b.
+        head_size: H, for the cost.
+        head: A head for what blocks read and for paths; `None` for all heads together, since each
+            layer mixes them. The cost is that of all heads.
+    """
+    kinds = kinds_of_blocks(pattern, head)
+    n, num_heads = pattern.num_blocks, pattern.num_heads
+    num_global = pattern.num_left + pattern.num_right
+    read = (kinds > 0).sum(axis=1)[pattern.num_left : n - pattern.num_right]
+    read = read if len(read) else np.array([n])
+    # Blocks that are computed with, for one head: rows list some more than once.
+    computed = int(pattern.is_read.sum()) + num_global * n
+    local = kinds_of_blocks(pattern, head, with_global=False)
+    paths = {
+        "window": path_lengths(local == 2),
+        "window + random": path_lengths(local > 0),
+        "window + global": path_lengths((local == 2) | (kinds == 1)),
+        "all": path_lengths(kinds > 0),
+    }
+    entries, full_entries = computed * block_size**2, (n * block_size) ** 2
+    return PatternReport(
+        num_tokens=n * block_size,
+        key_blocks=(int(read.min()), float(read.mean()), int(read.max())),
+        share_of_full=computed / n**2,
+        path_lengths=paths,
+        flops=4 * num_heads * entries * head_size,
+        full_flops=4 * num_heads * full_entries * head_size,
+        score_bytes=4 * num_heads * entries,
+        full_score_bytes=4 * num_heads * full_entries,
+    )

@@ -1,0 +1,387 @@
+"""The command `bigbird-tf`: each subcommand parses, calls one public function, and prints.
+
+TensorFlow takes seconds to import, so nothing of it is imported before a subcommand runs.
+"""
+
+import enum
+import json
+import logging
+import math
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import rich.console
+import rich.markup
+import rich.progress
+import rich.table
+import typer
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    help="BigBird for Keras 3 on TensorFlow: long texts in linear time.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+convert = typer.Typer(
+    help="Make a pretrained directory of another library's checkpoint.", no_args_is_help=True
+)
+app.add_typer(convert, name="convert")
+# Results go to standard output, all else to standard error.
+console = rich.console.Console()
+messages = rich.console.Console(stderr=True)
+
+OutputDirectory = Annotated[Path, typer.Argument(help="A new or empty directory.")]
+ModelName = Annotated[
+    str, typer.Argument(metavar="MODEL", help="A pretrained directory or a repository of the hub.")
+]
+ClassName = Annotated[
+    str | None,
+    typer.Option(
+        "--class",
+        help="The model's class, such as BigBirdForMaskedLM, if config.json does not name it.",
+    ),
+]
+
+
+class WeightDtype(enum.StrEnum):
+    """Dtypes that an export may store weights in."""
+
+    float16 = enum.auto()
+    bfloat16 = enum.auto()
+
+
+class DatasetSchema(enum.StrEnum):
+    """JSON schemas of question-answering data sets."""
+
+    squad = enum.auto()
+    triviaqa = enum.auto()
+
+
+def main() -> None:
+    """Runs the command. A user's mistake ends in a message and status 1, not in a traceback."""
+    arguments = sys.argv[1:]
+    # Wherever it stands, it has to be known before TensorFlow is imported.
+    is_verbose = "--verbose" in arguments
+    if not is_verbose:
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+        logging.getLogger("absl").setLevel(logging.ERROR)
+    try:
+        app(args=[argument for argument in arguments if argument != "--verbose"])
+    except Exception as error:
+        if is_verbose or not _is_mistake(error):
+            raise
+        messages.print(f"[red]Error:[/red] {rich.markup.escape(str(error))}", highlight=False)
+        messages.print("[dim]--verbose shows where it comes from.[/dim]")
+        raise SystemExit(1) from error
+
+
+def _is_mistake(error: Exception) -> bool:
+    """Whether an error is one that our own functions document, not a defect."""
+    if isinstance(error, (ValueError, TypeError, OSError, ImportError)):
+        return True
+    # What checks inside a graph raise; named without importing TensorFlow.
+    return type(error).__module__.startswith("tensorflow.python.framework.errors")
+
+
+@app.callback()
+def _options(
+    verbose: Annotated[
+        bool, typer.Option("--verbose", help="Show tracebacks and TensorFlow's own messages.")
+    ] = False,
+) -> None:
+    """`main` reads `--verbose`; here it is for `--help`."""
+
+
+@app.command()
+def demo(
+    quick: Annotated[bool, typer.Option(help="All of it in miniature, in about a minute.")] = False,
+) -> None:
+    """Ask the documentation of this machine's own packages (from a clone of the repository)."""
+    root = Path(__file__).parents[1]
+    if not (root / "examples/docs_qa/demo.py").is_file():
+        raise FileNotFoundError(
+            "The demo is part of the repository, not of the installed package. Clone it and run "
+            "`make demo` there."
+        )
+    command = [sys.executable, "-m", "examples.docs_qa.demo", *(["--quick"] if quick else [])]
+    raise typer.Exit(subprocess.run(command, cwd=root).returncode)
+
+
+@convert.command()
+def google(
+    checkpoint: Annotated[Path, typer.Argument(help="The checkpoint, without .index or .data.")],
+    config: Annotated[Path, typer.Argument(help="Google's settings, a JSON file.")],
+    output: OutputDirectory,
+) -> None:
+    """Convert a TF 1 checkpoint of Google's BigBird code."""
+    from bigbird_tf import checkpoints
+
+    with messages.status("converting"):
+        checkpoints.convert_google_checkpoint(checkpoint, config, output)
+    _say_written(output)
+
+
+@convert.command("model-garden")
+def model_garden(
+    checkpoint: Annotated[Path, typer.Argument(help="A tf.train.Checkpoint with the encoder.")],
+    config: Annotated[
+        Path, typer.Argument(help="Settings of its BigBirdEncoderConfig, a JSON file.")
+    ],
+    output: OutputDirectory,
+) -> None:
+    """Convert a BigBird encoder of the TensorFlow Model Garden (needs tf-models-official)."""
+    from bigbird_tf import checkpoints
+    from bigbird_tf.checkpoints.model_garden_checkpoint import load_model_garden_encoder
+
+    with messages.status("converting"):
+        encoder = load_model_garden_encoder(checkpoint, config)
+        checkpoints.convert_model_garden_encoder(encoder, output)
+    _say_written(output)
+
+
+@convert.command()
+def bert(
+    model: ModelName,
+    output: OutputDirectory,
+    length: Annotated[int, typer.Option(help="Longest sequence of the new model.")] = 4096,
+    block_size: Annotated[int, typer.Option(help="Tokens in a block.")] = 64,
+) -> None:
+    """Lengthen a BERT or RoBERTa checkpoint of transformers to a BigBird, as the paper did."""
+    from bigbird_tf import checkpoints
+
+    with messages.status("converting"):
+        checkpoints.lengthen(model, length, output_dir=output, block_size=block_size)
+    _say_written(output)
+
+
+@app.command()
+def export(
+    model: ModelName,
+    path: Annotated[Path, typer.Argument(help="The folder of versions, such as saved_models/qa.")],
+    class_name: ClassName = None,
+    max_length: Annotated[int | None, typer.Option(help="Longest window of a text.")] = None,
+    weight_dtype: Annotated[
+        WeightDtype | None, typer.Option(help="Store weights in half the size.")
+    ] = None,
+    warmup: Annotated[
+        bool, typer.Option(help="Add warm-up requests (needs tensorflow-serving-api).")
+    ] = False,
+    option: Annotated[
+        list[str] | None,
+        typer.Option(help="NAME=VALUE, an option of the head's servable, such as num_best=3."),
+    ] = None,
+) -> None:
+    """Write a SavedModel for TensorFlow Serving: strings in, answers out."""
+    from bigbird_tf import export_saved_model
+    from bigbird_tf.serving.predictor import load_pretrained
+
+    with messages.status("loading"):
+        loaded, tokenizer = load_pretrained(model, class_name)
+    options = _drop_none(max_length=max_length, weight_dtype=weight_dtype and str(weight_dtype))
+    with messages.status("exporting"):
+        version = export_saved_model(
+            loaded, path, tokenizer, warmup=warmup, **options, **_parse_options(option)
+        )
+    console.print(str(version), highlight=False, soft_wrap=True)
+
+
+@app.command()
+def predict(
+    model: Annotated[
+        str,
+        typer.Argument(help="A pretrained directory, a repository of the hub, or a SavedModel."),
+    ],
+    text: Annotated[
+        list[str] | None, typer.Argument(help="Texts. Without any: lines of standard input.")
+    ] = None,
+    file: Annotated[
+        list[Path] | None, typer.Option("--file", "-f", help="A file that is one text.")
+    ] = None,
+    jsonl: Annotated[
+        Path | None, typer.Option(help="Records as JSON lines, - for standard input.")
+    ] = None,
+    question: Annotated[
+        str | None, typer.Option("--question", "-q", help="Ask this of each text.")
+    ] = None,
+    choice: Annotated[
+        list[str] | None, typer.Option("--choice", "-c", help="A choice for each text.")
+    ] = None,
+    pair: Annotated[str | None, typer.Option(help="A second text to each text.")] = None,
+    signature: Annotated[str, typer.Option(help="Such as n_best.")] = "serving_default",
+    batch_size: Annotated[int, typer.Option(min=1, help="Texts computed together.")] = 8,
+    class_name: ClassName = None,
+    option: Annotated[
+        list[str] | None, typer.Option(help="NAME=VALUE, an option of the head's servable.")
+    ] = None,
+) -> None:
+    """Run a model on texts; prints a JSON object for each."""
+    from bigbird_tf.serving.predictor import Predictor, read_records
+
+    if pair is not None and signature == "serving_default":
+        signature = "pair"
+    with messages.status("loading"):
+        predictor = Predictor(
+            model, class_name=class_name, signature=signature, **_parse_options(option)
+        )
+    if jsonl is not None:
+        if text or file:
+            raise ValueError("--jsonl has the texts already. Received: texts or --file besides it")
+        lines = sys.stdin if str(jsonl) == "-" else jsonl.read_text(encoding="utf-8").splitlines()
+        records = read_records(lines)
+    else:
+        texts = [*(text or []), *(entry.read_text(encoding="utf-8") for entry in file or [])]
+        if not text and not file:
+            texts = (line.rstrip("\n") for line in sys.stdin)
+        shared = _drop_none(question=question, choices=choice or None, text_pair=pair)
+        name = "context" if "context" in predictor.input_names else "text"
+        records = ({name: item, **shared} for item in texts)
+    for outputs in predictor.in_batches(records, batch_size):
+        print(json.dumps(outputs, ensure_ascii=False), flush=True)
+
+
+@app.command()
+def evaluate(
+    model: Annotated[
+        str,
+        typer.Argument(help="A question-answering model: pretrained directory or SavedModel."),
+    ],
+    dataset: Annotated[Path, typer.Argument(help="The data set, a JSON file.")],
+    schema: Annotated[DatasetSchema, typer.Option(help="The file's schema.")] = DatasetSchema.squad,
+    evidence: Annotated[
+        Path | None, typer.Option(help="Folder of the documents that TriviaQA's files name.")
+    ] = None,
+    predictions: Annotated[
+        Path | None,
+        typer.Option(help="Write the answers there, as the official scripts read them."),
+    ] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="At most so many questions.")] = None,
+    batch_size: Annotated[int, typer.Option(min=1, help="Questions computed together.")] = 8,
+    class_name: ClassName = None,
+) -> None:
+    """Measure exact match and F1 of a question-answering model on a file."""
+    from bigbird_tf.serving.evaluation import evaluate_question_answering
+    from bigbird_tf.serving.predictor import Predictor
+
+    with messages.status("loading"):
+        predictor = Predictor(model, class_name=class_name)
+    with rich.progress.Progress(console=messages) as progress:
+        task = progress.add_task("questions", total=None)
+        scores, answers = evaluate_question_answering(
+            predictor,
+            dataset,
+            schema=str(schema),
+            evidence=evidence,
+            limit=limit,
+            batch_size=batch_size,
+            on_progress=lambda done, total: progress.update(task, completed=done, total=total),
+        )
+    if predictions is not None:
+        predictions.write_text(json.dumps(answers, ensure_ascii=False), encoding="utf-8")
+    print(json.dumps(scores))
+
+
+@app.command()
+def pattern(
+    length: Annotated[int, typer.Option(min=1, help="Length in tokens.")] = 4096,
+    block_size: Annotated[int, typer.Option(min=1, help="Tokens in a block.")] = 64,
+    num_random_blocks: Annotated[int, typer.Option("--random", min=0)] = 3,
+    num_window_blocks: Annotated[int, typer.Option("--window", min=1)] = 3,
+    num_global_blocks: Annotated[int, typer.Option("--global", min=0)] = 2,
+    num_heads: Annotated[int, typer.Option("--heads", min=1)] = 12,
+    head_size: Annotated[int, typer.Option(min=1, help="Width of a head, for the cost.")] = 64,
+    layer: Annotated[int, typer.Option(min=0, help="The layer, which seeds the draws.")] = 0,
+    plan: Annotated[str, typer.Option(help="Whose draws: google or transformers.")] = "google",
+    head: Annotated[
+        int | None, typer.Option(min=0, help="One head only; all together by default.")
+    ] = None,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Draw it there.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print numbers as JSON.")] = False,
+) -> None:
+    """Draw what attends to what, and print what it saves."""
+    from bigbird_tf.attention import BlockPattern
+    from bigbird_tf.attention.pattern_figure import draw_pattern
+    from bigbird_tf.attention.pattern_report import report_pattern
+    from bigbird_tf.cli_tables import print_report, report_as_json
+
+    built = BlockPattern.build(
+        -(-length // block_size),
+        num_heads,
+        block_size=block_size,
+        num_random_blocks=num_random_blocks,
+        num_window_blocks=num_window_blocks,
+        num_global_blocks=num_global_blocks,
+        seed=layer,
+        random_plan=plan,
+    )
+    report = report_pattern(built, block_size, head_size, head)
+    if output is not None:
+        draw_pattern(built, output, head)
+    if as_json:
+        print(json.dumps(report_as_json(report)))
+        return
+    print_report(report, console)
+    if output is not None:
+        messages.print(f"drawn: {output}", highlight=False)
+
+
+@app.command()
+def info(
+    model: Annotated[
+        str | None, typer.Argument(help="A pretrained directory or a repository of the hub.")
+    ] = None,
+) -> None:
+    """Print versions and devices; of a model, its config and size."""
+    import platform
+    from importlib import metadata
+
+    import tensorflow as tf
+
+    table = rich.table.Table(show_header=False, box=None)
+    if model is None:
+        table.add_row("python", platform.python_version())
+        for package in ("bigbird-tf", "tensorflow", "tensorflow-text", "keras", "numpy"):
+            try:
+                table.add_row(package, metadata.version(package))
+            except metadata.PackageNotFoundError:
+                table.add_row(package, "not installed")
+        devices = [device.name for device in tf.config.list_physical_devices()]
+        table.add_row("devices", ", ".join(devices))
+    else:
+        from bigbird_tf.checkpoints.tensor_files import open_tensors
+        from bigbird_tf.config import BigBirdConfig
+
+        config = BigBirdConfig.from_pretrained(model)
+        for name, value in sorted(config.to_dict().items()):
+            table.add_row(name, str(value))
+        with open_tensors(model) as tensors:
+            count = sum(math.prod(tensors.shape(name)) for name in tensors)
+            table.add_row("parameters", f"{count:,}")
+    console.print(table)
+
+
+def _say_written(output: Path) -> None:
+    messages.print(f"written: {output}", highlight=False)
+
+
+def _drop_none(**values: Any) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _parse_options(options: list[str] | None) -> dict[str, Any]:
+    """Reads NAME=VALUE, where VALUE is JSON (`3`, `null`, `{"top_k": 5}`) or else a string."""
+    parsed = {}
+    for option in options or []:
+        name, equals, value = option.partition("=")
+        if not equals or not name.isidentifier():
+            raise ValueError(f"--option must be NAME=VALUE, such as num_best=3. Received: {option}")
+        try:
+            parsed[name] = json.loads(value)
+        except json.JSONDecodeError:
+            parsed[name] = value
+    return parsed

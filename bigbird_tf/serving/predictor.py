@@ -1,0 +1,186 @@
+"""`Predictor`: a pretrained model or a SavedModel, asked from Python or the command line."""
+
+import json
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import tensorflow as tf
+import tensorflow_text  # noqa: F401  # SavedModels need its ops
+
+from bigbird_tf import models
+from bigbird_tf.config import BigBirdConfig
+from bigbird_tf.preprocessing import BigBirdTokenizer
+from bigbird_tf.serving.export import SERVABLES, make_servable
+
+__all__ = ["Predictor", "load_pretrained", "model_class_of", "read_records"]
+
+
+def model_class_of(config: BigBirdConfig, class_name: str | None = None) -> type:
+    """Gives the class of a checkpoint's model: the one asked for, or that its config names.
+
+    Args:
+        config: The checkpoint's config, whose `architectures` names its class.
+        class_name: Such as `"BigBirdForQuestionAnswering"`; `None` for the config's.
+
+    Raises:
+        ValueError: If there is no such class, or the config names none.
+    """
+    known = sorted(model_class.__name__ for model_class in SERVABLES)
+    name = class_name or (config.extra.get("architectures") or [None])[0]
+    if name not in known:
+        raise ValueError(
+            f"The model's class must be one of {', '.join(known)}. Received: {name}. A config that "
+            "names none leaves it to you (`class_name`, or --class on the command line)"
+        )
+    return getattr(models, name)
+
+
+def load_pretrained(
+    name_or_path: str | os.PathLike, class_name: str | None = None
+) -> tuple[Any, BigBirdTokenizer]:
+    """Loads the model and the tokenizer of a pretrained directory or repository of the hub.
+
+    Raises:
+        FileNotFoundError: If there is no such checkpoint, or it has no vocabulary.
+        ValueError: If it does not fit, or its class is unknown.
+    """
+    model_class = model_class_of(BigBirdConfig.from_pretrained(name_or_path), class_name)
+    tokenizer = BigBirdTokenizer.from_pretrained(name_or_path)
+    return model_class.from_pretrained(name_or_path), tokenizer
+
+
+class Predictor:
+    """Runs the string signatures of a model, as TensorFlow Serving would.
+
+    Args:
+        name_or_path: A pretrained directory, a repository of the hub, or the folder of a SavedModel
+            or of its versions, of which the latest is taken.
+        class_name: The model's class, for checkpoints whose config does not name it.
+        signature: The signature to run.
+        **options: Of `export_saved_model`, for pretrained models.
+
+    Raises:
+        FileNotFoundError: If there is no such model.
+        ValueError: If the model does not fit, or has no such signature.
+
+    Example:
+
+    >>> predictor = Predictor("saved_models/qa")
+    >>> predictor([{"question": "Who sings?", "context": "A bird sings."}])[0]["answer"]
+    'A bird'
+    """
+
+    def __init__(
+        self,
+        name_or_path: str | os.PathLike,
+        *,
+        class_name: str | None = None,
+        signature: str = "serving_default",
+        **options: Any,
+    ):
+        folder = _find_saved_model(Path(name_or_path).expanduser())
+        if folder is not None:
+            if options:
+                raise ValueError(
+                    f"A SavedModel has its options inside. Received: {', '.join(sorted(options))}"
+                )
+            self._loaded = tf.saved_model.load(str(folder))
+            signatures = self._loaded.signatures
+        else:
+            model, tokenizer = load_pretrained(name_or_path, class_name)
+            # Its weights live as long as it does.
+            self._loaded = make_servable(model, tokenizer, **options)
+            signatures = self._loaded.signatures()
+        if signature not in signatures:
+            raise ValueError(
+                f"`signature` must be one of {', '.join(sorted(signatures))}. Received: {signature}"
+            )
+        self._function = signatures[signature]
+        self._specs = self._function.structured_input_signature[1]
+
+    @property
+    def input_names(self) -> list[str]:
+        """What a record must have."""
+        return sorted(self._specs)
+
+    def __call__(self, records: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Gives the outputs of records, each by name, in plain Python types.
+
+        Raises:
+            ValueError: If a record has other names than `input_names`, or records do not fit
+                together.
+        """
+        records = list(records)
+        if not records:
+            return []
+        for record in records:
+            if sorted(record) != self.input_names:
+                raise ValueError(
+                    f"A record must have {', '.join(self.input_names)}. Received: "
+                    f"{', '.join(sorted(record)) or 'nothing'}"
+                )
+        inputs = {}
+        for name, spec in self._specs.items():
+            try:
+                inputs[name] = tf.constant([record[name] for record in records], spec.dtype)
+            except (TypeError, ValueError) as error:
+                raise ValueError(
+                    f"`{name}` must be {spec.dtype.name} of one shape in all records: {error}"
+                ) from error
+        outputs = {name: value.numpy() for name, value in self._function(**inputs).items()}
+        return [
+            {name: _to_python(value[i]) for name, value in sorted(outputs.items())}
+            for i in range(len(records))
+        ]
+
+    def in_batches(
+        self, records: Iterable[dict[str, Any]], batch_size: int = 8
+    ) -> Iterator[dict[str, Any]]:
+        """Gives the outputs one after the other, computed in batches."""
+        batch = []
+        for record in records:
+            batch.append(record)
+            if len(batch) == batch_size:
+                yield from self(batch)
+                batch = []
+        yield from self(batch)
+
+
+def _find_saved_model(path: Path) -> Path | None:
+    if (path / "saved_model.pb").is_file():
+        return path
+    if not path.is_dir():
+        return None
+    versions = [entry for entry in path.iterdir() if entry.name.isdigit()]
+    versions = [entry for entry in versions if (entry / "saved_model.pb").is_file()]
+    return max(versions, key=lambda entry: int(entry.name), default=None)
+
+
+def _to_python(value: Any) -> Any:
+    """Makes strings, numbers and lists of what a signature gives for one record."""
+    value = value.tolist() if hasattr(value, "tolist") else value
+    if isinstance(value, bytes):
+        return value.decode("utf-8", errors="replace")
+    if isinstance(value, list):
+        return [_to_python(item) for item in value]
+    return value
+
+
+def read_records(lines: Iterable[str]) -> Iterator[dict[str, Any]]:
+    """Reads records of JSON lines; empty lines are passed over.
+
+    Raises:
+        ValueError: If a line is no JSON object. The message has its number.
+    """
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        try:
+            record = json.loads(line)
+        except json.JSONDecodeError as error:
+            raise ValueError(f"Line {number} is no JSON: {error}") from error
+        if not isinstance(record, dict):
+            raise ValueError(f"Line {number} must be a JSON object. Received: {line.strip()[:80]}")
+        yield record
