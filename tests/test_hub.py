@@ -215,6 +215,16 @@ class TestOffline:
         take_down()
         assert_same_weights(BigBirdModel.from_pretrained(REPOSITORY), model)
 
+    def test_hub_is_down_and_was_asked_before(self, server, take_down):
+        """So a repository with PyTorch's file alone still loads: no model.safetensors is known."""
+        files = server.repositories[REPOSITORY].files
+        files["pytorch_model.bin"] = files.pop("model.safetensors")
+        names = ("model.safetensors", "pytorch_model.bin")
+        before = [hub.find_file(REPOSITORY, name) for name in names]
+        take_down()
+        assert [hub.find_file(REPOSITORY, name) for name in names] == before
+        assert before[0] is None
+
     def test_hub_is_down_and_nothing_was_downloaded(self, server, cache, take_down):
         take_down()
         with pytest.raises(FileNotFoundError, match=r"could not be downloaded.*the connection"):
