@@ -12,6 +12,7 @@ class DrawnSeed(keras.random.SeedGenerator):
         self._drawn = seed
 
     def next(self, ordered=True):
+        """Gives the seed that was drawn."""
         return self._drawn
 
 

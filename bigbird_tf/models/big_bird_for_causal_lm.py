@@ -47,9 +47,6 @@ class BigBirdForCausalLM(HeadedModel):
         self._compiled_decode = None
 
     def _make_head(self):
-        # Draws the seeds of sampling for which none was given. Made here, since nothing can be
-        # added to a model once it is built.
-        self.seed_generator = keras.random.SeedGenerator()
         return LanguageModelHead(self.config, dtype=self.dtype_policy, name="predictions")
 
     def call(self, inputs, training=None):
@@ -121,9 +118,7 @@ class BigBirdForCausalLM(HeadedModel):
             options.update(num_beams=num_beams, length_penalty=float(length_penalty))
         elif do_sample:
             options.update(temperature=float(temperature), top_k=top_k, top_p=top_p)
-            if seed is None:
-                seed = keras.random.randint((), 0, 2**31 - 1, seed=self.seed_generator)
-            seed = ops.convert_to_tensor(seed, "int32")
+            seed = _draw_seed() if seed is None else ops.convert_to_tensor(seed, "int32")
         tokens = self._decode(prompts, seed if do_sample else None, **options)
         if tokenizer is None:
             return tokens
@@ -185,6 +180,16 @@ class BigBirdForCausalLM(HeadedModel):
 
     def _default_weighted_metrics(self):
         return [keras.metrics.SparseCategoricalAccuracy(name="accuracy")]
+
+
+def _draw_seed():
+    """Gives another int32 scalar each time, also each time that a graph runs."""
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        # Not of a Keras seed generator: a SavedModel would have to take its variable along.
+        return tf.random.uniform((), maxval=2**31 - 1, dtype=tf.int32)
+    return keras.random.randint((), 0, 2**31 - 1)
 
 
 def _check_decoding(do_sample, temperature, top_k, top_p, num_beams, max_new_tokens):

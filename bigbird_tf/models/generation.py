@@ -248,5 +248,5 @@ def _at(tokens, t):
 
 def _pick(x, indices):
     """Picks beams: `(B, K', …)` and indices `(B, K)` to `(B, K, …)`."""
-    indices = ops.reshape(indices, (*indices.shape, *[1] * (len(x.shape) - 2)))
+    indices = ops.expand_dims(indices, list(range(2, len(x.shape))))
     return ops.take_along_axis(x, indices, axis=1)

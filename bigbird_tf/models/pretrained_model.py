@@ -30,6 +30,7 @@ class PretrainedModel(keras.Model):
                 f"checkpoint, call `{type(self).__name__}.from_pretrained(name_or_path)`."
             )
         self.config = config
+        self._quantizations = []
 
     @classmethod
     def from_pretrained(
@@ -200,19 +201,70 @@ class PretrainedModel(keras.Model):
     def _default_weighted_metrics(self):
         return None
 
+    def enable_lora(self, rank: int) -> None:
+        """Leaves little to train: low-rank additions to query and value projections, and the head.
+
+        All else of the encoder is frozen (LoRA: Hu et al., 2021). Call it before `compile`. What is
+        saved has the additions in its kernels: it loads as an ordinary model, and the optimizer's
+        state has no place in that.
+
+        Args:
+            rank: Rank of the additions.
+
+        Raises:
+            ValueError: If `rank` is no positive integer, or there is LoRA already.
+        """
+        if isinstance(rank, bool) or not isinstance(rank, int) or rank < 1:
+            raise ValueError(f"`rank` must be a positive integer. Received: rank={rank!r}")
+        backbone = getattr(self, "backbone", self)
+        blocks = backbone.encoder.blocks
+        if any(block.attention.query_dense.lora_enabled for block in blocks):
+            raise ValueError("The model has LoRA already; it can be enabled once only.")
+        # Variables, not layers: those in frozen layers would not train at all.
+        for variable in backbone.trainable_variables:
+            variable.trainable = False
+        for block in blocks:
+            for dense in (block.attention.query_dense, block.attention.value_dense):
+                dense.enable_lora(rank)
+
+    def quantize(self, mode=None, config=None, filters=None, **kwargs):
+        """Quantizes weights, like `keras.Model.quantize`; a `.keras` file keeps them that way.
+
+        Args:
+            mode: Such as `"int8"`.
+            config: A `keras.quantizers.QuantizationConfig`, instead of a mode.
+            filters: Regular expressions: the layers whose names match are quantized; `None` for
+                all that Keras can quantize.
+            **kwargs: As in Keras.
+        """
+        super().quantize(mode, config=config, filters=filters, **kwargs)
+        self._quantizations.append({"mode": mode, "config": config, "filters": filters})
+
     def get_config(self):
         """Gives all constructor arguments."""
-        return {
+        config = {
             "name": self.name,
             "trainable": self.trainable,
             "dtype": keras.dtype_policies.serialize(self.dtype_policy),
             "config": self.config.to_dict(),
         }
+        if self._quantizations:
+            config["quantizations"] = [
+                {**call, "config": keras.saving.serialize_keras_object(call["config"])}
+                for call in self._quantizations
+            ]
+        return config
 
     @classmethod
     def from_config(cls, config):
         """Makes a model of what `get_config` gave."""
-        return cls(**config)
+        config = dict(config)
+        quantizations = config.pop("quantizations", ())
+        model = cls(**config)
+        for call in quantizations:
+            # Quantized layers have other variables, which must be there before weights are loaded.
+            model.quantize(**keras.saving.deserialize_keras_object(call))
+        return model
 
     def get_build_config(self):
         """Gives nothing: the config alone decides the weights, and they are there already."""
