@@ -169,8 +169,9 @@ def training_windows(
         `token_type_ids`, `position_ids` of shape (B, T). Labels, under the names of the outputs of
         `TrainingModel`: positions of shape (B,), `start_logits` and `end_logits`, the answer's
         first and last piece, and `name_logits`, the last piece of the name where it is defined,
-        before the answer (-1 if that is not in the window); and `occurs_logits` of shape (B, T), 1
-        where a piece of the page is among the question's pieces.
+        before the answer (-1 if that is not in the window); and of shape (B, T), `inside_logits`, 1
+        from there to the end of the answer, and `occurs_logits`, 1 where a piece of the page is
+        among the question's pieces.
 
     Raises:
         ValueError: If `max_position` is below `length`, or no answer fits into a window.
@@ -200,10 +201,15 @@ def training_windows(
         defined = definitions[question]
         offset = context_start[question] - begin
         occurs = tf.reduce_any(inputs["input_ids"][:, None] == names[question][None], axis=1)
+        places = tf.range(length)
+        is_inside = (places >= tf.where(defined < 0, first, defined) + offset) & (
+            places <= last + offset
+        )
         labels = {
             "start_logits": first + offset,
             "end_logits": last + offset,
             "name_logits": tf.where(defined >= begin, defined + offset, -1),
+            "inside_logits": tf.cast(is_inside, tf.int32) * inputs["token_type_ids"],
             "occurs_logits": tf.cast(occurs, tf.int32) * inputs["token_type_ids"],
         }
         return inputs, labels

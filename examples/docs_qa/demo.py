@@ -70,7 +70,7 @@ class Settings:
     evaluation_share: float = 0.12
     export_minutes: float = 0.9
     shown: int = 5
-    model: tuple[tuple[str, object], ...] = ()
+    model: dict = dataclasses.field(default_factory=dict)
 
 
 STANDARD = Settings()
@@ -84,14 +84,12 @@ QUICK = Settings(
         *("multiprocessing", "pathlib", "random", "shutil", "statistics", "string", "unittest"),
     ),
     vocab_size=2000,
-    recipe=Recipe(
-        stages=(Stage("abridged", 128, 0.5), Stage("train", 512, 0.5)), pieces_per_step=1024
-    ),
+    recipe=Recipe(stages=(Stage("abridged", 128, 8, 0.5), Stage("train", 512, 2, 0.5))),
     max_questions=4,
     evaluation_share=0.1,
     export_minutes=0.2,
     shown=2,
-    model=(("hidden_size", 64), ("intermediate_size", 128), ("num_hidden_layers", 2)),
+    model={"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 3},
 )
 
 
@@ -131,9 +129,7 @@ def run(settings: Settings, output: Path, console: Console) -> dict:
     seconds = max(end - reserve - time.monotonic(), 60 * settings.minutes / 10)
     _heading(console, "3. Training", f"from scratch, for {seconds / 60:.1f} minutes")
     dtype = faster_dtype_policy()
-    model = build_model(
-        tokenizer.vocab_size, tokenizer.sep_token_id, dtype=dtype, **dict(settings.model)
-    )
+    model = build_model(tokenizer.vocab_size, tokenizer.sep_token_id, dtype=dtype, **settings.model)
     console.print(f"{model.count_params():,} weights, {dtype}")
     with _progress(console) as progress:
         stages = train(

@@ -305,13 +305,14 @@ def _divide(
     random.Random(seed).shuffle(names)
     divided = {"train": set(sizes)}
     for split, share in shares.items():
+        left = [name for name in names if name in divided["train"]]
+        # The smallest package is small enough in any case, so that no split stays empty.
+        largest = max(share * total / 2, min(sizes[name] for name in left))
         chosen: set[str] = set()
-        size = 0
-        for name in names:
-            small_enough = sizes[name] <= max(share * total / 2, min(sizes[n] for n in names))
-            if name in divided["train"] and size < share * total and small_enough:
+        for name in left:
+            so_far = sum(sizes[other] for other in chosen)
+            if so_far < share * total and sizes[name] <= largest:
                 chosen.add(name)
-                size += sizes[name]
         divided[split] = chosen
         divided["train"] -= chosen
     return divided

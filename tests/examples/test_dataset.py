@@ -93,6 +93,11 @@ def test_training_windows(encoded, tokenizer):
         expected = np.isin(ids, ids[1:first]) & (mask * types == 1)
         np.testing.assert_array_equal(labels["occurs_logits"], expected)
 
+        # Every name of this library is defined somewhere: if not in the window, then before it.
+        begin = labels["name_logits"] if labels["name_logits"] >= 0 else first + 1
+        inside = (np.arange(LENGTH) >= begin) & (np.arange(LENGTH) <= end)
+        np.testing.assert_array_equal(labels["inside_logits"], inside)
+
         positions = inputs["position_ids"]
         assert list(positions[: first + 1]) == list(range(first + 1))
         moved = positions[first + 1] - (first + 1)

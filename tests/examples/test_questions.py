@@ -130,6 +130,22 @@ def test_large_packages_are_never_held_out():
         assert "giant" in make_splits(library() + giant, seed=seed)["train"].packages
 
 
+def test_no_split_stays_empty():
+    """However uneven the packages are, each split gets one."""
+    pages = [
+        page(name, *((f"{name}_fn_{i}", f"Deed {i} of package {name}.") for i in range(count)))
+        for name, count in (("one", 3), ("two", 5), ("three", 40))
+    ]
+    for seed in range(6):
+        splits = make_splits(pages, seed=seed)
+        assert {name: len(split.packages) for name, split in splits.items()} == {
+            "train": 1,
+            "validation": 1,
+            "test": 1,
+        }
+        assert all(split.questions for split in splits.values())
+
+
 def test_too_few_packages():
     with pytest.raises(ValueError, match=r"at least 3 packages.*Received pages of 1 packages"):
         make_splits([ZEBRA])
