@@ -155,12 +155,13 @@ def render_pages(
     """
     pages: dict[str, str] = {}
     failures: dict[str, str] = {}
+    stopped = threading.Event()
 
     def run(job: Sequence[str]) -> None:
         waiting = collections.deque(job)
-        while waiting:  # Once for a job whose modules behave.
+        while waiting and not stopped.is_set():  # Once for a job whose modules behave.
             with contextlib.closing(_Worker(max_chars)) as worker:
-                while waiting:
+                while waiting and not stopped.is_set():
                     name = waiting.popleft()
                     answer = worker.ask(name, timeout)
                     if "page" in answer:
@@ -174,8 +175,12 @@ def render_pages(
     # The longest jobs first, so that none is left over at the end for one process alone.
     jobs = sorted((job for job in modules if job), key=len, reverse=True)
     with ThreadPoolExecutor(processes) as pool:
-        for future in [pool.submit(run, job) for job in jobs]:
-            future.result()
+        try:
+            for future in [pool.submit(run, job) for job in jobs]:
+                future.result()
+        except BaseException:  # Such as Ctrl-C: the pool would go on to the last job.
+            stopped.set()
+            raise
     return [Page(name, pages[name]) for name in sorted(pages)], failures
 
 

@@ -89,6 +89,19 @@ def test_rendering_is_deterministic(bad_modules, monkeypatch):
     assert "    dedent(text)\n        Remove any common leading whitespace" in first[2].text
 
 
+def test_an_interrupt_ends_rendering():
+    seen = []
+
+    def interrupt(module):
+        seen.append(module)
+        raise KeyboardInterrupt
+
+    jobs = [["keyword", "textwrap", "this_is_no_module"], ["token", "opcode"], ["stat"]]
+    with pytest.raises(KeyboardInterrupt):
+        render_pages(jobs, processes=1, on_page=interrupt)
+    assert seen == ["keyword"]
+
+
 def test_long_pages_are_cut_at_a_line():
     (whole,), _ = render_pages([["textwrap"]])
     (cut,), _ = render_pages([["textwrap"]], max_chars=1000)
