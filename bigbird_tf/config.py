@@ -210,7 +210,8 @@ class BigBirdConfig:
                 raise ValueError(f"`{name}` must be in [0, 1). Received: {name}={value!r}")
         for name in ("initializer_range", "layer_norm_eps"):
             value = getattr(self, name)
-            if not isinstance(value, (int, float)) or value <= 0:
+            # Not `value <= 0`, which NaN passes.
+            if not isinstance(value, (int, float)) or not value > 0:
                 raise ValueError(f"`{name}` must be a positive number. Received: {name}={value!r}")
         for name, choices in (
             ("attention_type", ATTENTION_TYPES),
@@ -308,7 +309,8 @@ class BigBirdConfig:
             raise ValueError(f"{file} is not valid JSON: {error}") from error
         if not isinstance(fields, dict):
             raise ValueError(f"{file} must hold a JSON object. Received: {type(fields).__name__}")
-        model_type = fields.get("model_type", "big_bird")
+        # Written back by `save_pretrained`, so not a field to keep.
+        model_type = fields.pop("model_type", "big_bird")
         if model_type != "big_bird":
             raise ValueError(
                 f"{file} is the config of a {model_type!r} model; `BigBirdConfig` reads 'big_bird'."

@@ -1,0 +1,192 @@
+import json
+
+import pytest
+
+from bigbird_tf import BigBirdConfig
+
+
+def test_defaults_are_those_of_the_published_models():
+    config = BigBirdConfig()
+    assert (config.hidden_size, config.num_hidden_layers, config.num_attention_heads) == (
+        768,
+        12,
+        12,
+    )
+    assert (config.block_size, config.num_random_blocks, config.head_size) == (64, 3, 64)
+    assert (config.attention_type, config.hidden_act) == ("block_sparse", "gelu_new")
+    assert (config.vocab_size, config.sep_token_id, config.max_position_embeddings) == (
+        50358,
+        66,
+        4096,
+    )
+    assert (config.random_plan, config.inference_random_blocks) == ("google", "seeded")
+
+
+@pytest.mark.parity
+def test_fields_and_defaults_of_transformers():
+    from transformers import BigBirdConfig as Theirs
+
+    theirs = Theirs().to_dict()
+    ours = BigBirdConfig().to_dict()
+    only_ours = {
+        "num_global_blocks",
+        "num_window_blocks",
+        "random_plan",
+        "inference_random_blocks",
+        "full_attention_up_to",
+        "gradient_checkpointing",
+        "classifier_act",
+        "num_labels",
+        "problem_type",
+    }
+    for name, value in ours.items():
+        if name in theirs:
+            assert theirs[name] == value, name
+        else:
+            assert name in only_ours, name
+
+
+@pytest.mark.parametrize(
+    ("fields", "longest"),
+    [
+        ({}, 704),
+        ({"block_size": 16, "num_random_blocks": 2}, 144),
+        ({"num_random_blocks": 0, "num_window_blocks": 5, "num_global_blocks": 3}, 512),
+        ({"full_attention_up_to": 512}, 512),
+        ({"full_attention_up_to": 0}, 128),
+        ({"full_attention_up_to": 100, "num_global_blocks": 0}, 100),
+    ],
+)
+def test_longest_full_attention(fields, longest):
+    assert BigBirdConfig(**fields).longest_full_attention == longest
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "vocab_size",
+        "hidden_size",
+        "num_attention_heads",
+        "intermediate_size",
+        "max_position_embeddings",
+        "type_vocab_size",
+        "block_size",
+        "num_labels",
+        "num_window_blocks",
+    ],
+)
+@pytest.mark.parametrize("value", [0, -3, 2.0, "7", None, True])
+def test_positive_integers(name, value):
+    with pytest.raises(
+        ValueError, match=rf"`{name}` must be a positive .*Received: {name}={value!r}"
+    ):
+        BigBirdConfig(**{name: value})
+
+
+@pytest.mark.parametrize("name", ["num_hidden_layers", "num_random_blocks", "num_global_blocks"])
+def test_integers(name):
+    assert getattr(BigBirdConfig(**{name: 0}), name) == 0
+    with pytest.raises(ValueError, match=rf"`{name}` must be an integer.*Received: {name}=-1"):
+        BigBirdConfig(**{name: -1})
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        (
+            {"hidden_size": 100, "num_attention_heads": 12},
+            "`hidden_size` must be a multiple of `num_attention_heads`.*hidden_size=100.*heads=12",
+        ),
+        ({"num_window_blocks": 4}, "`num_window_blocks` must be odd.*num_window_blocks=4"),
+        ({"pad_token_id": 50358}, "`pad_token_id` must be below `vocab_size`.*=50358"),
+        ({"bos_token_id": -1}, "`bos_token_id` must be an integer, 0 or more"),
+        ({"hidden_dropout_prob": 1.0}, r"`hidden_dropout_prob` must be in \[0, 1\).*1.0"),
+        ({"hidden_dropout_prob": None}, "`hidden_dropout_prob` must be in"),
+        ({"attention_probs_dropout_prob": -0.1}, "`attention_probs_dropout_prob` must be in"),
+        ({"classifier_dropout": "0.1"}, "`classifier_dropout` must be in"),
+        ({"initializer_range": 0}, "`initializer_range` must be a positive number"),
+        ({"layer_norm_eps": -1e-12}, "`layer_norm_eps` must be a positive number"),
+        ({"layer_norm_eps": float("nan")}, "`layer_norm_eps` must be a positive number"),
+        ({"attention_type": "full"}, "`attention_type` must be one of 'block_sparse', .*'full'"),
+        ({"random_plan": "hf"}, "`random_plan` must be one of 'google', 'transformers'"),
+        ({"inference_random_blocks": None}, "`inference_random_blocks` must be one of"),
+        ({"hidden_act": "swish2"}, "`hidden_act` must be one of 'gelu_new'"),
+        ({"hidden_act": ["gelu"]}, "`hidden_act` must be one of"),
+        ({"problem_type": "ranking"}, "`problem_type` must be one of None, 'single_label"),
+        ({"full_attention_up_to": -1}, "`full_attention_up_to` must be an integer"),
+        ({"num_labels": 3, "id2label": {0: "a"}}, "`num_labels` must be the number of labels"),
+    ],
+)
+def test_impossible_values(fields, message):
+    with pytest.raises(ValueError, match=message):
+        BigBirdConfig(**fields)
+
+
+def test_changed_to_something_impossible():
+    with pytest.raises(ValueError, match=r"`block_size` must be a positive .*block_size=0"):
+        BigBirdConfig().replace(block_size=0)
+
+
+def test_labels():
+    config = BigBirdConfig(id2label={"0": "no", "1": "yes", "2": "maybe"})
+    assert config.num_labels == 3
+    assert config.id2label == {0: "no", 1: "yes", 2: "maybe"}
+    assert config.label2id == {"no": 0, "yes": 1, "maybe": 2}
+    assert BigBirdConfig(label2id={"no": 0, "yes": 1}).id2label == {0: "no", 1: "yes"}
+    assert BigBirdConfig.from_dict(config.to_dict()) == config
+    # Names of another number of labels mean nothing.
+    assert config.replace(num_labels=2).id2label is None
+    assert config.replace(num_hidden_layers=1).id2label == config.id2label
+
+
+def test_file_round_trip(tmp_path):
+    config = BigBirdConfig(
+        hidden_size=42,
+        num_attention_heads=3,
+        id2label={0: "no", 1: "yes", 2: "both"},
+        full_attention_up_to=512,
+        layer_norm_eps=1e-6,
+        some_other_field={"nested": [1, None, "é"]},
+    )
+    assert config.extra == {"some_other_field": {"nested": [1, None, "é"]}}
+    config.save_pretrained(tmp_path / "new" / "folder")
+    stored = json.loads((tmp_path / "new/folder/config.json").read_text())
+    assert stored["model_type"] == "big_bird"
+    assert stored["some_other_field"] == {"nested": [1, None, "é"]}
+    loaded = BigBirdConfig.from_pretrained(tmp_path / "new/folder")
+    assert loaded == config
+    other = BigBirdConfig.from_pretrained(tmp_path / "new/folder", block_size=16, num_labels=2)
+    assert (other.block_size, other.num_labels, other.hidden_size) == (16, 2, 42)
+
+
+@pytest.mark.parity
+def test_transformers_reads_ours_and_ours_reads_theirs(tmp_path):
+    from transformers import BigBirdConfig as Theirs
+
+    Theirs(hidden_size=42, num_attention_heads=3, num_labels=5).save_pretrained(tmp_path / "theirs")
+    ours = BigBirdConfig.from_pretrained(tmp_path / "theirs")
+    assert (ours.hidden_size, ours.num_labels) == (42, 5)
+    BigBirdConfig(hidden_size=42, num_attention_heads=3, num_labels=5).save_pretrained(tmp_path)
+    theirs = Theirs.from_pretrained(tmp_path)
+    assert (theirs.hidden_size, theirs.num_labels, theirs.block_size) == (42, 5, 64)
+
+
+def test_directory_without_config(tmp_path):
+    (tmp_path / "model.safetensors").write_bytes(b"")
+    with pytest.raises(FileNotFoundError, match=r"has no 'config.json'.*model.safetensors"):
+        BigBirdConfig.from_pretrained(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{not json", "JSON"),
+        ("[1, 2]", "JSON"),
+        ('{"model_type": "bert"}', "bert"),
+        ('{"model_type": "big_bird", "block_size": 0}', "`block_size`"),
+    ],
+)
+def test_config_files_that_are_something_else(tmp_path, text, message):
+    (tmp_path / "config.json").write_text(text)
+    with pytest.raises(ValueError, match=message):
+        BigBirdConfig.from_pretrained(tmp_path)

@@ -1,0 +1,108 @@
+"""What importing the package brings in, and which room imports which."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT
+
+PACKAGE = ROOT / "bigbird_tf"
+OPTIONAL = {"torch", "official", "jax", "transformers", "matplotlib", "tensorflow_serving"}
+SOURCES = sorted(PACKAGE.rglob("*.py"))
+# Math on tensors is `keras.ops`. These may ask TensorFlow for what Keras has no word for, inside
+# functions: a loop that does one turn at a time, and checks when the graph runs.
+TENSORFLOW_IN_FUNCTIONS = {"attention/sparse_products.py", "attention/run_time_checks.py"}
+
+
+def relative(path: Path) -> str:
+    return path.relative_to(PACKAGE).as_posix()
+
+
+def imported(nodes) -> set[str]:
+    """Gives the names of modules that import statements among the nodes bring in."""
+    names = set()
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "imports are absolute"
+            names.add(node.module)
+    return names
+
+
+def at_import(tree: ast.AST):
+    """Gives the nodes that run when a module is imported: not the insides of functions."""
+    for node in ast.iter_child_nodes(tree):
+        if not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
+            yield node
+            yield from at_import(node)
+
+
+def test_import_in_a_fresh_process():
+    # Keras itself brings matplotlib where it is installed, so it comes first.
+    code = (
+        "import sys, keras, tensorflow_text; before = set(sys.modules); import bigbird_tf; "
+        "after = {name.split('.')[0] for name in set(sys.modules) - before}; "
+        f"assert 'bigbird_tf' in after; print(sorted({OPTIONAL!r} & after))"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", code], check=True, capture_output=True, text=True, cwd=ROOT
+    )
+    assert run.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=relative)
+def test_optional_imports_are_inside_functions(path):
+    tree = ast.parse(path.read_text())
+    top = {name.split(".")[0] for name in imported(at_import(tree))}
+    assert not top & OPTIONAL
+
+
+def test_the_scan_sees_unguarded_imports():
+    tree = ast.parse(
+        "class A:\n  import torch.nn\ndef f():\n  import jax\nif 1:\n  from official import b"
+    )
+    assert imported(at_import(tree)) == {"torch.nn", "official"}
+
+
+@pytest.mark.parametrize(
+    "path",
+    [path for path in SOURCES if path.parent.name in ("attention", "layers")],
+    ids=relative,
+)
+def test_math_is_keras_ops(path):
+    tree = ast.parse(path.read_text())
+    everywhere = {name.split(".")[0] for name in imported(ast.walk(tree))}
+    assert "tensorflow" not in {n.split(".")[0] for n in imported(at_import(tree))}
+    assert ("tensorflow" in everywhere) <= (relative(path) in TENSORFLOW_IN_FUNCTIONS)
+
+
+# Room: what it may import, of ours.
+ROOMS = {
+    "version": set(),
+    "hub": set(),
+    "config": {"hub"},
+    "attention": {"attention", "config"},
+    "layers": {"layers", "attention", "config"},
+    "models": {"models", "layers", "attention", "config", "checkpoints", "preprocessing"},
+    "checkpoints": {"checkpoints", "models", "config", "hub", "layers", "attention"},
+    "preprocessing": {"preprocessing", "config", "hub"},
+    "serving": {"serving", "models", "preprocessing", "config", "layers", "version"},
+}
+
+
+@pytest.mark.parametrize(
+    "path",
+    [path for path in SOURCES if relative(path).split("/")[0].removesuffix(".py") in ROOMS],
+    ids=relative,
+)
+def test_rooms_depend_in_one_direction(path):
+    room = relative(path).split("/")[0].removesuffix(".py")
+    names = imported(ast.walk(ast.parse(path.read_text())))
+    ours = {name.split(".")[1] for name in names if name.startswith("bigbird_tf.")}
+    assert ours <= ROOMS[room]
+    if room == "models" and path.name != "pretrained_model.py":
+        assert "checkpoints" not in ours
