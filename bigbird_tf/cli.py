@@ -72,7 +72,10 @@ def main() -> None:
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
         logging.getLogger("absl").setLevel(logging.ERROR)
     try:
-        app(args=[argument for argument in arguments if argument != "--verbose"])
+        app(
+            args=[argument for argument in arguments if argument != "--verbose"],
+            prog_name="bigbird-tf",
+        )
     except Exception as error:
         if is_verbose or not _is_mistake(error):
             raise

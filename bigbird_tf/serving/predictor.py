@@ -98,7 +98,9 @@ class Predictor:
                 f"`signature` must be one of {', '.join(sorted(signatures))}. Received: {signature}"
             )
         self._function = signatures[signature]
-        self._specs = self._function.structured_input_signature[1]
+        # By position as they were traced, by name as they are loaded.
+        by_position, by_name = self._function.structured_input_signature
+        self._specs = {spec.name: spec for spec in by_position} | by_name
 
     @property
     def input_names(self) -> list[str]:

@@ -1,0 +1,97 @@
+"""A small model of every class, exported once for all tests."""
+
+import keras
+import pytest
+import tensorflow as tf
+
+from bigbird_tf import BigBirdConfig, models
+from bigbird_tf.preprocessing import BigBirdTokenizer
+from bigbird_tf.serving import export_saved_model
+from tests.preprocessing.conftest import train_vocabulary
+
+MAX_LENGTH = 61
+LABELS = ("O", "B-place", "I-place", "B-bird", "I-bird")
+OPTIONS = {
+    "BigBirdForCausalLM": {"max_new_tokens": 7, "stop_token_ids": []},
+    "BigBirdForMaskedLM": {"num_best": 3},
+    "BigBirdForPreTraining": {"num_best": 2},
+    "BigBirdForQuestionAnswering": {
+        "num_best": 3,
+        "max_question_length": 11,
+        "max_answer_length": 9,
+    },
+}
+# Empty, short (full attention), long (sparse), longer than the model.
+TEXTS = [
+    "",
+    "A bird sings.",
+    " ".join(f"the river house {i} of eleven birds, walks on" for i in range(3)),
+    " ".join(f"stone {i} Zürich bigger window 日本語 sings" for i in range(23)),
+    "   sparse\n attention \t ",
+]
+
+
+def small_config(**changes) -> BigBirdConfig:
+    """Blocks of 4 with one random block: attention is sparse from 29 tokens on."""
+    settings = {
+        "vocab_size": 131,
+        "hidden_size": 28,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 4,
+        "intermediate_size": 23,
+        "block_size": 4,
+        "num_random_blocks": 1,
+        "max_position_embeddings": MAX_LENGTH,
+        "sep_token_id": 4,
+        "initializer_range": 0.3,
+        "id2label": dict(enumerate(LABELS)),
+    }
+    return BigBirdConfig(**{**settings, **changes})
+
+
+class Exported:
+    """A model and its SavedModel."""
+
+    def __init__(self, model, tokenizer, folder, options):
+        self.model = model
+        self.tokenizer = tokenizer
+        self.folder = export_saved_model(model, folder, tokenizer, **options)
+        self._loaded = None
+
+    @property
+    def loaded(self):
+        if self._loaded is None:
+            self._loaded = tf.saved_model.load(str(self.folder))
+        return self._loaded
+
+    def run(self, signature="serving_default", **inputs):
+        function = self.loaded.signatures[signature]
+        # An empty list says nothing of its type.
+        inputs = {
+            name: tf.zeros([0], tf.string)
+            if isinstance(value, list) and not value
+            else tf.constant(value)
+            for name, value in inputs.items()
+        }
+        return {name: value.numpy() for name, value in function(**inputs).items()}
+
+
+@pytest.fixture(scope="session")
+def tokenizer() -> BigBirdTokenizer:
+    return BigBirdTokenizer(train_vocabulary())
+
+
+@pytest.fixture(scope="session")
+def exported(tokenizer, tmp_path_factory):
+    """Gives the exported model of a class by name, made when it is first asked for."""
+    made = {}
+
+    def of(class_name: str) -> Exported:
+        if class_name not in made:
+            keras.utils.set_random_seed(29)
+            model = getattr(models, class_name)(small_config())
+            folder = tmp_path_factory.mktemp(class_name)
+            made[class_name] = Exported(model, tokenizer, folder, OPTIONS.get(class_name, {}))
+        return made[class_name]
+
+    return of

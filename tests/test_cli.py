@@ -1,0 +1,245 @@
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from bigbird_tf import cli, models
+from bigbird_tf.preprocessing import BigBirdTokenizer
+from tests.preprocessing.conftest import train_vocabulary
+from tests.serving.conftest import small_config
+
+ROOT = Path(__file__).parents[1]
+COMMANDS = ("convert", "demo", "evaluate", "export", "info", "pattern", "predict")
+PAGE = "Eleven birds walks in the stone house. A river sings for it."
+
+
+class Outcome:
+    def __init__(self, code, captured):
+        self.code, self.out, self.err = code, captured.out, captured.err
+
+
+@pytest.fixture
+def run(monkeypatch, capsys):
+    """Runs the command in this process."""
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["bigbird-tf", *map(str, arguments)])
+        monkeypatch.setenv("COLUMNS", "200")
+        with pytest.raises(SystemExit) as exit_:
+            cli.main()
+        return Outcome(exit_.value.code, capsys.readouterr())
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def pretrained(tmp_path_factory):
+    """A question-answering model as `save_pretrained` writes it."""
+    folder = tmp_path_factory.mktemp("pretrained")
+    models.BigBirdForQuestionAnswering(small_config()).save_pretrained(folder)
+    BigBirdTokenizer(train_vocabulary()).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def squad(tmp_path_factory):
+    file = tmp_path_factory.mktemp("squad") / "dev.json"
+    qas = [
+        {"id": f"q{i}", "question": q, "answers": [{"text": "Eleven birds", "answer_start": 0}]}
+        for i, q in enumerate(["Who?", "What sings?", "Where?"])
+    ]
+    file.write_text(json.dumps({"data": [{"paragraphs": [{"context": PAGE, "qas": qas}]}]}))
+    return file
+
+
+class TestHelp:
+    def test_lists_the_commands(self, run):
+        outcome = run("--help")
+        assert outcome.code == 0
+        for command in COMMANDS:
+            assert re.search(rf"\b{command}\b", outcome.out), command
+
+    @pytest.mark.parametrize("command", [*COMMANDS, "convert google", "convert bert"])
+    def test_of_each_command(self, run, command):
+        outcome = run(*command.split(), "--help")
+        assert outcome.code == 0
+        assert f"Usage: bigbird-tf {command}" in outcome.out
+
+    def test_nothing_given(self, run):
+        assert "Usage:" in (outcome := run()).out + outcome.err
+        assert outcome.code == 2
+
+    def test_does_not_import_tensorflow(self):
+        """The package's `__init__` put aside, the command's own module is light."""
+        script = (
+            "import importlib.util, sys\n"
+            f"spec = importlib.util.spec_from_file_location('cli', {cli.__file__!r})\n"
+            "module = importlib.util.module_from_spec(spec)\n"
+            "spec.loader.exec_module(module)\n"
+            "sys.argv = ['bigbird-tf', 'predict', '--help']\n"
+            "try:\n"
+            "    module.main()\n"
+            "except SystemExit as exit_:\n"
+            "    assert exit_.code == 0, exit_.code\n"
+            "heavy = {'tensorflow', 'keras', 'numpy', 'bigbird_tf'} & set(sys.modules)\n"
+            "assert not heavy, heavy\n"
+        )
+        done = subprocess.run([sys.executable, "-I", "-c", script], capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+
+
+class TestMistakes:
+    @pytest.mark.parametrize(
+        ("arguments", "message"),
+        [
+            (["info", "no/such/folder/here"], "No directory"),
+            (["predict", "no/such/folder/here", "text"], "No directory"),
+            (["export", "no/such/folder/here", "out"], "No directory"),
+            (["convert", "google", "nothing", "nothing.json", "out"], "nothing"),
+            (["convert", "bert", "no/such/folder/here", "out"], "No directory"),
+            (["pattern", "--window", "4"], "`num_window_blocks` must be odd"),
+            (["pattern", "--plan", "mine"], "`random_plan` must be"),
+            (["pattern", "--length", "320"], "too short for its random blocks"),
+            (["pattern", "--head", "12", "-o", "x.png"], "`head` must be from 0 to 11"),
+        ],
+    )
+    def test_a_message_and_no_traceback(self, run, tmp_path, monkeypatch, arguments, message):
+        monkeypatch.chdir(tmp_path)
+        outcome = run(*arguments)
+        assert outcome.code == 1
+        assert message in outcome.err
+        assert "Traceback" not in outcome.err
+        assert outcome.out == ""
+        assert list(tmp_path.iterdir()) == []
+
+    def test_unknown_options(self, run):
+        outcome = run("pattern", "--colour", "red")
+        assert outcome.code == 2
+        assert "--colour" in outcome.err
+
+    def test_verbose_shows_the_traceback(self, monkeypatch):
+        monkeypatch.setattr(sys, "argv", ["bigbird-tf", "pattern", "--window", "4", "--verbose"])
+        with pytest.raises(ValueError, match="odd"):
+            cli.main()
+
+    def test_defects_are_not_hidden(self, monkeypatch):
+        def fail(*args, **kwargs):
+            raise ZeroDivisionError
+
+        monkeypatch.setattr(cli.subprocess, "run", fail)
+        monkeypatch.setattr(sys, "argv", ["bigbird-tf", "demo"])
+        with pytest.raises(ZeroDivisionError):
+            cli.main()
+
+    def test_out_of_the_graph(self, run, tmp_path):
+        """What a check inside a SavedModel says is a message, too."""
+        model = models.BigBirdForCausalLM(small_config())
+        model.save_pretrained(tmp_path)
+        BigBirdTokenizer(train_vocabulary()).save_pretrained(tmp_path)
+        outcome = run("predict", tmp_path, "bird " * 99, "--option", "max_new_tokens=3")
+        assert outcome.code == 1
+        assert "A prompt must have at most 58 pieces" in outcome.err
+        assert "Traceback" not in outcome.err
+
+    @pytest.mark.parametrize("option", ["num_best", "=3", "num best=3"])
+    def test_malformed_options(self, run, pretrained, option):
+        outcome = run("predict", pretrained, "text", "--option", option)
+        assert outcome.code == 1
+        assert "--option must be NAME=VALUE" in outcome.err
+
+
+class TestPattern:
+    def test_prints_and_draws(self, run, tmp_path):
+        outcome = run("pattern", "-o", tmp_path / "pattern.png", "--head", 3)
+        assert outcome.code == 0
+        assert "4096 tokens" in outcome.out
+        assert (tmp_path / "pattern.png").read_bytes().startswith(b"\x89PNG")
+
+    def test_json(self, run):
+        outcome = run("pattern", "--length", 55, "--block-size", 5, "--random", 0, "--json")
+        report = json.loads(outcome.out)
+        assert report["num_tokens"] == 55
+        # Two rows of 11 and nine of 5, but for the two beside the ends.
+        assert report["share_of_full"] == (2 * 11 + 9 * 5 - 2) / 121
+        assert report["path_lengths"]["window"] == [4.0, 10.0]
+
+    def test_out_of_reach_is_null(self, run):
+        sizes = ["--length", 6, "--block-size", 2, "--random", 0, "--window", 1, "--global", 0]
+        report = json.loads(run("pattern", *sizes, "--json").out)
+        assert report["path_lengths"]["all"] == [None, None]
+
+
+class TestInfo:
+    def test_versions(self, run):
+        import tensorflow as tf
+
+        outcome = run("info")
+        assert outcome.code == 0
+        assert tf.__version__ in outcome.out
+
+    def test_model(self, run, pretrained):
+        outcome = run("info", pretrained)
+        assert re.search(r"hidden_size +28", outcome.out)
+        model = models.BigBirdForQuestionAnswering.from_pretrained(pretrained)
+        assert f"{model.count_params():,}" in outcome.out
+
+
+class TestQuestionAnswering:
+    """`export`, `predict` on both forms of a model, and `evaluate`."""
+
+    def test_from_end_to_end(self, run, pretrained, squad, tmp_path, monkeypatch):
+        exported = run("export", pretrained, tmp_path / "qa", "--option", "num_best=2")
+        assert exported.code == 0, exported.err
+        assert exported.out.strip() == str(tmp_path / "qa/1")
+
+        page = tmp_path / "page.txt"
+        page.write_text(PAGE)
+        outcome = run("predict", pretrained, "-q", "Who?", "-f", page, "-f", page)
+        assert outcome.code == 0, outcome.err
+        first, second = map(json.loads, outcome.out.splitlines())
+        assert first == second
+        assert first["answer"] == PAGE[first["start"] : first["end"]]
+
+        records = tmp_path / "records.jsonl"
+        record = {"question": "Who?", "context": PAGE}
+        records.write_text(f"{json.dumps(record)}\n\n{json.dumps(record)}\n")
+        n_best = run("predict", tmp_path / "qa", "--jsonl", records, "--signature", "n_best")
+        for line in n_best.out.splitlines():
+            answers = json.loads(line)
+            assert len(answers["answer"]) == 2
+            assert answers["answer"][0] == first["answer"]
+            assert answers["score"][0] == pytest.approx(first["score"], abs=1e-4)
+
+        predictions = tmp_path / "predictions.json"
+        arguments = ["--predictions", predictions, "--limit", 2, "--batch-size", 2]
+        outcome = run("evaluate", tmp_path / "qa", squad, *arguments)
+        assert outcome.code == 0, outcome.err
+        answers = json.loads(predictions.read_text())
+        assert list(answers) == ["q0", "q1"]
+        assert answers["q0"] == first["answer"]
+        assert set(json.loads(outcome.out)) == {"exact_match", "f1"}
+
+    def test_lines_of_standard_input(self, run, pretrained, monkeypatch):
+        monkeypatch.setattr(sys, "stdin", iter(["one line\n", "\n", "eleven birds\n"]))
+        outcome = run("predict", pretrained, "-q", "Who?", "--batch-size", 2)
+        assert [json.loads(line)["end"] <= 12 for line in outcome.out.splitlines()] == [True] * 3
+
+    @pytest.mark.parametrize(
+        ("arguments", "message"),
+        [
+            (["text"], "A record must have context, question. Received: context"),
+            (["text", "--signature", "best"], "`signature` must be one of from_ids, n_best"),
+            (["text", "--option", "top_p=3"], "no option top_p"),
+            (["text", "--class", "BigBird"], "must be one of BigBirdForCausalLM"),
+            (["text", "--jsonl", "x.jsonl"], "--jsonl has the texts already"),
+            (["--jsonl", "no_such_file.jsonl"], "no_such_file.jsonl"),
+        ],
+    )
+    def test_mistakes(self, run, pretrained, arguments, message):
+        outcome = run("predict", pretrained, *arguments)
+        assert outcome.code == 1
+        assert message in outcome.err
+        assert "Traceback" not in outcome.err
