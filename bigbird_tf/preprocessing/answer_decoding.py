@@ -9,6 +9,8 @@ from bigbird_tf.preprocessing.text_input import first_of_batch, to_batch
 __all__ = ["best_spans", "choose_answers", "decode_answers"]
 
 
+# There is no control flow on tensors in it, and AutoGraph would take seconds to find that out.
+@tf.autograph.experimental.do_not_convert
 def decode_answers(
     start_logits: tf.Tensor,
     end_logits: tf.Tensor,

@@ -139,6 +139,8 @@ class QuestionAnsweringPreprocessor(Preprocessor):
         starts, ends = _locate(spans, windows)
         return x, {"start_logits": starts, "end_logits": ends}
 
+    # There is no control flow on tensors in it, and AutoGraph would take seconds to find that out.
+    @tf.autograph.experimental.do_not_convert
     def make_windows(
         self, question: Any, context: Any
     ) -> tuple[dict[str, tf.Tensor], dict[str, tf.Tensor]]:
