@@ -15,8 +15,12 @@ from bigbird_tf.models import (
 )
 from bigbird_tf.preprocessing import (
     BigBirdTokenizer,
+    MaskedLMPreprocessor,
+    MultipleChoicePreprocessor,
+    PreTrainingPreprocessor,
     QuestionAnsweringPreprocessor,
     SequenceClassificationPreprocessor,
+    TokenClassificationPreprocessor,
 )
 from bigbird_tf.serving import export_saved_model
 from bigbird_tf.version import __version__
@@ -34,8 +38,12 @@ __all__ = [
     "BigBirdTokenizer",
     "BlockPattern",
     "BlockSparseAttention",
+    "MaskedLMPreprocessor",
+    "MultipleChoicePreprocessor",
+    "PreTrainingPreprocessor",
     "QuestionAnsweringPreprocessor",
     "SequenceClassificationPreprocessor",
+    "TokenClassificationPreprocessor",
     "__version__",
     "checkpoints",
     "export_saved_model",
