@@ -1,0 +1,284 @@
+import json
+from typing import ClassVar
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from bigbird_tf import BigBirdForCausalLM
+from bigbird_tf.preprocessing import BigBirdTokenizer
+from tests.contract import (
+    BATCH,
+    LENGTH,
+    LONGEST,
+    VOCABULARY,
+    ModelContract,
+    assert_close,
+    mask_of,
+    random_ids,
+    randomize,
+    tiny_config,
+)
+from tests.preprocessing.conftest import train_vocabulary
+
+PROMPT = 11
+# Prompts with their padding to the right, to the left, and none.
+PROMPTS = random_ids(seed=23, batch=3, length=PROMPT)
+MASK = np.ones((3, PROMPT), "int32")
+MASK[0, 7:] = 0
+MASK[1, :3] = 0
+EXPLICIT = {"input_ids": PROMPTS, "attention_mask": MASK}
+
+
+class TestContract(ModelContract):
+    model_class = BigBirdForCausalLM
+    config_fields: ClassVar[dict] = {
+        "num_hidden_layers": 1,
+        "is_decoder": True,
+        "attention_type": "original_full",
+    }
+    # The encoder's 5 + 16; dense and norm of the head, and its bias; the decoder is shared.
+    trainable_weights = 21 + 4 + 1
+    other_weights = 2
+    states = 4
+    # The encoder's with pooler; 21 * 21 + 21, 2 * 21 and 53.
+    parameters = 5452 + 462 + 42 + 53
+
+    def labels(self):
+        return np.roll(random_ids(), -1, axis=1)
+
+    def fit_arguments(self):
+        return {"sample_weight": mask_of().astype("float32")}
+
+
+@pytest.fixture(scope="module")
+def model():
+    model = BigBirdForCausalLM(tiny_config(eos_token_id=None))
+    randomize(model)
+    return model
+
+
+def greedy_without_cache(model, tokens, count):
+    """Appends the most likely token again and again, with a whole call for each."""
+    tokens = list(tokens)
+    for _ in range(count):
+        logits = np.asarray(model(np.array([tokens], "int32")))[0, -1]
+        tokens.append(int(logits.argmax()))
+    return tokens[-count:]
+
+
+def test_is_causal_whatever_the_config_says(tmp_path):
+    model = BigBirdForCausalLM(tiny_config())
+    assert model.config.is_decoder
+    assert model.config.attention_type == "original_full"
+    model.save_pretrained(tmp_path)
+    saved = json.loads((tmp_path / "config.json").read_text())
+    assert saved["is_decoder"] is True
+    assert saved["attention_type"] == "original_full"
+    assert saved["architectures"] == ["BigBirdForCausalLM"]
+
+
+def test_the_future_is_not_seen(model):
+    ids = random_ids()
+    changed = ids.copy()
+    changed[:, 20:] = (changed[:, 20:] + 1) % VOCABULARY
+    before, after = (np.asarray(model(x)) for x in (ids, changed))
+    np.testing.assert_allclose(after[:, :20], before[:, :20], atol=1e-5)
+    assert np.abs(after[:, 20:] - before[:, 20:]).max(axis=-1).min() > 1e-3
+
+
+def test_gradients_do_not_flow_from_the_future(model):
+    embedded = tf.random.stateless_normal((BATCH, LENGTH, 21), seed=[1, 2])
+    with tf.GradientTape() as tape:
+        tape.watch(embedded)
+        hidden, _, _ = model.backbone.encoder(embedded, tf.ones((BATCH, LENGTH)))
+        loss = tf.reduce_sum(hidden[:, 13] ** 2)
+    size = np.abs(tape.gradient(loss, embedded)).max(axis=(0, 2))
+    assert (size[:14] > 0).all()
+    assert (size[14:] == 0).all()
+
+
+class TestGenerate:
+    def test_greedy_is_as_without_cache(self, model):
+        tokens = model.generate(EXPLICIT, 9)
+        assert tokens.dtype == "int32"
+        assert tokens.shape == (3, 9)
+        for row in range(3):
+            real = PROMPTS[row][MASK[row] == 1]
+            assert tokens[row].numpy().tolist() == greedy_without_cache(model, real, 9)
+
+    def test_beams_are_as_without_cache(self, model):
+        # A search written for one prompt, without ends: the best three sequences go on.
+        for row, found in enumerate(model.generate(EXPLICIT, 5, num_beams=3).numpy()):
+            real = PROMPTS[row][MASK[row] == 1].tolist()
+            beams = [(0.0, real)]
+            for _ in range(5):
+                wider = []
+                for score, tokens in beams:
+                    logits = np.asarray(model(np.array([tokens], "int32")))[0, -1]
+                    log_probs = logits - np.log(np.exp(logits - logits.max()).sum()) - logits.max()
+                    wider += [(score + p, [*tokens, i]) for i, p in enumerate(log_probs)]
+                beams = sorted(wider, reverse=True)[:3]
+            assert found.tolist() == beams[0][1][-5:]
+
+    def test_ids_alone(self, model):
+        expected = model.generate({"input_ids": PROMPTS}, 4)
+        assert_close(model.generate(PROMPTS, 4), expected)
+        assert_close(model.generate(PROMPTS.tolist(), 4), expected)
+
+    def test_prompts_do_not_disturb_each_other(self, model):
+        for arguments in ({}, {"num_beams": 2}):
+            together = model.generate(EXPLICIT, 6, **arguments).numpy()
+            for row in range(3):
+                alone = {name: value[row : row + 1] for name, value in EXPLICIT.items()}
+                assert (model.generate(alone, 6, **arguments).numpy() == together[row]).all()
+
+    def test_stop_tokens(self, model):
+        free = model.generate(EXPLICIT, 9).numpy()
+        stop = int(free[0, 4])
+        stopped = model.generate(EXPLICIT, 9, stop_token_ids=stop).numpy()
+        expected = free.copy()
+        for row in expected:
+            if stop in row:
+                row[row.tolist().index(stop) + 1 :] = 0
+        assert (stopped == expected).all()
+        # The config's own are used if none are given, and can be turned off.
+        config = model.config.replace(eos_token_id=stop)
+        other = BigBirdForCausalLM(config)
+        other.set_weights(model.get_weights())
+        assert (other.generate(EXPLICIT, 9).numpy() == expected).all()
+        assert (other.generate(EXPLICIT, 9, stop_token_ids=[]).numpy() == free).all()
+
+    def test_sampling_by_seed(self, model):
+        options = {"do_sample": True, "top_k": 7, "top_p": 0.95, "temperature": 1.5}
+        first = model.generate(EXPLICIT, 8, seed=5, **options).numpy()
+        assert (model.generate(EXPLICIT, 8, seed=5, **options).numpy() == first).all()
+        assert (model.generate(EXPLICIT, 8, seed=6, **options).numpy() != first).any()
+        unseeded = [model.generate(EXPLICIT, 8, **options).numpy() for _ in range(2)]
+        assert (unseeded[0] != unseeded[1]).any()
+
+    def test_saved_model(self, model, tmp_path):
+        module = tf.Module()
+        module.model = model
+        spec = tf.TensorSpec((None, None), tf.int32)
+
+        @tf.function(input_signature=[spec, spec])
+        def generate(input_ids, attention_mask):
+            prompts = {"input_ids": input_ids, "attention_mask": attention_mask}
+            return {
+                "greedy": model.generate(prompts, 5),
+                "beams": model.generate(prompts, 5, num_beams=2),
+                "sampled": model.generate(prompts, 5, do_sample=True, seed=3),
+                "drawn": model.generate(prompts, 5, do_sample=True),
+            }
+
+        module.generate = generate
+        tf.saved_model.save(module, str(tmp_path))
+        loaded = tf.saved_model.load(str(tmp_path))
+        outputs = loaded.generate(tf.constant(PROMPTS), tf.constant(MASK))
+        assert_close(outputs["greedy"], model.generate(EXPLICIT, 5))
+        assert_close(outputs["beams"], model.generate(EXPLICIT, 5, num_beams=2))
+        assert_close(outputs["sampled"], model.generate(EXPLICIT, 5, do_sample=True, seed=3))
+        again = loaded.generate(tf.constant(PROMPTS), tf.constant(MASK))
+        assert (outputs["drawn"].numpy() != again["drawn"].numpy()).any()
+        # One row of another length: nothing is fixed in the graph.
+        short = loaded.generate(tf.constant(PROMPTS[2:, 4:]), tf.ones((1, 7), tf.int32))
+        assert_close(short["greedy"], model.generate(PROMPTS[2:, 4:], 5))
+        with pytest.raises(tf.errors.InvalidArgumentError, match="max_position_embeddings"):
+            loaded.generate(*[tf.ones((1, LONGEST - 4), tf.int32)] * 2)
+
+    def test_half_precision(self):
+        model = BigBirdForCausalLM(tiny_config(), dtype="mixed_bfloat16")
+        tokens = model.generate(EXPLICIT, 3)
+        assert tokens.shape == (3, 3)
+
+    def test_the_longest(self, model):
+        tokens = model.generate(PROMPTS, LONGEST - PROMPT)
+        assert tokens.shape == (3, LONGEST - PROMPT)
+
+    @pytest.mark.parametrize(
+        ("arguments", "message"),
+        [
+            ({"max_new_tokens": 0}, "`max_new_tokens` must be a positive integer.*=0"),
+            ({"max_new_tokens": LONGEST}, "a prompt of 11 tokens, max_new_tokens=61"),
+            ({"num_beams": 0}, "`num_beams` must be a positive integer"),
+            ({"do_sample": True, "top_k": 0}, "`top_k` must be a positive integer"),
+            ({"do_sample": True, "top_p": 0.0}, r"`top_p` must be in \(0, 1\]"),
+            ({"do_sample": True, "temperature": 0.0}, "`temperature` must be above 0"),
+            ({"do_sample": True, "num_beams": 2}, "Beams are not sampled"),
+            ({"top_k": 3}, "are of sampling: pass do_sample=True"),
+        ],
+        ids=str,
+    )
+    def test_bad_arguments(self, model, arguments, message):
+        with pytest.raises(ValueError, match=message):
+            model.generate(PROMPTS, **{"max_new_tokens": 3, **arguments})
+
+    def test_bad_prompts(self, model):
+        empty = np.array([[1, 1], [0, 0], [1, 0]])
+        with pytest.raises(tf.errors.InvalidArgumentError, match="one token at least"):
+            model.generate({"input_ids": PROMPTS[:, :2], "attention_mask": empty}, 2)
+        with pytest.raises(ValueError, match="one token at least"):
+            model.generate(np.zeros((2, 0), "int32"), 2)
+        with pytest.raises(tf.errors.InvalidArgumentError, match="`input_ids` must be in"):
+            model.generate(PROMPTS + VOCABULARY, 2)
+        with pytest.raises(ValueError, match=r"follow from the mask.*position_ids"):
+            model.generate({"input_ids": PROMPTS, "position_ids": PROMPTS}, 2)
+        for prompts in ("a text", [b"a text"], np.array(["a text"]), tf.constant(["a text"])):
+            with pytest.raises(TypeError, match="strings need `tokenizer`"):
+                model.generate(prompts, 2)
+
+
+@pytest.fixture(scope="module")
+def tokenizer():
+    return BigBirdTokenizer(train_vocabulary())
+
+
+@pytest.fixture(scope="module")
+def text_model(tokenizer):
+    fields = {"eos_token_id": tokenizer.eos_token_id, "num_hidden_layers": 1}
+    model = BigBirdForCausalLM(tiny_config(vocab_size=tokenizer.vocab_size, **fields))
+    randomize(model)
+    return model
+
+
+class TestStrings:
+    texts = ("the river sings", "of sparse attention and random tokens", "")
+
+    def test_as_by_ids(self, text_model, tokenizer):
+        outputs = text_model.generate(self.texts, 6, tokenizer=tokenizer, stop_token_ids=[])
+        assert outputs.dtype == tf.string
+        assert outputs.shape == (3,)
+        for text, output in zip(self.texts, outputs.numpy(), strict=True):
+            pieces = tokenizer.tokenize(text).numpy().tolist()
+            ids = np.array([[tokenizer.bos_token_id, *pieces]], "int32")
+            tokens = text_model.generate(ids, 6, stop_token_ids=[])
+            assert output == tokenizer.detokenize(tokens)[0].numpy()
+        assert any(outputs.numpy())
+
+    def test_one_string(self, text_model, tokenizer):
+        output = text_model.generate(self.texts[0], 6, tokenizer=tokenizer)
+        assert output.shape == ()
+        batch = text_model.generate([self.texts[0]], 6, tokenizer=tokenizer)
+        assert output.numpy() == batch[0].numpy()
+
+    def test_what_stops_is_no_text(self, text_model, tokenizer):
+        pieces = tokenizer.tokenize(self.texts[1]).numpy().tolist()
+        ids = np.array([[tokenizer.bos_token_id, *pieces]], "int32")
+        tokens = text_model.generate(ids, 6, stop_token_ids=[])[0].numpy().tolist()
+        stop = tokens[3]
+        output = text_model.generate(self.texts[1], 6, tokenizer=tokenizer, stop_token_ids=[stop])
+        expected = tokenizer.detokenize([tokens[: tokens.index(stop)]])[0]
+        assert output.numpy() == expected.numpy()
+
+    def test_in_a_graph(self, text_model, tokenizer):
+        @tf.function(input_signature=[tf.TensorSpec((None,), tf.string)])
+        def serve(texts):
+            return text_model.generate(texts, 4, tokenizer=tokenizer)
+
+        expected = text_model.generate(self.texts, 4, tokenizer=tokenizer)
+        assert (serve(tf.constant(self.texts)) == expected).numpy().all()
+
+    def test_no_strings(self, text_model, tokenizer):
+        with pytest.raises(ValueError, match="must be one string or strings"):
+            text_model.generate(PROMPTS, 4, tokenizer=tokenizer)
