@@ -39,7 +39,7 @@ class Encoder(ConfigLayer):
             for index in range(self.config.num_hidden_layers)
         ]
 
-    def build(self, input_shape, mask_shape=None):
+    def build(self, input_shape):
         """Makes all weights."""
         for block in self.blocks:
             block.build(input_shape)

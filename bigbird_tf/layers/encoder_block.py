@@ -55,7 +55,7 @@ class EncoderBlock(ConfigLayer):
         self.layer_norm = self._layer_norm()
         self.feed_forward = FeedForward(config, dtype=self.dtype_policy, name="feed_forward")
 
-    def build(self, input_shape, mask_shape=None):
+    def build(self, input_shape):
         """Makes all weights."""
         self.attention.build(input_shape)
         self.layer_norm.build(input_shape)

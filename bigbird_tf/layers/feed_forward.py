@@ -32,7 +32,7 @@ class FeedForward(ConfigLayer):
         self.dropout = Dropout(config.hidden_dropout_prob, dtype=self.dtype_policy)
         self.layer_norm = self._layer_norm()
 
-    def build(self, input_shape, residual_shape=None):
+    def build(self, input_shape):
         """Makes all weights."""
         self.intermediate_dense.build(input_shape)
         self.output_dense.build((*input_shape[:-1], self.config.intermediate_size))

@@ -1,7 +1,17 @@
 import numpy as np
+import pytest
 
 from bigbird_tf import BigBirdModel
-from tests.contract import BATCH, LENGTH, WIDTH, ModelContract
+from tests.contract import (
+    BATCH,
+    HEADS,
+    LENGTH,
+    WIDTH,
+    ModelContract,
+    assert_close,
+    random_ids,
+    tiny_config,
+)
 
 
 class TestContract(ModelContract):
@@ -23,3 +33,38 @@ class TestContract(ModelContract):
 
     def compile_arguments(self):
         return {"loss": {"last_hidden_state": "mse", "pooler_output": "mse"}}
+
+
+def test_pooler_is_tanh_of_a_dense_layer_on_the_first_token():
+    model = TestContract.make({"num_hidden_layers": 1})
+    outputs = model(random_ids())
+    kernel, bias = model.pooler.dense.get_weights()
+    expected = np.tanh(outputs["last_hidden_state"][:, 0] @ kernel + bias)
+    np.testing.assert_allclose(outputs["pooler_output"], expected, atol=1e-6)
+
+
+def test_without_pooler():
+    model = TestContract.make({"num_hidden_layers": 1}, add_pooling_layer=False)
+    assert model.pooler is None
+    assert set(model(random_ids())) == {"last_hidden_state"}
+    assert len(model.weights) == 5 + 16
+
+
+def test_hidden_states_and_attentions_on_request():
+    model, ids = TestContract.make(), random_ids()
+    plain = model(ids)
+    outputs = model(ids, output_hidden_states=True, output_attentions=True)
+    assert [tuple(x.shape) for x in outputs["hidden_states"]] == [(BATCH, LENGTH, WIDTH)] * 3
+    assert [tuple(x.shape) for x in outputs["attentions"]] == [(BATCH, HEADS, LENGTH, LENGTH)] * 2
+    assert_close({name: outputs[name] for name in plain}, plain)
+    assert_close(outputs["hidden_states"][0], model.embeddings(ids), 1e-6)
+
+
+def test_no_task_of_its_own():
+    with pytest.raises(ValueError, match=r"no task of its own: pass `loss`.*BigBirdForSequence"):
+        BigBirdModel(tiny_config(num_hidden_layers=0)).compile()
+
+
+def test_hidden_size_that_does_not_fit_the_heads():
+    with pytest.raises(ValueError, match="`hidden_size` must be a multiple of"):
+        BigBirdModel({"hidden_size": 20, "num_attention_heads": 3})

@@ -1,0 +1,211 @@
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from bigbird_tf.layers import Encoder, EncoderBlock, FeedForward
+from tests.contract import (
+    BATCH,
+    BLOCK,
+    HEADS,
+    LENGTH,
+    WIDTH,
+    as_function,
+    assert_close,
+    mask_of,
+    randomize,
+    tiny_config,
+)
+
+
+def made(cls=Encoder, **fields):
+    layer = cls(tiny_config(**fields))
+    layer.build((BATCH, LENGTH, WIDTH))
+    randomize(layer)
+    return layer
+
+
+def arguments(length=LENGTH, real=None):
+    rng = np.random.default_rng(length)
+    x = rng.normal(size=(BATCH, length, WIDTH)).astype("float32")
+    return [x, mask_of(real or (length, max(1, length - 7)), length).astype("float32")]
+
+
+def gradients(encoder, x, mask):
+    with tf.GradientTape() as tape:
+        x = tf.convert_to_tensor(x)
+        tape.watch(x)
+        hidden, _, _ = encoder(x, mask, training=True)
+        loss = tf.reduce_mean(tf.square(tf.cast(hidden, "float32")))
+    variables = [weight.value for weight in encoder.trainable_weights]
+    return loss, tape.gradient(loss, [x, *variables])
+
+
+class TestRematerialization:
+    @pytest.mark.parametrize("length", [23, LENGTH])
+    @pytest.mark.parametrize("mode", ["eager", "static", "dynamic"])
+    def test_same_loss_and_gradients_with_dropout(self, length, mode):
+        results = []
+        for gradient_checkpointing in (False, True):
+            keras.utils.set_random_seed(5)
+            encoder = made(
+                gradient_checkpointing=gradient_checkpointing,
+                hidden_dropout_prob=0.3,
+                attention_probs_dropout_prob=0.2,
+            )
+            inputs = arguments(length)
+            call = lambda x, mask, encoder=encoder: gradients(encoder, x, mask)  # noqa: E731
+            if mode != "eager":
+                specs = [tf.TensorSpec(x.shape, x.dtype) for x in inputs]
+                if mode == "dynamic":
+                    specs = [tf.TensorSpec([None, None, *s.shape[2:]], s.dtype) for s in specs]
+                call = tf.function(call, input_signature=specs)
+            first, second = call(*inputs), call(*inputs)
+            # Dropout draws anew for each call.
+            assert abs(first[0] - second[0]) > 1e-4
+            results.append((first, second))
+        for (loss, plain), (other_loss, recomputed) in zip(*results, strict=True):
+            np.testing.assert_allclose(loss, other_loss, rtol=1e-5)
+            assert len(plain) == 33
+            for mine, theirs in zip(recomputed, plain, strict=True):
+                largest = np.abs(theirs).max()
+                np.testing.assert_allclose(mine, theirs, rtol=0, atol=1e-4 * largest + 1e-6)
+
+    def test_mixed_precision(self):
+        config = tiny_config(gradient_checkpointing=True, num_hidden_layers=1)
+        encoder = Encoder(config, dtype="mixed_bfloat16")
+        plain = Encoder(config.replace(gradient_checkpointing=False), dtype="mixed_bfloat16")
+        for layer in (encoder, plain):
+            layer.build((BATCH, LENGTH, WIDTH))
+            randomize(layer)
+        keras.utils.set_random_seed(5)
+        inputs = arguments()
+        _, recomputed = gradients(encoder, *inputs)
+        assert {g.dtype.name for g in recomputed[1:]} == {"float32"}
+        assert all(np.isfinite(g).all() for g in recomputed)
+
+    def test_no_effect_outside_of_training(self):
+        inputs = arguments()
+        plain = made()(*inputs)[0]
+        assert_close(made(gradient_checkpointing=True)(*inputs)[0], plain)
+
+
+def test_hidden_states_and_attentions():
+    encoder, (x, mask) = made(), arguments()
+    expected, none, nothing = encoder(x, mask)
+    assert none == nothing == []
+    last, hidden_states, attentions = encoder(
+        x, mask, output_hidden_states=True, output_attentions=True
+    )
+    assert_close(last, expected)
+    assert [tuple(h.shape) for h in hidden_states] == [(BATCH, LENGTH, WIDTH)] * 3
+    assert [tuple(a.shape) for a in attentions] == [(BATCH, HEADS, LENGTH, LENGTH)] * 2
+    np.testing.assert_array_equal(hidden_states[0], x)
+    np.testing.assert_array_equal(hidden_states[-1], last)
+    # Each state is the block's output for the one before.
+    for block, before, after in zip(
+        encoder.blocks, hidden_states[:-1], hidden_states[1:], strict=True
+    ):
+        real = mask.astype(bool)
+        assert_close(block(before, mask).numpy()[real], after.numpy()[real])
+    for block, weights in zip(encoder.blocks, attentions, strict=True):
+        weights = weights.numpy()
+        real = np.moveaxis(weights, 1, 2)[mask.astype(bool)]
+        np.testing.assert_allclose(real.sum(-1), 1, atol=1e-5)
+        assert not weights[1, :, :30, 30:].any()
+        # Each layer has random blocks of its own.
+        counts = block.attention.pattern(LENGTH).to_dense_mask()
+        allowed = np.kron(counts, np.ones((BLOCK, BLOCK)))[:, :LENGTH, :LENGTH] > 0
+        np.testing.assert_array_equal(weights[0] > 0, allowed)
+    first, second = (block.attention.pattern(LENGTH) for block in encoder.blocks)
+    assert not np.array_equal(first.random_blocks, second.random_blocks)
+
+
+@pytest.mark.parametrize("mode", ["eager", "dynamic"])
+def test_the_length_decides_each_call(mode):
+    encoder, full = made(), made(attention_type="original_full")
+    call = as_function(encoder, arguments(), dynamic=True) if mode == "dynamic" else encoder
+    for length in (28, 29, 61, 13, 44, 28, 1):
+        x, mask = arguments(length)
+        real = mask.astype(bool)
+        output = call(x, mask)[0].numpy()[real]
+        is_full = np.abs(output - full(x, mask)[0].numpy()[real]).max() < 1e-4
+        assert is_full == (length <= 28), length
+        if mode == "dynamic":
+            assert_close(output, encoder(x, mask)[0].numpy()[real])
+
+
+def test_one_trace_for_all_lengths():
+    encoder = made()
+    traced = as_function(encoder, arguments(), dynamic=True)
+    for length in (3, 29, 37, 61):
+        specs = arguments(length)
+        traced(*specs)
+    assert traced.experimental_get_tracing_count() == 1
+
+
+def test_no_layer_at_all():
+    x, mask = arguments()
+    np.testing.assert_array_equal(made(num_hidden_layers=0)(x, mask)[0], x)
+
+
+def test_use_bias_is_that_of_query_key_and_value():
+    names = [w.path.split("/")[-2:] for w in made(EncoderBlock, use_bias=False).weights]
+    with_bias = {name for name, kind in names if kind == "bias"}
+    assert with_bias == {"output", "intermediate"}
+    assert sum(kind == "bias" for _, kind in names) == 3
+
+
+def test_block_worked_out_by_its_parts():
+    block, (x, mask) = made(EncoderBlock), arguments()
+    attended = block.attention(x, attention_mask=mask)
+    hidden = block.layer_norm(attended + x)
+    feed_forward = block.feed_forward
+    inside = keras.activations.gelu(feed_forward.intermediate_dense(hidden), approximate=True)
+    expected = feed_forward.layer_norm(feed_forward.output_dense(inside) + hidden)
+    assert_close(block(x, mask), expected)
+
+
+@pytest.mark.parametrize(
+    ("name", "function"),
+    [
+        ("gelu_new", lambda x: keras.ops.gelu(x, approximate=True)),
+        ("gelu_fast", lambda x: keras.ops.gelu(x, approximate=True)),
+        ("gelu", lambda x: keras.ops.gelu(x, approximate=False)),
+        ("relu", keras.ops.relu),
+        ("silu", keras.ops.silu),
+        ("tanh", keras.ops.tanh),
+    ],
+)
+def test_activations(name, function):
+    layer = made(FeedForward, hidden_act=name)
+    x, _ = arguments()
+    hidden = layer.output_dense(function(layer.intermediate_dense(x)))
+    assert_close(layer(x), layer.layer_norm(hidden + x), 1e-6)
+
+
+def test_dropout_before_residual_and_norm():
+    layer = made(FeedForward, hidden_dropout_prob=0.9)
+    layer.layer_norm.gamma.assign(np.ones(WIDTH))
+    layer.layer_norm.beta.assign(np.zeros(WIDTH))
+    x, _ = arguments()
+    output = np.asarray(layer(x, training=True))
+    np.testing.assert_allclose(output.std(-1), 1, atol=1e-3)
+    # Where all of a token's hidden numbers were dropped, the residual is left.
+    only_residual = np.asarray(layer.layer_norm(x))
+    assert (np.abs(output - only_residual).max(-1) < 1e-5).any()
+
+
+def test_nothing_flows_outside_of_the_pattern():
+    """Gradient of one block's output with respect to another block that it does not read."""
+    encoder, (x, mask) = made(num_hidden_layers=1), arguments(40, (40, 40))
+    counts = encoder.blocks[0].attention.pattern(40).to_dense_mask().sum(axis=0)
+    with tf.GradientTape(persistent=True) as tape:
+        x = tf.convert_to_tensor(x)
+        tape.watch(x)
+        hidden = encoder(x, mask)[0]
+        blocks = [tf.reduce_sum(hidden[:, i * 4 : i * 4 + 4] ** 3) for i in range(10)]
+    for i in (1, 4, 8):
+        gradient = tape.gradient(blocks[i], x).numpy().reshape(BATCH, 10, -1)
+        np.testing.assert_array_equal((gradient != 0).any(-1), [counts[i] > 0] * BATCH)
+    assert (counts == 0).any()
