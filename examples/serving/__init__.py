@@ -1,0 +1,1 @@
+"""Clients and settings for TensorFlow Serving."""
