@@ -1,8 +1,8 @@
 """Loads saved models in a process of its own: a JSON request a line in, a JSON answer a line out.
 
 A request has `path` (a `.keras` file, or a directory of `save_pretrained` together with `cls`, the
-class's name in `bigbird_tf`), `inputs` (an `.npz` of positional arguments, whose names are
-`<position>` or `<position>.<key>` for the entries of a dictionary) and `outputs` (where to write
+class's name in `bigbird_tf`), `inputs` (an `.npz` of the inputs, a list if there are several, named
+`<position>`, or `<position>.<key>` for the entries of a dictionary) and `outputs` (where to write
 the flat outputs as `.npz`). The answer has the name of the model's class.
 """
 
@@ -45,7 +45,8 @@ def answer(request: dict) -> dict:
         model = keras.saving.load_model(path)
     else:
         model = getattr(bigbird_tf, request["cls"]).from_pretrained(path)
-    outputs = keras.tree.flatten(model(*read_arguments(request["inputs"])))
+    arguments = read_arguments(request["inputs"])
+    outputs = keras.tree.flatten(model(arguments[0] if len(arguments) == 1 else arguments))
     outputs = [keras.ops.convert_to_numpy(output) for output in outputs]
     np.savez(request["outputs"], *outputs)
     return {"class": type(model).__name__}

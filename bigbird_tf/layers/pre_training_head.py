@@ -31,7 +31,7 @@ class PreTrainingHead(ConfigLayer):
         )
         self.seq_relationship = self._dense(2, "seq_relationship")
 
-    def build(self, input_shape, pooled_shape=None):
+    def build(self, input_shape):
         """Makes all weights."""
         self.predictions.build(input_shape)
         self.seq_relationship.build((input_shape[0], self.config.hidden_size))

@@ -26,7 +26,6 @@ class TestContract(LayerContract):
     states = 0
     parameters = 4 * (WIDTH * WIDTH + WIDTH)
     # Its second argument is `value`.
-    reads_mask = False
 
     def make(self, **kwargs):
         return make(**kwargs)

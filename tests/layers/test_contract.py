@@ -16,14 +16,13 @@ from bigbird_tf.layers import (
     Pooler,
     QuestionAnsweringHead,
 )
-from tests.contract import LayerContract, random_ids, tiny_config
+from tests.contract import LayerContract, MaskedLayerContract, random_ids, tiny_config
 
 
 class TestBigBirdEmbeddings(LayerContract):
     trainable_weights = 5
     states = 1
     parameters = (53 + 61 + 2) * 21 + 42
-    reads_mask = False
 
     def make(self, **kwargs):
         return BigBirdEmbeddings(tiny_config(), **kwargs)
@@ -36,13 +35,12 @@ class TestFeedForward(LayerContract):
     trainable_weights = 6
     states = 1
     parameters = 580 + 42
-    reads_mask = False
 
     def make(self, **kwargs):
         return FeedForward(tiny_config(), **kwargs)
 
 
-class TestEncoderBlock(LayerContract):
+class TestEncoderBlock(MaskedLayerContract):
     trainable_weights = 16
     states = 3
     parameters = 1848 + 42 + 580 + 42
@@ -51,7 +49,7 @@ class TestEncoderBlock(LayerContract):
         return EncoderBlock(tiny_config(), layer_index=3, **kwargs)
 
 
-class TestEncoder(LayerContract):
+class TestEncoder(MaskedLayerContract):
     trainable_weights = 2 * 16
     states = 2 * 3
     parameters = 2 * 2512
@@ -63,7 +61,6 @@ class TestEncoder(LayerContract):
 class TestPooler(LayerContract):
     trainable_weights = 2
     parameters = 21 * 21 + 21
-    reads_mask = False
 
     def make(self, **kwargs):
         return Pooler(tiny_config(), **kwargs)
@@ -73,7 +70,6 @@ class TestClassificationHead(LayerContract):
     trainable_weights = 4
     states = 2
     parameters = 21 * 21 + 21 + 21 * 3 + 3
-    reads_mask = False
 
     def make(self, **kwargs):
         return ClassificationHead(tiny_config(num_labels=3), **kwargs)
@@ -83,7 +79,6 @@ class TestQuestionAnsweringHead(LayerContract):
     trainable_weights = 8
     states = 2
     parameters = 622 + 21 * 2 + 2
-    reads_mask = False
 
     def make(self, **kwargs):
         return QuestionAnsweringHead(tiny_config(), **kwargs)
