@@ -355,7 +355,11 @@ def test_longer_than_max_length():
     layer = made_and_random()
     dynamic = tf.function(layer, input_signature=[tf.TensorSpec([None, None, WIDTH])])
     with pytest.raises(tf.errors.InvalidArgumentError, match=r"`max_length`.*max_length=61"):
-        dynamic(inputs(62))
+        dynamic(inputs(70))
+    # What a caller has padded to whole blocks before is not longer.
+    whole_blocks = -(-61 // layer.block_size) * layer.block_size
+    assert whole_blocks > 61
+    assert dynamic(inputs(whole_blocks)).shape == (BATCH, whole_blocks, WIDTH)
     # Where the length is known there is no limit.
     assert layer(inputs(101)).shape == (BATCH, 101, WIDTH)
     full = made_and_random(attention_type="original_full")
