@@ -5,6 +5,7 @@ from keras import ops
 
 from bigbird_tf.attention.dropout import Dropout
 from bigbird_tf.layers.config_layer import ConfigLayer
+from bigbird_tf.layers.embedding_tables import Embedding, ReversibleEmbedding
 
 __all__ = ["BigBirdEmbeddings"]
 
@@ -33,7 +34,7 @@ class BigBirdEmbeddings(ConfigLayer):
         config = self.config
         # Reversible, since the heads of language models decode with the same matrix.
         self.word_embeddings = self._embedding(
-            config.vocab_size, "word_embeddings", keras.layers.ReversibleEmbedding
+            config.vocab_size, "word_embeddings", ReversibleEmbedding
         )
         self.position_embeddings = self._embedding(
             config.max_position_embeddings, "position_embeddings"
@@ -44,7 +45,7 @@ class BigBirdEmbeddings(ConfigLayer):
         self.layer_norm = self._layer_norm()
         self.dropout = Dropout(config.hidden_dropout_prob, dtype=self.dtype_policy)
 
-    def _embedding(self, input_dim, name, layer_class=keras.layers.Embedding):
+    def _embedding(self, input_dim, name, layer_class=Embedding):
         return layer_class(
             input_dim,
             self.config.hidden_size,

@@ -1,0 +1,73 @@
+"""Embedding tables whose gradients optimizers read right."""
+
+import keras
+from keras import ops
+
+__all__ = ["Embedding", "ReversibleEmbedding"]
+
+
+def _look_up(table, ids):
+    """Gives the rows of a table, with a dense gradient.
+
+    TensorFlow's own is a list of rows in which an id that occurs k times is listed k times. Keras'
+    optimizers square these one by one (their second moment would need the square of the sum), so
+    rows of frequent ids, such as those of positions and token types, would learn at another rate.
+    """
+    num_rows, width = table.shape
+
+    @ops.custom_gradient
+    def take(table):
+        def gradient(upstream, **_):
+            flat = ops.reshape(ops.cast(upstream, "float32"), (-1, width))
+            rows = ops.segment_sum(flat, ops.reshape(ids, (-1,)), num_rows)
+            return ops.cast(rows, table.dtype)
+
+        return ops.take(table, ids, axis=0), gradient
+
+    # A copy in name only: it reads a variable, which TensorFlow would treat apart as an argument.
+    return take(ops.copy(table))
+
+
+@keras.saving.register_keras_serializable(package="bigbird_tf")
+class Embedding(keras.layers.Embedding):
+    """`keras.layers.Embedding` with a dense gradient; see `_look_up`.
+
+    Call arguments:
+        inputs: Integers of any shape.
+
+    Returns:
+        Tensor `(…, output_dim)`.
+    """
+
+    def call(self, inputs):
+        """Looks up; see the class."""
+        ids = ops.cast(inputs, "int32")
+        return ops.cast(_look_up(self.embeddings, ids), self.compute_dtype)
+
+    def quantize(self, mode=None, type_check=True, config=None):
+        """Quantizes as Keras does, whose check is for its own class alone."""
+        super().quantize(mode, type_check=False, config=config)
+
+
+@keras.saving.register_keras_serializable(package="bigbird_tf")
+class ReversibleEmbedding(keras.layers.ReversibleEmbedding):
+    """`keras.layers.ReversibleEmbedding` with a dense gradient; see `_look_up`.
+
+    Call arguments:
+        inputs: Integers of any shape; or vectors `(…, output_dim)` if `reverse`.
+        reverse: Whether to go back, from vectors to logits.
+
+    Returns:
+        Tensor `(…, output_dim)`; or `(…, input_dim)` if `reverse`.
+    """
+
+    def call(self, inputs, reverse=False):
+        """Looks up, or goes back; see the class."""
+        if reverse:
+            return super().call(inputs, reverse=True)
+        ids = ops.cast(inputs, "int32")
+        return ops.cast(_look_up(self.embeddings, ids), self.compute_dtype)
+
+    def quantize(self, mode=None, type_check=True, config=None):
+        """Quantizes as Keras does, whose check is for its own class alone."""
+        super().quantize(mode, type_check=False, config=config)

@@ -1,0 +1,46 @@
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from bigbird_tf.layers.embedding_tables import Embedding, ReversibleEmbedding
+
+# 2 occurs three times, 4 never.
+IDS = np.array([[2, 0, 2], [1, 2, 3]], "int32")
+UPSTREAM = np.random.default_rng(3).normal(size=(2, 3, 7)).astype("float32")
+
+
+@pytest.mark.parametrize("cls", [Embedding, ReversibleEmbedding])
+def test_gradient_of_a_row_is_one_sum(cls):
+    layer = cls(5, 7)
+    layer.build(None)
+    np.testing.assert_array_equal(layer(IDS), np.asarray(layer.embeddings)[IDS])
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_sum(layer(IDS) * UPSTREAM)
+    gradient = tape.gradient(loss, layer.embeddings.value)
+    # Not `tf.IndexedSlices`, whose rows Keras' optimizers would square one by one.
+    assert isinstance(gradient, tf.Tensor)
+    expected = np.zeros((5, 7), "float32")
+    np.add.at(expected, IDS, UPSTREAM)
+    np.testing.assert_allclose(gradient, expected, atol=1e-6)
+
+
+def test_adam_moves_rows_by_their_sum():
+    layer = Embedding(5, 7)
+    layer.build(None)
+    before = layer.embeddings.numpy()
+    optimizer = keras.optimizers.Adam(0.125, epsilon=1e-12)
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_sum(layer(IDS) * UPSTREAM)
+    optimizer.apply([tape.gradient(loss, layer.embeddings.value)], [layer.embeddings])
+    # Adam's first step has the size of the learning rate, whatever the gradient's size.
+    moved = np.abs(layer.embeddings.numpy() - before)
+    np.testing.assert_allclose(moved[:4], 0.125, rtol=1e-4)
+    assert (moved[4] == 0).all()
+
+
+def test_back_from_vectors_to_logits():
+    layer = ReversibleEmbedding(5, 7)
+    layer.build(None)
+    expected = UPSTREAM @ layer.embeddings.numpy().T
+    np.testing.assert_allclose(layer(UPSTREAM, reverse=True), expected, rtol=1e-5)
