@@ -101,7 +101,8 @@ def evaluate(
         tokenizer, max_length=length, max_windows=1, max_question_length=30
     )
 
-    @tf.function(reduce_retracing=True)
+    # One graph for all batches, the last and smaller one included.
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string)] * 2)
     def answer(names, pages):
         inputs, windows = preprocessor.make_windows(names, pages)
         # Without shapes known beforehand the attention pattern would not be a constant.
