@@ -71,7 +71,7 @@ def plot_by_position(
     axes.set_xlabel("position of the answer in the page, in pieces")
     axes.set_ylabel("F1 on unseen packages, %")
     axes.set_title("The same weights, shown the whole page or its beginning")
-    axes.legend()
+    figure.legend(loc="outside lower center", ncols=len(evaluations))
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=120)
