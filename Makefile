@@ -2,9 +2,9 @@
 PYTHON ?= python3.11
 VENV ?= .venv
 BIN := $(VENV)/bin
-export TF_CPP_MIN_LOG_LEVEL ?= 2
+export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: demo test lint parity clean
+.PHONY: demo test slow lint parity clean
 
 $(VENV)/.installed: setup.cfg pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -17,13 +17,17 @@ demo: $(VENV)/.installed
 test: $(VENV)/.installed
 	$(BIN)/python -m pytest -n 2
 
+# The tests that take long: CI runs them, too.
+slow: $(VENV)/.installed
+	$(BIN)/python -m pytest -n 2 -m 'slow and not parity'
+
 lint: $(VENV)/.installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
 # Needs the peers: pip install torch '.[parity,model-garden]'
 parity: $(VENV)/.installed
-	$(BIN)/python -m pytest -m parity
+	$(BIN)/python -m pytest -n 2 -m parity
 
 clean:
 	rm -rf $(VENV) build *.egg-info .pytest_cache .ruff_cache .hypothesis demo_output

@@ -435,6 +435,7 @@ class ModelContract:
         return [(name, outputs[name], expected[name]) for name in outputs]
 
     # 5
+    @pytest.mark.slow
     def test_fit_under_xla_trains_what_is_trainable(self):
         model = self.make({"num_hidden_layers": 1})
         frozen = model.backbone.embeddings if hasattr(model, "backbone") else model.embeddings

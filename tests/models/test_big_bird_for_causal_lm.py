@@ -126,6 +126,7 @@ class TestGenerate:
         assert_close(model.generate(PROMPTS, 4), expected)
         assert_close(model.generate(PROMPTS.tolist(), 4), expected)
 
+    @pytest.mark.slow
     def test_prompts_do_not_disturb_each_other(self, model):
         for arguments in ({}, {"num_beams": 2}):
             together = model.generate(EXPLICIT, 6, **arguments).numpy()
@@ -157,6 +158,7 @@ class TestGenerate:
         unseeded = [model.generate(EXPLICIT, 8, **options).numpy() for _ in range(2)]
         assert (unseeded[0] != unseeded[1]).any()
 
+    @pytest.mark.slow
     def test_saved_model(self, model, tmp_path):
         module = tf.Module()
         module.model = model
@@ -271,6 +273,7 @@ class TestStrings:
         expected = tokenizer.detokenize([tokens[: tokens.index(stop)]])[0]
         assert output.numpy() == expected.numpy()
 
+    @pytest.mark.slow
     def test_in_a_graph(self, text_model, tokenizer):
         @tf.function(input_signature=[tf.TensorSpec((None,), tf.string)])
         def serve(texts):

@@ -96,6 +96,7 @@ def test_own_choices_win():
     assert model.jit_compile is True
 
 
+@pytest.mark.slow
 def test_fit_on_batches_of_unlike_lengths_traces_once():
     """Their lengths are unknown to the graph, and on both sides of full attention's limit."""
     model = BigBirdForSequenceClassification(tiny_config(num_hidden_layers=1))
@@ -138,6 +139,7 @@ def test_mixed_precision_survives_a_keras_file(tmp_path):
     assert_close(loaded(random_ids()), model(random_ids()))
 
 
+@pytest.mark.slow
 def test_gradient_checkpointing_trains_the_same():
     losses = []
     for gradient_checkpointing in (False, True):

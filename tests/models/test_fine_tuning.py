@@ -95,6 +95,7 @@ def test_lora_once_and_with_a_rank():
 
 
 @pytest.mark.filterwarnings(*KERAS_WARNINGS)
+@pytest.mark.slow
 class TestInt8:
     def test_outputs_stay_close(self):
         # The head reads the word embeddings backwards: these are quantized too.
