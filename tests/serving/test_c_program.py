@@ -11,6 +11,8 @@ from tensorflow.core.protobuf import saved_model_pb2
 
 from tests.serving.conftest import TEXTS
 
+pytestmark = pytest.mark.slow
+
 SOURCE = Path(__file__).with_name("serve_strings.c")
 TEXT_OPS = Path(tensorflow_text.__file__).parent / "python/ops/_sentencepiece_tokenizer.so"
 # A tab ends a column there.

@@ -79,6 +79,7 @@ def test_every_model_has_a_servable():
         assert getattr(models, name) in SERVABLES, name
 
 
+@pytest.mark.slow
 def test_a_fresh_process_with_tensorflow_text_only(exported, tmp_path):
     """It gives for every signature what this process gives, with our package out of reach."""
     requests, expected = [], []
@@ -105,6 +106,7 @@ def test_a_fresh_process_with_tensorflow_text_only(exported, tmp_path):
 
 
 @pytest.mark.parametrize("name", CLASSES)
+@pytest.mark.slow
 class TestEveryHead:
     def test_from_ids_is_the_model(self, exported, name):
         servable = exported(name)
@@ -331,6 +333,7 @@ class TestWeightDtype:
 
 
 class TestFailures:
+    @pytest.mark.slow
     def test_full_disk(self, tmp_path):
         """A limit on the size of files stands for a disk that is full."""
         script = (

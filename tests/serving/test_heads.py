@@ -9,6 +9,8 @@ from bigbird_tf.preprocessing import QuestionAnsweringPreprocessor, decode_answe
 from bigbird_tf.serving import export_saved_model, make_servable
 from tests.serving.conftest import LABELS, MAX_LENGTH, TEXTS, small_config
 
+pytestmark = pytest.mark.slow
+
 # Those that fit into the model, and so into one window.
 SHORT = TEXTS[:3]
 
