@@ -62,12 +62,10 @@ def test_outputs(name, tmp_path):
     # The two logits of choices come from the pooled vector alone, and would be small.
     scale = 6.0 if name == "BigBirdForMultipleChoice" else 3.0
     theirs = peer.make(name, config_of(name), scale)
-    # Full attention takes minutes at the longest, and is the same at any length.
-    lengths = LENGTHS if name != "BigBirdForCausalLM" else LENGTHS[:5]
     for random_blocks in ("seeded", "first_block"):
         ours = peer.ours_of(theirs, tmp_path, inference_random_blocks=random_blocks)
         sizes = []
-        for length in lengths:
+        for length in LENGTHS:
             inputs = inputs_of(name, length, seed=length)
             sizes.append(peer.assert_same_outputs(ours, theirs, inputs, random_blocks))
         # The outputs are not so small that anything would pass.
