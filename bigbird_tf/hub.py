@@ -1,11 +1,18 @@
-"""Finds the files of a pretrained model: in a directory, or a repository of the hub."""
+"""Finds the files of a pretrained model: in a directory, in the package, or on the hub."""
 
 import hashlib
 import os
 import re
 from pathlib import Path
 
-__all__ = ["find_file", "require_file"]
+__all__ = ["find_file", "require_file", "shipped_models"]
+
+_SHIPPED = Path(__file__).parent / "shipped"
+
+
+def shipped_models() -> dict[str, Path]:
+    """Gives the models that come with the package: their directories by name."""
+    return {path.name: path for path in sorted(_SHIPPED.iterdir()) if path.is_dir()}
 
 
 def find_file(
@@ -20,8 +27,9 @@ def find_file(
     """Gives the path of one file of a pretrained model, or `None` where the model has no such file.
 
     Args:
-        name_or_path: A directory, or the id of a repository on the hub, such as
-            `"google/bigbird-roberta-base"`. A directory wins.
+        name_or_path: A directory; the name of a model that ships with the package, such as
+            `"bigbird-docs-qa-mini"`; or the id of a repository on the hub, such as
+            `"google/bigbird-roberta-base"`. The first of these that there is wins.
         filename: The file's name, such as `"config.json"`.
         revision: Branch, tag or commit on the hub.
         cache_dir: Where downloads are kept, instead of `huggingface_hub`'s own folder.
@@ -41,6 +49,8 @@ def find_file(
             by the SHA-256 that it gives for large files). Nothing of it stays in the cache.
     """
     path = Path(name_or_path).expanduser()
+    if not path.exists():
+        path = shipped_models().get(str(name_or_path), path)
     if path.is_dir():
         file = path / filename
         return file if file.is_file() else None
@@ -106,7 +116,8 @@ def find_file(
         ) from error
     except RepositoryNotFoundError as error:
         raise FileNotFoundError(
-            f"No directory {str(name_or_path)!r}, and the hub has no repository of that name (or "
+            f"No directory {str(name_or_path)!r}, no such model among those that ship "
+            f"({', '.join(shipped_models())}), and the hub has no repository of that name (or "
             f"it is private: pass `token=`). The hub's client says: {error}"
         ) from error
     except EntryNotFoundError:

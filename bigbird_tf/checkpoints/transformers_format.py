@@ -76,6 +76,7 @@ _HEAD_TABLES = {
     ),
 }
 _BACKBONE_PREFIX = "bert."
+_STORED_DTYPES = (None, "float32", "bfloat16", "float16")
 _HEAD_PREFIXES = ("cls.predictions.", "cls.seq_relationship.", "classifier.", "qa_classifier.")
 # Stored by some versions of `transformers`, and no weights: counted positions, and copies of tied
 # weights.
@@ -132,14 +133,23 @@ def _entries(root, table, prefix) -> Iterator[tuple[str, Entry]]:
                 yield f"{prefix}{name}.{suffix}", Entry(layer, attribute, is_transposed)
 
 
-def save(model: keras.Model, directory: str | Path) -> None:
+def save(model: keras.Model, directory: str | Path, *, dtype: str | None = None) -> None:
     """Writes a model's weights as `model.safetensors` into a directory.
 
     Weights of LoRA are added to the kernels that they belong to.
 
+    Args:
+        model: The model.
+        directory: The folder.
+        dtype: The floating-point dtype to store, such as `"float16"`; `None` for the weights' own.
+
     Raises:
-        ValueError: If the model is quantized.
+        ValueError: If the model is quantized, if `dtype` is none that weights can be stored in, or
+            if a weight is too large for it.
     """
+    if dtype not in _STORED_DTYPES:
+        choices = ", ".join(map(repr, _STORED_DTYPES))
+        raise ValueError(f"`dtype` must be one of {choices}. Received: dtype={dtype!r}")
     table = tensor_table(model)
     quantized = [
         name for name, entry in table.items() if getattr(entry.layer, "quantization_mode", None)
@@ -151,7 +161,20 @@ def save(model: keras.Model, directory: str | Path) -> None:
             f"{_listing(quantized)}"
         )
     tensors = {name: entry.read() for name, entry in table.items()}
+    if dtype is not None:
+        tensors = {name: _cast(name, tensor, dtype) for name, tensor in tensors.items()}
     write_tensors(tensors, Path(directory) / SAFETENSORS_NAME)
+
+
+def _cast(name: str, tensor: np.ndarray, dtype: str) -> np.ndarray:
+    with np.errstate(over="ignore"):
+        cast = tensor.astype(dtype)
+    if not np.isfinite(cast.astype("float32")).all() and np.isfinite(tensor).all():
+        raise ValueError(
+            f"`dtype` must hold all weights. Received: dtype={dtype!r}; the largest weight of "
+            f"{name!r} is {np.abs(tensor).max():.3g}. Use 'bfloat16', or None for their own dtype."
+        )
+    return cast
 
 
 def load(model: keras.Model, tensors: TensorFiles, *, ignore_mismatched_sizes: bool = False):

@@ -81,16 +81,21 @@ class PretrainedModel(keras.Model):
             )
         return model
 
-    def save_pretrained(self, directory: str | os.PathLike) -> None:
+    def save_pretrained(self, directory: str | os.PathLike, *, dtype: str | None = None) -> None:
         """Writes `config.json` and `model.safetensors`, which `transformers` loads too.
 
         Args:
             directory: The folder; made if it is not there.
+            dtype: The dtype to store weights in: `"float16"` or `"bfloat16"` for half the size,
+                `"float32"`; `None` for the weights' own.
+
+        Raises:
+            ValueError: If the model is quantized, or a weight is too large for `dtype`.
         """
         from bigbird_tf.checkpoints import transformers_format
 
         directory = Path(directory)
-        transformers_format.save(self, directory)
+        transformers_format.save(self, directory, dtype=dtype)
         extra = {**self.config.extra, "architectures": [type(self).__name__]}
         self.config.replace(extra=extra).save_pretrained(directory)
 

@@ -11,8 +11,9 @@ import tensorflow as tf
 from bigbird_tf.preprocessing.tokenizer import BigBirdTokenizer
 from examples.docs_qa.questions import Question, Split
 
-__all__ = ["EncodedSplit", "encode_split", "training_windows"]
+__all__ = ["MAX_LENGTH", "EncodedSplit", "describe", "encode_split", "training_windows"]
 
+MAX_LENGTH = 4096
 NUM_SPECIAL = 3  # [CLS] question [SEP] page [SEP]
 
 
@@ -29,8 +30,8 @@ class EncodedSplit:
         names: Ids of the questions' pieces, padded with -1, int32 of shape (Q, longest).
         answers: First and last piece of each answer, counted within the page, int32 of shape
             (Q, 2).
-        definitions: The name's last piece where it is defined, before the answer, counted within
-            the page; -1 if it is not found. int32 of shape (Q,).
+        definitions: The name's last piece where the page defines it, counted within the page, int32
+            of shape (Q,). It comes before the answer to a `"sentence"`, after that to a `"class"`.
         questions: The questions themselves.
         special_ids: Ids of `[CLS]`, `[SEP]`, `<pad>`.
     """
@@ -53,10 +54,32 @@ class EncodedSplit:
         """Position of the page's first piece in each question's input, int32 of shape (Q,)."""
         return (self.names >= 0).sum(axis=1).astype(np.int32) + 2
 
+    def evidence(self) -> np.ndarray:
+        """First and last piece of what it takes to answer, counted within the page, int32 (Q, 2).
+
+        That is from the answer to where the name is defined, or the other way round.
+        """
+        places = np.concatenate([self.answers, self.definitions[:, None]], axis=1)
+        return np.stack([places.min(axis=1), places.max(axis=1)], axis=1)
+
     def answered_within(self, length: int) -> np.ndarray:
-        """Questions whose answer ends within the first `length` pieces of the input: indices."""
-        last = self.context_start() + self.answers[:, 1]
+        """Questions with all evidence within the first `length` pieces of the input: indices."""
+        last = self.context_start() + self.evidence()[:, 1]
         return np.flatnonzero(last < length - 1)  # The last piece is [SEP].
+
+    def beginning(self, question: int, length: int) -> bytes:
+        """Gives the text of the page's pieces that are in an input of `length` pieces.
+
+        Args:
+            question: Index of the question.
+            length: Pieces of the input, question included.
+        """
+        page = self.page_of[question]
+        start, stop = self.page_starts[page], self.page_starts[page + 1]
+        room = length - int(self.context_start()[question]) - 1
+        if stop - start <= room:
+            return self.pages[page]
+        return self.pages[page][: self.offsets[start + room - 1, 1]]
 
     def text(self, question: int, first: int, last: int) -> str:
         """Gives the text of a span of pieces of a question's page, both ends included.
@@ -93,7 +116,7 @@ def encode_split(
     """
     if not split.questions:
         raise ValueError("`split` must have questions. Received a split without any")
-    names = tokenizer.tokenize([question.name for question in split.questions])
+    names = tokenizer.tokenize([question.text for question in split.questions])
     kept = [i for i, n in enumerate(names.row_lengths().numpy()) if n <= max_name_pieces]
     questions = [split.questions[i] for i in kept]
     names = tf.gather(names, kept).to_tensor(default_value=-1).numpy()
@@ -112,36 +135,51 @@ def encode_split(
     index_of = {module: index for index, module in enumerate(modules)}
     page_of = np.array([index_of[question.module] for question in questions], np.int32)
     answers = np.empty((len(questions), 2), np.int32)
+    definitions = np.empty(len(questions), np.int32)
     for row, question in enumerate(questions):
-        start, stop = page_starts[page_of[row]], page_starts[page_of[row] + 1]
+        begins, ends = offsets[page_starts[page_of[row]] : page_starts[page_of[row] + 1]].T
         # The piece that ends after the answer begins, and the last that begins before it ends.
-        answers[row, 0] = np.searchsorted(offsets[start:stop, 1], question.start, side="right")
-        answers[row, 1] = np.searchsorted(offsets[start:stop, 0], question.end, side="left") - 1
-    pieces = np.concatenate(pieces)
-    definitions = [
-        _find_before(pieces[page_starts[page] :], name[name >= 0], first)
-        for page, name, first in zip(page_of, names, answers[:, 0], strict=True)
-    ]
+        answers[row, 0] = np.searchsorted(ends, question.start, side="right")
+        answers[row, 1] = np.searchsorted(begins, question.end, side="left") - 1
+        definitions[row] = np.searchsorted(begins, question.name_end, side="left") - 1
     return EncodedSplit(
-        pieces=pieces,
+        pieces=np.concatenate(pieces),
         offsets=offsets,
         page_starts=page_starts,
         pages=pages,
         page_of=page_of,
         names=names,
         answers=answers,
-        definitions=np.array(definitions, np.int32),
+        definitions=definitions,
         questions=questions,
         special_ids=(tokenizer.cls_token_id, tokenizer.sep_token_id, tokenizer.pad_token_id),
     )
 
 
-def _find_before(page: np.ndarray, name: np.ndarray, first: int, reach: int = 300) -> int:
-    """Gives the last piece of the last occurrence of a name in the pieces before `first`, or -1."""
-    for begin in range(first - len(name), max(-1, first - reach), -1):
-        if np.array_equal(page[begin : begin + len(name)], name):
-            return begin + len(name) - 1
-    return -1
+def describe(split: Split, encoded: EncodedSplit, *, length: int = MAX_LENGTH) -> dict:
+    """Gives the numbers that say what kind of task this is.
+
+    Args:
+        split: Pages and questions.
+        encoded: The same in pieces.
+        length: Of questions that can be answered within so many pieces.
+    """
+    within = encoded.answered_within(length)
+    kinds = np.array([encoded.questions[index].kind for index in within])
+    positions = encoded.context_start()[within] + encoded.answers[within, 0]
+    lengths = np.diff(encoded.page_starts)[encoded.page_of[within]]
+    sentences, classes = positions[kinds == "sentence"], kinds == "class"
+    apart = np.ptp(encoded.evidence()[within], axis=1)[classes]
+    return {
+        "packages": split.packages,
+        "pages": len(encoded.pages),
+        "sentence_questions": len(sentences),
+        "class_questions": len(apart),
+        "median_pieces": float(np.median(lengths)) if len(within) else None,
+        "answers_past_512": float(np.mean(sentences >= 512)) if len(sentences) else None,
+        "answers_past_1024": float(np.mean(sentences >= 1024)) if len(sentences) else None,
+        "evidence_apart_512": float(np.mean(apart >= 512)) if len(apart) else None,
+    }
 
 
 def training_windows(
@@ -152,9 +190,13 @@ def training_windows(
     max_position: int,
     seed: int = 0,
 ) -> tf.data.Dataset:
-    """Gives windows around answers, without end, every question once a round in a new order.
+    """Gives windows around answers, without end, in rounds of a new order each.
 
-    The answer is anywhere in its window with equal chance. The page's position ids are moved by a
+    A question comes once a round, one of the kind `"class"` twice: there are fewer, and they are
+    harder.
+
+    The answer and where the name is defined are anywhere in their window with equal chance;
+    questions for which these are too far apart are left out. The page's position ids are moved by a
     random offset, so that short windows train the positions of long ones too.
 
     Args:
@@ -168,10 +210,9 @@ def training_windows(
         Batches `(inputs, labels)` of int32. Inputs: `input_ids`, `attention_mask`,
         `token_type_ids`, `position_ids` of shape (B, T). Labels, under the names of the outputs of
         `TrainingModel`: positions of shape (B,), `start_logits` and `end_logits`, the answer's
-        first and last piece, and `name_logits`, the last piece of the name where it is defined,
-        before the answer (-1 if that is not in the window); and of shape (B, T), `inside_logits`, 1
-        from there to the end of the answer, and `occurs_logits`, 1 where a piece of the page is
-        among the question's pieces.
+        first and last piece, and `name_logits`, the last piece of the name where it is defined;
+        and of shape (B, T), `inside_logits`, 1 from the first to the last piece of the evidence,
+        and `occurs_logits`, 1 where a piece of the page is among the question's pieces.
 
     Raises:
         ValueError: If `max_position` is below `length`, or no answer fits into a window.
@@ -181,16 +222,18 @@ def training_windows(
             f"`max_position` must be at least `length`. Received: max_position={max_position}, "
             f"length={length}"
         )
-    span = encoded.answers[:, 1] - encoded.answers[:, 0] + 1
-    fitting = np.flatnonzero(encoded.context_start() + span + 1 <= length)
+    span = encoded.evidence()
+    fitting = np.flatnonzero(encoded.context_start() + np.ptp(span, axis=1) + 2 <= length)
     if not len(fitting):
-        raise ValueError(f"`length` is too short for every answer. Received: length={length}")
+        raise ValueError(f"`length` is too short for every question. Received: length={length}")
+    is_class = np.array([encoded.questions[index].kind == "class" for index in fitting])
+    fitting = np.concatenate([fitting, fitting[is_class]])
     make = _window_maker(encoded, length)
 
     def window(question, draws):
         # Two draws a question: where the window begins, and how far the positions are moved.
         room = length - context_start[question] - 1
-        first, last = answers[question, 0], answers[question, 1]
+        first, last = evidence[question, 0], evidence[question, 1]
         num_pieces = page_starts[page_of[question] + 1] - page_starts[page_of[question]]
         lowest = tf.maximum(0, last + 1 - room)
         highest = tf.maximum(tf.minimum(first, num_pieces - room), lowest)
@@ -198,17 +241,14 @@ def training_windows(
         inputs = make(question, begin)
         moved = _uniform(draws[1], max_position - length + 1)
         inputs["position_ids"] += inputs["token_type_ids"] * moved
-        defined = definitions[question]
         offset = context_start[question] - begin
         occurs = tf.reduce_any(inputs["input_ids"][:, None] == names[question][None], axis=1)
         places = tf.range(length)
-        is_inside = (places >= tf.where(defined < 0, first, defined) + offset) & (
-            places <= last + offset
-        )
+        is_inside = (places >= first + offset) & (places <= last + offset)
         labels = {
-            "start_logits": first + offset,
-            "end_logits": last + offset,
-            "name_logits": tf.where(defined >= begin, defined + offset, -1),
+            "start_logits": answers[question, 0] + offset,
+            "end_logits": answers[question, 1] + offset,
+            "name_logits": definitions[question] + offset,
             "inside_logits": tf.cast(is_inside, tf.int32) * inputs["token_type_ids"],
             "occurs_logits": tf.cast(occurs, tf.int32) * inputs["token_type_ids"],
         }
@@ -216,6 +256,7 @@ def training_windows(
 
     context_start = tf.constant(encoded.context_start())
     answers = tf.constant(encoded.answers)
+    evidence = tf.constant(span)
     page_starts = tf.constant(encoded.page_starts)
     page_of = tf.constant(encoded.page_of)
     definitions = tf.constant(encoded.definitions)

@@ -1,4 +1,4 @@
-"""How well a model answers, and how that depends on where the answer stands."""
+"""How well a model answers, by kind of question, by what it sees, by where the evidence stands."""
 
 import dataclasses
 import time
@@ -15,10 +15,32 @@ from bigbird_tf.preprocessing import (
 )
 from bigbird_tf.preprocessing.question_answering_metrics import exact_match, f1_score
 from examples.docs_qa.dataset import EncodedSplit
+from examples.docs_qa.questions import KINDS
 
-__all__ = ["Evaluation", "choose_questions", "evaluate"]
+__all__ = ["FAR", "Evaluation", "View", "choose_questions", "evaluate"]
 
 MAX_ANSWER_PIECES = 80
+FAR = 512  # Evidence so many pieces apart never is in one short window.
+MAX_QUESTION_PIECES = 30
+
+
+@dataclasses.dataclass(frozen=True)
+class View:
+    """What of a page a model sees.
+
+    Attributes:
+        length: Pieces of an input, question included.
+        up_to: Inputs of that length slide over what an input of so many pieces would hold; `None`
+            for one input, at the page's beginning.
+    """
+
+    length: int
+    up_to: int | None = None
+
+    def __str__(self) -> str:
+        if self.up_to is None:
+            return f"the first {self.length:,} pieces"
+        return f"{self.length:,} pieces, sliding over {self.up_to:,}"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,32 +48,51 @@ class Evaluation:
     """What a model answered to some questions.
 
     Attributes:
-        length: Pieces of a page that the model was shown.
+        view: What of a page the model was shown.
+        kinds: Each question's kind; strings (Q,).
         positions: Where in the input of full length each answer begins, in pieces; int (Q,).
+        distances: Pieces between the ends of each question's evidence; int (Q,).
         predictions: The model's answers.
         exact: 1.0 for each answer that is exactly right, as SQuAD defines it; float (Q,).
         f1: Overlap of each answer with the right one, as SQuAD defines it; float (Q,).
     """
 
-    length: int
+    view: View
+    kinds: np.ndarray
     positions: np.ndarray
+    distances: np.ndarray
     predictions: list[str]
     exact: np.ndarray
     f1: np.ndarray
 
-    def summary(self) -> dict[str, float]:
-        """Gives the percentages."""
+    def summary(self, kind: str | None = None, *, min_distance: int = 0) -> dict[str, float | None]:
+        """Gives the number of questions and the percentages; `None` where there is no question.
+
+        Args:
+            kind: Of questions of this kind; `None` for all.
+            min_distance: Of questions with evidence so far apart.
+        """
+        of = (self.distances >= min_distance) & (kind is None or self.kinds == kind)
+        count = int(of.sum())
         return {
-            "questions": len(self.predictions),
-            "exact_match": 100 * float(np.mean(self.exact)),
-            "f1": 100 * float(np.mean(self.f1)),
+            "questions": count,
+            "exact_match": 100 * float(np.mean(self.exact[of])) if count else None,
+            "f1": 100 * float(np.mean(self.f1[of])) if count else None,
+        }
+
+    def to_dict(self) -> dict:
+        """Gives all percentages, for JSON."""
+        return {
+            "view": str(self.view),
+            **{kind: self.summary(kind) for kind in KINDS},
+            "class_far": self.summary("class", min_distance=FAR),
         }
 
 
 def choose_questions(
     encoded: EncodedSplit, *, length: int, count: int | None = None, seed: int = 0
 ) -> np.ndarray:
-    """Draws questions that can be answered within the first pieces of their page.
+    """Draws questions whose evidence is within the first pieces of their page.
 
     Args:
         encoded: The split.
@@ -72,12 +113,12 @@ def evaluate(
     encoded: EncodedSplit,
     questions: Sequence[int],
     *,
-    length: int,
+    view: View,
     batch_size: int = 4,
     seconds: float | None = None,
     on_batch: Callable[[int], None] = lambda size: None,
 ) -> Evaluation:
-    """Asks a model questions about pages, of which it sees the first pieces.
+    """Asks a model questions about pages.
 
     Everything goes the way of a user's strings: preprocessor, model, decoder. Wherever the answer
     may be, the model must point at something; what it finds by chance counts.
@@ -87,7 +128,7 @@ def evaluate(
         tokenizer: Its tokenizer.
         encoded: The split.
         questions: Indices of the questions.
-        length: Pieces of an input; the rest of a page is cut off.
+        view: What of a page the model sees.
         batch_size: Questions at a time.
         seconds: Stop asking after this time; `None` for never. One batch is asked in any case.
         on_batch: Called after each batch with the number of questions in it.
@@ -98,7 +139,10 @@ def evaluate(
     if len(questions) == 0:
         raise ValueError("`questions` must not be empty. Received: no questions")
     preprocessor = QuestionAnsweringPreprocessor(
-        tokenizer, max_length=length, max_windows=1, max_question_length=30
+        tokenizer,
+        max_length=view.length,
+        max_windows=1 if view.up_to is None else None,
+        max_question_length=MAX_QUESTION_PIECES,
     )
 
     # One graph for all batches, the last and smaller one included.
@@ -106,7 +150,7 @@ def evaluate(
     def answer(names, pages):
         inputs, windows = preprocessor.make_windows(names, pages)
         # Without shapes known beforehand the attention pattern would not be a constant.
-        inputs = {key: tf.ensure_shape(value, [None, length]) for key, value in inputs.items()}
+        inputs = {key: tf.ensure_shape(value, [None, view.length]) for key, value in inputs.items()}
         logits = model(inputs, training=False)
         return decode_answers(
             logits["start_logits"],
@@ -118,11 +162,12 @@ def evaluate(
         )["answer"]
 
     predictions = []
+    seen = view.up_to or view.length
     began = time.monotonic()
     for start in range(0, len(questions), batch_size):
         batch = questions[start : start + batch_size]
-        names = tf.constant([encoded.questions[index].name for index in batch])
-        pages = tf.constant([encoded.pages[encoded.page_of[index]] for index in batch])
+        names = tf.constant([encoded.questions[index].text for index in batch])
+        pages = tf.constant([encoded.beginning(index, seen) for index in batch])
         predictions += [text.decode("utf-8", "replace") for text in answer(names, pages).numpy()]
         on_batch(len(batch))
         if seconds is not None and time.monotonic() - began > seconds:
@@ -131,8 +176,10 @@ def evaluate(
     right = [encoded.questions[index].answer for index in asked]
     pairs = list(zip(predictions, right, strict=True))
     return Evaluation(
-        length=length,
+        view=view,
+        kinds=np.array([encoded.questions[index].kind for index in asked]),
         positions=encoded.context_start()[asked] + encoded.answers[asked, 0],
+        distances=np.ptp(encoded.evidence()[asked], axis=1),
         predictions=predictions,
         exact=np.array([exact_match(*pair) for pair in pairs]),
         f1=np.array([f1_score(*pair) for pair in pairs]),

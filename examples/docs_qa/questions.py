@@ -1,4 +1,8 @@
-"""Questions to help pages: a function's or method's name; its documentation's first sentence.
+"""Questions to help pages, of two kinds.
+
+A function's or method's name asks for the first sentence of its documentation: the evidence and the
+answer stand side by side. "class of" and a method's name asks which class defines it: the class's
+heading may stand thousands of pieces before the method.
 
 The answer is a span of the page, exactly as it stands there (line breaks and margins included), so
 that a model can point at it. Everything here is a pure function of the pages and a seed.
@@ -10,19 +14,32 @@ import dataclasses
 import itertools
 import random
 import re
+import zlib
 from collections.abc import Iterable, Mapping, Sequence
 
 from examples.docs_qa.pages import Page
 
-__all__ = ["Question", "Split", "abridge_split", "find_definitions", "make_splits"]
+__all__ = [
+    "KINDS",
+    "Definition",
+    "Question",
+    "Split",
+    "abridge_split",
+    "find_definitions",
+    "make_splits",
+]
+
+KINDS = ("sentence", "class")
 
 # A definition as pydoc prints it: the name at the margin of its section, its signature, then the
 # documentation four columns further right. Functions stand four columns in, methods behind the bar
 # that pydoc draws beside a class.
 DEFINITION = re.compile(r"^(?P<margin>    (?: \|  )?)(?P<name>[A-Za-z_]\w*)\((?P<rest>.*)$")
 SECTION = re.compile(r"^[A-Z][A-Z ]+$")
+CLASS = re.compile(r"^    class (?P<name>\w+)")
 METHODS_FOLLOW = re.compile(
-    r"^     \|  (?:Methods|Class methods|Static methods) (?:defined here|inherited from .*):$"
+    r"^     \|  (?:Methods|Class methods|Static methods) "
+    r"(?:(?P<here>defined here)|inherited from .*):$"
 )
 OTHERS_FOLLOW = re.compile(
     r"^     \|  (?:Data descriptors|Readonly properties|Data and other attributes) "
@@ -39,21 +56,57 @@ MIN_WORDS, MAX_WORDS = 3, 40
 
 
 @dataclasses.dataclass(frozen=True)
+class Definition:
+    """A function or method that a page defines. All offsets are into the page's UTF-8 bytes.
+
+    Attributes:
+        name: Its name.
+        name_start: Where the name stands.
+        sentence: The first sentence of its documentation; empty where there is none.
+        start, end: Where the sentence stands; equal where there is none.
+        owner: The class that defines it; empty for functions and for inherited methods.
+        owner_start: Where the owner's name stands in the owner's heading.
+    """
+
+    name: str
+    name_start: int
+    sentence: str
+    start: int
+    end: int
+    owner: str
+    owner_start: int
+
+
+@dataclasses.dataclass(frozen=True)
 class Question:
-    """A question to one page, and its answer.
+    """A question to one page, and its answer. All offsets are into the page's UTF-8 bytes.
 
     Attributes:
         module: The page's module.
-        name: The question: the name of a function or method.
+        kind: `"sentence"` or `"class"`, what is asked of the name.
+        name: The name of a function or method.
+        name_start: Where the page defines that.
         answer: The answer, as it stands in the page.
-        start, end: Where the answer stands: offsets into the page's UTF-8 bytes.
+        start, end: Where the answer stands.
     """
 
     module: str
+    kind: str
     name: str
+    name_start: int
     answer: str
     start: int
     end: int
+
+    @property
+    def text(self) -> str:
+        """The question as it is asked."""
+        return self.name if self.kind == "sentence" else f"class of {self.name}"
+
+    @property
+    def name_end(self) -> int:
+        """Where the name ends."""
+        return self.name_start + len(self.name.encode())
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,15 +118,14 @@ class Split:
     questions: list[Question]
 
 
-def find_definitions(page: Page) -> list[Question]:
+def find_definitions(page: Page) -> list[Definition]:
     """Finds every function and method that a page defines.
 
     Args:
         page: A help page as rendered by `pydoc`.
 
     Returns:
-        One `Question` a definition, in the order of the page, good or not: where there is no
-        documentation, `answer` is empty and `start` equals `end`.
+        The definitions in the order of the page, documented or not.
     """
     encoded = page.text.encode()
     lines = page.text.splitlines(keepends=True)
@@ -83,16 +135,18 @@ def find_definitions(page: Page) -> list[Question]:
 
     found = []
     section = ""
-    among_methods = False
+    among_methods = is_own = False
+    owner, owner_start = "", 0
     for number, line in enumerate(lines):
         stripped = line.rstrip()
         if SECTION.match(stripped):
             section = stripped
-        elif stripped.startswith("    class "):
+        elif match := CLASS.match(stripped):
             # The class's own documentation comes first, at the margin where methods stand later.
             among_methods = False
-        elif METHODS_FOLLOW.match(stripped):
-            among_methods = True
+            owner, owner_start = match["name"], starts[number] + match.start("name")
+        elif match := METHODS_FOLLOW.match(stripped):
+            among_methods, is_own = True, bool(match["here"])
         elif OTHERS_FOLLOW.match(stripped):
             among_methods = False
         elif match := DEFINITION.match(stripped):
@@ -100,8 +154,18 @@ def find_definitions(page: Page) -> list[Question]:
             expected = "FUNCTIONS" if margin == "    " else "CLASSES"
             if section == expected and (among_methods or expected == "FUNCTIONS"):
                 begin, end = _first_sentence(lines, number + 1, margin + "    ", starts)
-                answer = encoded[begin:end].decode()
-                found.append(Question(page.module, match["name"], answer, begin, end))
+                has_owner = expected == "CLASSES" and is_own
+                found.append(
+                    Definition(
+                        name=match["name"],
+                        name_start=starts[number] + match.start("name"),
+                        sentence=encoded[begin:end].decode(),
+                        start=begin,
+                        end=end,
+                        owner=owner if has_owner else "",
+                        owner_start=owner_start if has_owner else 0,
+                    )
+                )
     return found
 
 
@@ -141,7 +205,7 @@ def abridge(page: Page) -> Page:
     starts = list(itertools.accumulate(map(len, lines), initial=0))
     kept = set()
     for definition in find_definitions(page):
-        if definition.answer:
+        if definition.sentence:
             first = bisect.bisect_right(starts, definition.start) - 1
             last = bisect.bisect_right(starts, definition.end - 1) - 1
             kept.update(range(first - 1, last + 1))  # The signature stands on the line before.
@@ -159,7 +223,7 @@ def _is_heading(line: str) -> bool:
         SECTION.match(line)
         or METHODS_FOLLOW.match(line)
         or OTHERS_FOLLOW.match(line)
-        or line.startswith("    class ")
+        or CLASS.match(line)
     )
 
 
@@ -174,7 +238,7 @@ def abridge_split(split: Split, *, max_repeats: int = 3) -> Split:
     times: collections.Counter[tuple] = collections.Counter()
     for module in sorted(pages):
         for question in ask(pages[module], set()):
-            key = (question.name, *_words(question.answer))
+            key = (question.text, *_words(question.answer))
             times[key] += 1
             if times[key] <= max_repeats:
                 questions.append(question)
@@ -198,24 +262,33 @@ def everyday_words(pages: Iterable[Page], min_packages: int) -> set[str]:
 
 
 def ask(page: Page, everyday: set[str]) -> list[Question]:
-    """Gives the questions that a page answers clearly.
+    """Gives the questions that a page answers clearly, of both kinds.
 
     Left out are names that the page defines more than once (which one is meant?), everyday words,
-    special methods (`__init__`), and documentation that is missing, is a signature, or is shorter
-    or longer than a sentence should be.
+    special methods (`__init__`), documentation that is missing, is a signature, or is shorter or
+    longer than a sentence should be, and classes of pages that have only one.
     """
     definitions = find_definitions(page)
     times = collections.Counter(definition.name for definition in definitions)
-    return [
-        definition
-        for definition in definitions
-        if times[definition.name] == 1
-        and definition.name not in everyday
-        and len(definition.name) >= 3
-        and not definition.name.startswith("__")
-        and MIN_WORDS <= len(_words(definition.answer)) <= MAX_WORDS
-        and not NO_SENTENCE.search(definition.answer)
-    ]
+    owners = {definition.owner_start for definition in definitions if definition.owner}
+    questions = []
+    for definition in definitions:
+        name = definition.name
+        if times[name] > 1 or name in everyday or len(name) < 3 or name.startswith("__"):
+            continue
+        known = {"module": page.module, "name": name, "name_start": definition.name_start}
+        sentence, owner, begin = definition.sentence, definition.owner, definition.owner_start
+        if MIN_WORDS <= len(_words(sentence)) <= MAX_WORDS and not NO_SENTENCE.search(sentence):
+            span = (definition.start, definition.end)
+            questions.append(Question(**known, kind="sentence", answer=sentence, **_span(span)))
+        if owner and len(owners) > 1:
+            span = (begin, begin + len(owner.encode()))
+            questions.append(Question(**known, kind="class", answer=owner, **_span(span)))
+    return questions
+
+
+def _span(span: tuple[int, int]) -> dict[str, int]:
+    return dict(zip(("start", "end"), span, strict=True))
 
 
 def _words(text: str) -> list[str]:
@@ -229,12 +302,14 @@ def make_splits(
     test_share: float = 0.12,
     validation_share: float = 0.04,
     min_packages_everyday: int = 8,
+    known: Mapping[str, Sequence[str]] | None = None,
 ) -> dict[str, Split]:
     """Divides pages into splits by package, and asks their questions.
 
     No package is in two splits. Since packages also repeat each other's documentation (`keras.ops`
     repeats NumPy's), a held-out question is dropped when its answer is the documentation of
-    anything in a training page, and when it was asked before.
+    anything in a training page, when a training page's class of that name defines a method of that
+    name, and when it was asked before.
 
     Args:
         pages: Help pages of many packages.
@@ -242,6 +317,9 @@ def make_splits(
         test_share, validation_share: Share of all questions that the test and the validation
             packages have, about. A package with more than half of such a share is never held out.
         min_packages_everyday: Words in the prose of so many packages are no questions.
+        known: The packages of each split that a model was trained with. They stay in their splits
+            (those of `"validation"` are training packages now); what a model does not know is
+            divided evenly between `"train"` and `"test"`.
 
     Returns:
         The splits `"train"`, `"validation"` and `"test"`.
@@ -254,27 +332,35 @@ def make_splits(
     asked: dict[str, list[Question]] = collections.defaultdict(list)
     for page in pages:
         asked[page.package].extend(ask(page, everyday))
-    packages = _divide(
-        {name: len(questions) for name, questions in asked.items()},
-        {"test": test_share, "validation": validation_share},
-        seed,
-    )
+    if known is None:
+        packages = _divide(
+            {name: len(questions) for name, questions in asked.items()},
+            {"test": test_share, "validation": validation_share},
+            seed,
+        )
+    else:
+        packages = _divide_as_known(sorted(asked), known)
 
-    documented = {
-        tuple(_words(definition.answer))
+    trained = [
+        definition
         for page in pages
         if page.package in packages["train"]
         for definition in find_definitions(page)
-    }
+    ]
+    documented = {tuple(_words(definition.sentence)) for definition in trained}
+    owned = {(definition.name, definition.owner) for definition in trained}
     splits = {}
     for split in ("train", "validation", "test"):
-        known = documented if split != "train" else set()
         questions = []
         seen = set()
         for question in (q for name in sorted(packages[split]) for q in asked[name]):
             words = tuple(_words(question.answer))
-            if words not in known and (question.name, words) not in seen:
-                seen.add((question.name, words))
+            if question.kind == "class":
+                is_known = (question.name, question.answer) in owned
+            else:
+                is_known = words in documented
+            if (split == "train" or not is_known) and (question.text, words) not in seen:
+                seen.add((question.text, words))
                 questions.append(question)
         with_questions = {question.module for question in questions}
         splits[split] = Split(
@@ -288,6 +374,19 @@ def make_splits(
             questions=questions,
         )
     return splits
+
+
+def _divide_as_known(
+    names: Iterable[str], known: Mapping[str, Sequence[str]]
+) -> dict[str, set[str]]:
+    divided: dict[str, set[str]] = {"train": set(), "validation": set(), "test": set()}
+    split_of = {name: split for split, members in known.items() for name in members}
+    split_of |= dict.fromkeys(known.get("validation", ()), "train")
+    for name in names:
+        # By the name alone, so that a package's side does not depend on what else there is.
+        side = ("train", "test")[zlib.crc32(name.encode()) % 2]
+        divided[split_of.get(name, side)].add(name)
+    return divided
 
 
 def _divide(

@@ -77,9 +77,30 @@ def page(module: str, *functions: tuple[str, str]) -> Page:
     return Page(module, text)
 
 
+def page_of_classes(module: str, classes: dict[str, tuple[str, ...]]) -> Page:
+    """Makes a page of classes, whose methods have one-line documentation."""
+    text = f"NAME\n    {module}\n\nCLASSES\n    builtins.object\n"
+    text += "".join(f"        {owner}\n" for owner in classes)
+    for owner, methods in classes.items():
+        text += f"    \n    class {owner}(builtins.object)\n     |  {owner}(rows)\n     |  \n"
+        text += "     |  Methods defined here:\n     |  \n"
+        for method in methods:
+            text += f"     |  {method}(self)\n     |      The deed of {method} in it.\n     |  \n"
+    return Page(module, text)
+
+
+KIWI = page_of_classes(
+    "kiwi",
+    {
+        "Nest": ("nest_rows", "count_eggs", "shared_deed"),
+        "Egg": ("drop_eggs", "shared_deed", "egg_rows"),
+    },
+)
+
+
 def library() -> list[Page]:
-    """Gives pages of eleven packages with distinct documentation."""
-    pages = [ZEBRA]
+    """Gives pages of twelve packages with distinct documentation."""
+    pages = [ZEBRA, KIWI]
     for number, package in enumerate(
         ["ant", "bee", "cow", "dog", "elk", "fox", "gnu", "hen", "ibis", "jay"]
     ):

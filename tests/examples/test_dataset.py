@@ -1,8 +1,10 @@
+import collections
+
 import numpy as np
 import pytest
 
 from bigbird_tf.preprocessing import QuestionAnsweringPreprocessor
-from examples.docs_qa.dataset import encode_split, training_windows
+from examples.docs_qa.dataset import describe, encode_split, training_windows
 from examples.docs_qa.pages import Page
 from examples.docs_qa.questions import Split, ask
 from tests.examples.help_pages import ZEBRA, library, page
@@ -42,7 +44,7 @@ def test_names_and_pages_are_the_tokenizers(encoded, tokenizer):
     for index in (0, 7, len(encoded) - 1):
         question = encoded.questions[index]
         name = encoded.names[index]
-        assert list(name[name >= 0]) == list(tokenizer.tokenize(question.name).numpy())
+        assert list(name[name >= 0]) == list(tokenizer.tokenize(question.text).numpy())
         start, stop = encoded.page_starts[encoded.page_of[index] :][:2]
         text = encoded.pages[encoded.page_of[index]].decode()
         assert list(encoded.pieces[start:stop]) == list(tokenizer.tokenize(text).numpy())
@@ -56,7 +58,7 @@ def test_text_outside_of_the_page_is_empty(encoded):
 
 
 def test_long_names_are_left_out(split, tokenizer):
-    lengths = [len(tokenizer.tokenize(q.name).numpy()) for q in split.questions]
+    lengths = [len(tokenizer.tokenize(q.text).numpy()) for q in split.questions]
     limit = min(lengths)
     shorter = encode_split(split, tokenizer, max_name_pieces=limit)
     assert len(shorter) == sum(length <= limit for length in lengths) < len(lengths)
@@ -70,7 +72,7 @@ def test_no_questions(tokenizer):
 
 def test_training_windows(encoded, tokenizer):
     dataset = training_windows(encoded, length=LENGTH, batch_size=7, max_position=997, seed=2)
-    answers = {q.answer: q.name for q in encoded.questions}
+    answers = {(q.answer, q.text) for q in encoded.questions}
     places, offsets, seen = [], set(), set()
     for inputs, labels in rows(dataset, 40):
         ids, mask, types = (inputs[k] for k in ("input_ids", "attention_mask", "token_type_ids"))
@@ -88,14 +90,17 @@ def test_training_windows(encoded, tokenizer):
         start, end = labels["start_logits"], labels["end_logits"]
         assert first < start <= end < second
         answer = tokenizer.detokenize(ids[start : end + 1]).numpy().decode()
-        matches = [a for a in answers if a.split() == answer.split() and answers[a] == name]
+        matches = [a for a, text in answers if a.split() == answer.split() and text == name]
         assert matches or "naïve" in answer or "⁇" in answer
         expected = np.isin(ids, ids[1:first]) & (mask * types == 1)
         np.testing.assert_array_equal(labels["occurs_logits"], expected)
 
-        # Every name of this library is defined somewhere: if not in the window, then before it.
-        begin = labels["name_logits"] if labels["name_logits"] >= 0 else first + 1
-        inside = (np.arange(LENGTH) >= begin) & (np.arange(LENGTH) <= end)
+        defined = labels["name_logits"]
+        assert first < defined < second
+        assert tokenizer.detokenize(ids[defined : defined + 1]).numpy()[-1:] == name[-1:].encode()
+        assert (defined < start) == (not name.startswith("class of"))
+        inside = np.zeros(LENGTH, bool)
+        inside[min(start, defined) : max(end, defined) + 1] = True
         np.testing.assert_array_equal(labels["inside_logits"], inside)
 
         positions = inputs["position_ids"]
@@ -104,7 +109,8 @@ def test_training_windows(encoded, tokenizer):
         assert 0 <= moved <= 997 - LENGTH
         assert list(positions[first + 1 : used]) == list(range(first + 1 + moved, used + moved))
         assert positions.max() < 997
-        places.append(start / LENGTH)
+        slack = (second - first - 1) - inside.sum()
+        places.append((min(start, defined) - first - 1) / max(slack, 1))
         offsets.add(moved)
         seen.add(name)
     assert len(offsets) > 100
@@ -112,14 +118,28 @@ def test_training_windows(encoded, tokenizer):
     assert np.std(places) > 0.15
 
 
-def test_each_round_asks_every_question_once(encoded):
-    batch = len(encoded) // 2
-    dataset = training_windows(encoded, length=LENGTH, batch_size=batch, max_position=LENGTH)
-    names = [
+def test_each_round_asks_every_question_once_and_those_for_classes_twice(encoded):
+    repeats = [2 if question.kind == "class" else 1 for question in encoded.questions]
+    batch = sum(repeats) // 2
+    assert sum(repeats) % 2 == 0
+    length = 521  # Every question fits.
+    dataset = training_windows(encoded, length=length, batch_size=batch, max_position=length)
+    asked = collections.Counter(
         inputs["input_ids"][1 : np.argmax(inputs["token_type_ids"]) - 1].tobytes()
         for inputs, _ in rows(dataset, 2)
-    ]
-    assert len(set(names)) == len(names)
+    )
+    expected = collections.Counter()
+    for name, times in zip(encoded.names, repeats, strict=True):
+        expected[name[name >= 0].tobytes()] += times
+    assert asked == expected
+
+
+def test_evidence_that_is_too_far_apart_is_left_out(encoded):
+    dataset = training_windows(encoded, length=40, batch_size=1, max_position=40)
+    asked = {inputs["input_ids"].tobytes() for inputs, _ in rows(dataset, 100)}
+    distances = np.ptp(encoded.evidence(), axis=1)
+    assert distances.max() > 40
+    assert asked
 
 
 def test_training_windows_are_deterministic_by_seed(encoded):
@@ -164,9 +184,9 @@ def test_a_whole_page_is_what_the_preprocessor_gives(encoded, tokenizer):
     """Training sees the same inputs as whoever asks later, positions aside."""
     length = 1009
     preprocessor = QuestionAnsweringPreprocessor(tokenizer, max_length=length, max_windows=1)
-    by_name = {question.name: question for question in encoded.questions}
+    by_name = {question.text: question for question in encoded.questions}
     pages = {
-        q.name: encoded.pages[p] for q, p in zip(encoded.questions, encoded.page_of, strict=True)
+        q.text: encoded.pages[p] for q, p in zip(encoded.questions, encoded.page_of, strict=True)
     }
     dataset = training_windows(encoded, length=length, batch_size=3, max_position=length)
     for inputs, labels in rows(dataset, 3):
@@ -182,31 +202,31 @@ def test_a_whole_page_is_what_the_preprocessor_gives(encoded, tokenizer):
         assert labels["end_logits"] == positions["end_logits"][0]
 
 
-def test_the_name_is_found_where_it_is_defined(encoded, tokenizer):
+def test_the_name_is_found_where_it_is_defined(encoded):
     for index, question in enumerate(encoded.questions):
         last = encoded.definitions[index]
-        name = encoded.names[index]
-        name = name[name >= 0]
-        start = encoded.page_starts[encoded.page_of[index]]
-        found = encoded.pieces[start + last - len(name) + 1 : start + last + 1]
-        np.testing.assert_array_equal(found, name)
-        after = encoded.text(index, last + 1, encoded.answers[index, 0] - 1)
-        assert after.startswith("(")
-        assert question.name not in after
+        before = encoded.text(index, last - len(question.name), last)
+        assert before.endswith(question.name)
+        first, end = encoded.evidence()[index]
+        assert first == min(last, encoded.answers[index, 0])
+        assert end == max(last, encoded.answers[index, 1])
+        if question.kind == "sentence":
+            after = encoded.text(index, last + 1, encoded.answers[index, 0] - 1)
+            assert after.startswith("(")
+            assert question.name not in after
 
 
-def test_a_name_that_left_the_window_has_no_label(tokenizer):
-    signature = ", ".join(f"step{i}=1" for i in range(12))
-    text = f"FUNCTIONS\n    find_me({signature})\n        Find the needle here.\n"
-    hay = Page("hay", text)
-    encoded = encode_split(Split(["hay"], {"hay": hay}, ask(hay, set())), tokenizer)
-    dataset = training_windows(encoded, length=40, batch_size=1, max_position=40)
-    labels = [labels["name_logits"] for _, labels in rows(dataset, 20)]
-    assert set(labels) == {-1}
+def test_the_beginning_of_a_page(encoded, tokenizer):
+    index = len(encoded) - 1
+    page = encoded.pages[encoded.page_of[index]]
+    assert encoded.beginning(index, 4001) == page
+    start = encoded.beginning(index, 61)
+    assert page.startswith(start)
+    assert len(tokenizer.tokenize(start)) == 61 - encoded.context_start()[index] - 1
 
 
 def test_answered_within(encoded):
-    last = encoded.context_start() + encoded.answers[:, 1]
+    last = encoded.context_start() + encoded.evidence()[:, 1]
     longest = int(last.max())
     assert len(encoded.answered_within(longest + 2)) == len(encoded)
     assert len(encoded.answered_within(longest + 1)) < len(encoded)
@@ -220,3 +240,17 @@ def test_pages_of_one_module_are_stored_once(split, tokenizer):
     assert len(encoded.pages) == len({q.module for q in split.questions})
     assert ZEBRA.text.encode() in encoded.pages
     assert page("unused").text.encode() not in encoded.pages
+
+
+def test_description(encoded, split):
+    numbers = describe(split, encoded, length=4001)
+    assert numbers["packages"] == split.packages
+    assert numbers["pages"] == len(encoded.pages)
+    assert numbers["class_questions"] == 4
+    assert numbers["sentence_questions"] + 4 == len(encoded)
+    assert 0 < numbers["median_pieces"] < 1000
+    assert numbers["answers_past_512"] == numbers["evidence_apart_512"] == 0.0
+    fewer = describe(split, encoded, length=149)
+    assert 0 < fewer["sentence_questions"] < numbers["sentence_questions"]
+    nothing = describe(split, encoded, length=4)
+    assert nothing["median_pieces"] is None

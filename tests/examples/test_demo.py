@@ -2,50 +2,72 @@ import dataclasses
 import json
 
 import pytest
+import typer
 from rich.console import Console
+from typer.testing import CliRunner
 
-from examples.docs_qa import demo
+from examples.docs_qa import demo, train_from_scratch
 from examples.docs_qa.train import Recipe, Stage
 
+PACKAGES = (
+    *("bisect", "calendar", "colorsys", "copy", "csv", "fnmatch", "glob", "heapq"),
+    *("html", "json", "linecache", "shlex", "textwrap", "tempfile"),
+)
 
-def test_the_demo_from_end_to_end(tmp_path, monkeypatch):
+
+def test_the_demo_from_end_to_end(tmp_path):
     """Real pages, one step a stage, and a model too small to learn: every part does its part."""
-    monkeypatch.setattr(demo, "MAX_LENGTH", 1024)
-    settings = dataclasses.replace(
-        demo.QUICK,
-        minutes=0.01,
-        max_modules=4,
-        packages=(
-            *("bisect", "calendar", "colorsys", "copy", "csv", "fnmatch", "glob", "heapq"),
-            *("html", "json", "linecache", "shlex", "textwrap", "tempfile"),
-        ),
-        vocab_size=700,
-        recipe=Recipe(stages=(Stage("abridged", 64, 4, 1.0),)),
-        max_questions=3,
-        shown=2,
-        model={
+    plan = train_from_scratch.Plan(
+        Recipe(stages=(Stage("abridged", 64, 4, 1.0),)),
+        {
             "hidden_size": 16,
             "num_attention_heads": 2,
             "intermediate_size": 16,
             "num_hidden_layers": 3,
-            "max_position_embeddings": 1024,
         },
     )
-    console = Console(record=True, width=100)
-    results = demo.run(settings, tmp_path, console)
+    console = Console(record=True, width=130)
+    trained = train_from_scratch.run(
+        *(plan, tmp_path / "scratch", console),
+        minutes=0.001,
+        packages=PACKAGES,
+        vocab_size=700,
+        max_questions=3,
+    )
+    assert json.loads((tmp_path / "scratch" / "results.json").read_text()) == trained
+    assert [stage["steps"] for stage in trained["training"]] == [1]
+    assert [found["view"] for found in trained["validation"]] == [
+        "the first 4,096 pieces",
+        "the first 512 pieces",
+        "512 pieces, sliding over 4,096",
+    ]
+    assert "test" not in trained
 
+    settings = dataclasses.replace(
+        demo.QUICK,
+        checkpoint=str(tmp_path / "scratch"),
+        max_modules=4,
+        packages=PACKAGES,
+        length=1024,
+        recipe=Recipe(stages=(Stage("train", 64, 4, 1.0),)),
+        training_minutes=0.001,
+        max_questions=3,
+    )
+    results = demo.run(settings, tmp_path, console)
     assert json.loads((tmp_path / "results.json").read_text()) == results
     assert [stage["steps"] for stage in results["training"]] == [1]
-    assert set(results["evaluation"]) == {"1024", "512"}
-    assert {numbers["questions"] for numbers in results["evaluation"].values()} <= {1, 2, 3}
+    assert len(results["as_shipped"]) == 3
+    assert len(results["trained_on"]) == 1
+    assert 1 <= results["as_shipped"][0]["sentence"]["questions"] <= 3
     train, test = (set(results["data"][name]["packages"]) for name in ("train", "test"))
+    # What the model was tested on before it is tested on again.
+    assert test == set(trained["data"]["test"]["packages"])
     assert train
-    assert test
     assert not train & test
     for answer in results["answers"]:
         assert answer["module"].partition(".")[0] in test
         assert answer["answer"]
-    assert (tmp_path / "accuracy_by_position.png").is_file()
+    assert (tmp_path / "accuracy.png").is_file()
     assert (tmp_path / "model" / "model.safetensors").is_file()
     assert (tmp_path / "saved_model" / "1" / "saved_model.pb").is_file()
     told = console.export_text()
@@ -75,15 +97,29 @@ def test_markup_in_pages_is_text():
     assert "F1 0.25" in told
 
 
-def test_command_line(tmp_path, monkeypatch, capsys):
+def test_command_line(tmp_path, monkeypatch):
     calls = []
     monkeypatch.setattr(demo, "run", lambda *args: calls.append(args))
-    demo.main(["--quick", "--minutes", "3", "--output", str(tmp_path)])
+    demo.main(["--quick", "--checkpoint", "my-model", "--output", str(tmp_path)])
     demo.main([])
     settings, output, _ = calls[0]
-    assert settings == dataclasses.replace(demo.QUICK, minutes=3.0)
+    assert settings == dataclasses.replace(demo.QUICK, checkpoint="my-model")
     assert output == tmp_path / "quick"
     assert calls[1][0] == demo.STANDARD
-    with pytest.raises(SystemExit):
-        demo.main(["--minutes", "0"])
-    assert "--minutes must be positive. Received: 0" in capsys.readouterr().err
+
+
+def test_command_line_of_training(tmp_path, monkeypatch):
+    calls = []
+    monkeypatch.setattr(train_from_scratch, "run", lambda *args, **kw: calls.append((args, kw)))
+    app = typer.Typer()
+    app.command()(train_from_scratch.main)
+    runner = CliRunner()
+    result = runner.invoke(app, ["--minutes", "3", "--output", str(tmp_path), "--test"])
+    assert result.exit_code == 0
+    ((plan, output, _), options) = calls[0]
+    assert plan in train_from_scratch.RECIPES.values()
+    assert output == tmp_path
+    assert options == {"minutes": 3.0, "max_questions": None, "test": True}
+    refused = runner.invoke(app, ["--recipe", "cake"])
+    assert refused.exit_code == 2
+    assert "cake" in refused.output

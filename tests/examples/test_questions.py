@@ -12,11 +12,11 @@ from examples.docs_qa.questions import (
     find_definitions,
     make_splits,
 )
-from tests.examples.help_pages import ZEBRA, library, page
+from tests.examples.help_pages import KIWI, ZEBRA, library, page, page_of_classes
 
 
 def test_definitions_of_a_page():
-    found = [(d.name, d.answer) for d in find_definitions(ZEBRA)]
+    found = [(d.name, d.sentence) for d in find_definitions(ZEBRA)]
     assert found == [
         ("__init__", "Initialise the brush with everything."),
         ("dip_brush", "Dip the brush into a pot of naïve\n     |      colour: e.g. black."),
@@ -34,7 +34,9 @@ def test_spans_are_byte_offsets():
     encoded = ZEBRA.text.encode()
     definitions = find_definitions(ZEBRA)
     for definition in definitions:
-        assert encoded[definition.start : definition.end].decode() == definition.answer
+        assert encoded[definition.start : definition.end].decode() == definition.sentence
+        name = encoded[definition.name_start :][: len(definition.name.encode())]
+        assert name.decode() == definition.name
     # A page in which bytes and characters differ before the answer.
     assert ZEBRA.text.index("Draw one stripe") != definitions[4].start
 
@@ -42,6 +44,59 @@ def test_spans_are_byte_offsets():
 def test_only_clear_questions_are_asked():
     assert [q.name for q in ask(ZEBRA, set())] == ["dip_brush", "rinse_brush", "draw_stripe"]
     assert [q.name for q in ask(ZEBRA, {"rinse_brush"})] == ["dip_brush", "draw_stripe"]
+
+
+def test_which_class_defines_a_method():
+    asked = [q for q in ask(KIWI, set()) if q.kind == "class"]
+    assert [(q.text, q.answer) for q in asked] == [
+        ("class of nest_rows", "Nest"),
+        ("class of count_eggs", "Nest"),
+        ("class of drop_eggs", "Egg"),
+        ("class of egg_rows", "Egg"),
+    ]
+    encoded = KIWI.text.encode()
+    for question in asked:
+        # The answer is in the class's heading, not where the class is listed or called.
+        assert encoded[question.start - 6 : question.start] == b"class "
+        assert encoded[question.start : question.end].decode() == question.answer
+        assert encoded[question.name_start : question.name_end].decode() == question.name
+
+
+def test_methods_that_a_class_inherits_have_no_answer():
+    text = KIWI.text.replace("Methods defined here:", "Methods inherited from Bird:", 1)
+    asked = {q.name for q in ask(Page("kiwi", text), set()) if q.kind == "class"}
+    assert not asked  # One class is left that defines anything: there is nothing to choose.
+    definitions = find_definitions(Page("kiwi", text))
+    assert [d.owner for d in definitions] == ["", "", "", "Egg", "Egg", "Egg"]
+
+
+def test_known_classes_are_not_asked_again():
+    """A class that a training page documents, too, says nothing about what was understood."""
+    pages = [
+        page_of_classes(name, {"Nest": ("nest_rows",), f"{name}Egg": ("drop_eggs",)})
+        for name in ("Wren", "Lark", "Dove", "Rook", "Duck")
+    ]
+    splits = make_splits(pages, test_share=0.2, validation_share=0.2)
+    for name in ("validation", "test"):
+        asked = [q.text for q in splits[name].questions if q.kind == "class"]
+        assert asked == ["class of drop_eggs"]
+
+
+def test_splits_of_packages_that_a_model_knows():
+    known = {"train": ["ant", "gone"], "validation": ["bee"], "test": ["cow", "dog"]}
+    splits = make_splits(library(), known=known)
+    assert {"ant", "bee"} <= set(splits["train"].packages)
+    assert {"cow", "dog"} <= set(splits["test"].packages)
+    assert not splits["validation"].packages
+    sides = {name: side for side in splits for name in splits[side].packages}
+    assert len(sides) == 12
+    assert {sides[name] for name in ("elk", "fox", "gnu", "hen", "ibis", "jay")} == {
+        "train",
+        "test",
+    }
+    # A package's side does not depend on what else there is.
+    fewer = make_splits(library()[:-1], known=known)
+    assert {name: side for side in fewer for name in fewer[side].packages}.items() <= sides.items()
 
 
 @pytest.mark.parametrize(
@@ -100,12 +155,13 @@ def test_no_leakage_between_splits():
             assert {p.package for p in split.pages.values()} <= set(split.packages)
             assert {q.module for q in split.questions} <= set(split.pages)
         trained = {
-            tuple(_words(d.answer))
+            tuple(_words(d.sentence))
             for p in splits["train"].pages.values()
             for d in find_definitions(p)
         }
         for name in ("validation", "test"):
-            assert not [q for q in splits[name].questions if tuple(_words(q.answer)) in trained]
+            sentences = [q for q in splits[name].questions if q.kind == "sentence"]
+            assert not [q for q in sentences if tuple(_words(q.answer)) in trained]
 
 
 def test_splits_hold_out_a_share_and_ask_no_question_twice():
@@ -117,7 +173,7 @@ def test_splits_hold_out_a_share_and_ask_no_question_twice():
     assert 0.2 < sizes["test"] / total < 0.45
     assert 0.1 < sizes["validation"] / total < 0.35
     for split in splits.values():
-        asked = collections.Counter((q.name, q.answer) for q in split.questions)
+        asked = collections.Counter((q.text, q.answer) for q in split.questions)
         assert set(asked.values()) == {1}
 
 
@@ -167,8 +223,8 @@ def test_abridged_page():
         assert gone not in text
     for stays in ("    class Brush(builtins.object)", "     |  Methods defined here:", "FUNCTIONS"):
         assert f"{stays}\n" in text
-    before = [(d.name, d.answer) for d in find_definitions(ZEBRA) if d.answer]
-    assert [(d.name, d.answer) for d in find_definitions(abridge(ZEBRA))] == before
+    before = [(d.name, d.sentence) for d in find_definitions(ZEBRA) if d.sentence]
+    assert [(d.name, d.sentence) for d in find_definitions(abridge(ZEBRA))] == before
     assert abridge(abridge(ZEBRA)) == abridge(ZEBRA)
 
 
@@ -178,9 +234,9 @@ def test_abridged_split_repeats_questions_so_often_only():
     split = make_splits(pages, seed=0)["train"]
     practice = abridge_split(split, max_repeats=2)
     assert set(practice.pages) == set(split.pages)
-    times = collections.Counter((q.name, q.answer) for q in practice.questions)
+    times = collections.Counter((q.text, q.answer) for q in practice.questions)
     assert max(times.values()) == 2
-    assert set(times) >= {(q.name, q.answer) for q in split.questions}
+    assert set(times) >= {(q.text, q.answer) for q in split.questions}
     for question in practice.questions:
         text = practice.pages[question.module].text.encode()
         assert text[question.start : question.end].decode() == question.answer

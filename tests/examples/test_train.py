@@ -111,8 +111,7 @@ def test_training_model_refuses_layers_that_are_not_there(model, layers):
         TrainingModel(model, layers)
 
 
-def test_training_follows_the_clock_and_learns(model, encoded, monkeypatch):
-    monkeypatch.setattr(training, "time", Clock())
+def test_training_follows_the_clock_and_learns(model, encoded):
     # The second stage's time has passed when it begins: it does one step.
     recipe = Recipe(
         stages=(Stage("short", 61, 7, 1.0), Stage("long", 67, 5, 0.0)),
@@ -132,6 +131,7 @@ def test_training_follows_the_clock_and_learns(model, encoded, monkeypatch):
         {"short": encoded, "long": encoded},
         recipe,
         seconds=60,
+        clock=Clock().monotonic,
         callbacks=lambda stage: [logged],
     )
     assert [stage["length"] for stage in report] == [61, 67]
@@ -149,10 +149,11 @@ def test_training_follows_the_clock_and_learns(model, encoded, monkeypatch):
     assert all(changed)
 
 
-def test_time_budget_stops_at_its_deadline(model, monkeypatch):
+def test_time_budget_stops_at_its_deadline(model):
     clock = Clock()
-    monkeypatch.setattr(training, "time", clock)
-    budget = TimeBudget(Recipe(), begin=clock.now, seconds=50, deadline=clock.now + 3)
+    budget = TimeBudget(
+        Recipe(), begin=clock.now, seconds=50, deadline=clock.now + 3, clock=clock.monotonic
+    )
     budget.set_model(model)
     stopped = []
     for batch in range(4):
