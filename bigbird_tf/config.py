@@ -287,7 +287,7 @@ class BigBirdConfig:
         """Reads the `config.json` of a directory or of a repository of the hub.
 
         Args:
-            name_or_path: A directory or a repository id.
+            name_or_path: A directory, a shipped model's name, or a repository id.
             revision, cache_dir, token, local_files_only: As in `huggingface_hub.hf_hub_download`.
             **overrides: Fields that replace the file's.
 

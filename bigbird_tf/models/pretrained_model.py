@@ -52,7 +52,8 @@ class PretrainedModel(keras.Model):
 
         Args:
             name_or_path: A directory with `config.json` and weights (`model.safetensors`, its
-                shards, or `pytorch_model.bin`), or a repository id.
+                shards, or `pytorch_model.bin`); the name of a model that ships with this package
+                (`"bigbird-docs-qa-mini"`); or a repository id.
             ignore_mismatched_sizes: Start head weights whose shapes differ afresh, too.
             revision: Branch, tag or commit on the hub.
             cache_dir: Where downloads are kept.

@@ -293,7 +293,7 @@ class BigBirdTokenizer(keras.layers.Layer):
         saves in its place.
 
         Args:
-            name_or_path: A directory or a repository id.
+            name_or_path: A directory, a shipped model's name, or a repository id.
             **hub_arguments: `revision`, `cache_dir`, `token`, `local_files_only`, as in
                 `bigbird_tf.hub.find_file`.
 

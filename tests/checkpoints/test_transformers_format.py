@@ -51,6 +51,32 @@ def assert_same_weights(found, expected):
         np.testing.assert_array_equal(one, other, err_msg=one.path)
 
 
+class TestStoredDtype:
+    @pytest.mark.parametrize(("dtype", "tolerance"), [("float16", 2**-10), ("bfloat16", 2**-7)])
+    def test_half_the_size_and_nearly_the_same_weights(
+        self, model, saved, tmp_path, dtype, tolerance
+    ):
+        model.save_pretrained(tmp_path / "half", dtype=dtype)
+        sizes = [(path / "model.safetensors").stat().st_size for path in (saved, tmp_path / "half")]
+        assert sizes[1] < 0.6 * sizes[0]
+        loaded = BigBirdForSequenceClassification.from_pretrained(tmp_path / "half")
+        for one, other in zip(loaded.weights, model.weights, strict=True):
+            assert one.dtype == "float32"
+            np.testing.assert_allclose(one, other, rtol=tolerance, atol=1e-6)
+
+    def test_weights_that_are_too_large(self, model, tmp_path):
+        kernel = model.backbone.encoder.blocks[1].attention.query_dense.kernel
+        kernel.assign(np.full(kernel.shape, 7e4, "float32"))
+        with pytest.raises(ValueError, match=rf"dtype='float16'; the largest .*'{QUERY}' is 7e"):
+            model.save_pretrained(tmp_path / "half", dtype="float16")
+        assert not (tmp_path / "half").exists()
+        model.save_pretrained(tmp_path / "half", dtype="bfloat16")
+
+    def test_no_dtype_for_weights(self, model, tmp_path):
+        with pytest.raises(ValueError, match=r"`dtype` must be one of .*Received: dtype='int8'"):
+            model.save_pretrained(tmp_path / "half", dtype="int8")
+
+
 class TestTable:
     """The names, written down by hand: what `transformers` has for a model of one layer."""
 

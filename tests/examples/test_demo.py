@@ -76,7 +76,7 @@ def test_the_demo_from_end_to_end(tmp_path):
 
 def test_a_saved_model_that_cannot_be_asked(tmp_path):
     with pytest.raises(
-        RuntimeError, match=r"process that asks the SavedModel failed:\n.*Traceback"
+        RuntimeError, match=r"(?s)process that asks the SavedModel failed:\n.*Traceback"
     ):
         demo._ask_export(tmp_path / "nothing", None, [])
 
