@@ -1,0 +1,72 @@
+"""The models that come with the package, and what `saved_models/` has of them."""
+
+import json
+import pydoc
+import textwrap
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import bigbird_tf as bb
+from bigbird_tf.hub import shipped_models
+from tests.conftest import ROOT
+
+NAME = "bigbird-docs-qa-mini"
+EXPORT = ROOT / "saved_models" / "qa" / "1"
+
+
+@pytest.fixture(scope="module")
+def page():
+    text = pydoc.render_doc(textwrap, renderer=pydoc.plaintext)
+    return text.partition("\n\n")[2]  # A title of two lines comes first.
+
+
+@pytest.fixture(scope="module")
+def served():
+    return tf.saved_model.load(str(EXPORT))
+
+
+QUESTIONS = {
+    "dedent": "Remove any common leading whitespace from every line in `text`.",
+    "class of fix_sentence_endings": "TextWrapper",
+}
+
+
+def test_size_and_card():
+    folder = shipped_models()[NAME]
+    assert sum(file.stat().st_size for file in folder.iterdir()) <= 15 * 2**20
+    card = (folder / "README.md").read_text(encoding="utf-8")
+    for word in ("Data", "Recipe", "Seed", "Numbers", "Limits"):
+        assert f"## {word}" in card
+    known = json.loads((folder / "config.json").read_text())["docs_qa_packages"]
+    sides = [set(known[side]) for side in ("train", "validation", "test")]
+    assert all(sides)
+    assert sum(map(len, sides)) == len(set.union(*sides))
+
+
+def test_a_directory_of_that_name_wins(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    config = bb.BigBirdConfig(hidden_size=24, num_attention_heads=3, vocab_size=97)
+    config.save_pretrained(NAME)
+    assert bb.BigBirdConfig.from_pretrained(NAME).hidden_size == 24
+
+
+def test_it_loads_by_name_and_the_export_is_the_same_model(served, page):
+    model = bb.BigBirdForQuestionAnswering.from_pretrained(NAME)
+    tokenizer = bb.BigBirdTokenizer.from_pretrained(NAME)
+    inputs = tokenizer(["dedent"], [page[:3000]], max_length=1024)
+    expected = model(inputs)
+    found = served.signatures["from_ids"](
+        **{name: tf.cast(value, tf.int32) for name, value in inputs.items()}
+    )
+    is_real = inputs["attention_mask"].numpy() * inputs["token_type_ids"].numpy() == 1
+    for name, logits in expected.items():
+        np.testing.assert_allclose(found[name][is_real], logits[is_real], atol=1e-3)
+
+
+def test_the_export_answers(served, page):
+    ask = served.signatures["serving_default"]
+    for question, answer in QUESTIONS.items():
+        found = ask(question=tf.constant([question]), context=tf.constant([page]))
+        assert " ".join(found["answer"].numpy()[0].decode().split()) == answer
