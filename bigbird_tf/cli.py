@@ -54,6 +54,7 @@ class WeightDtype(enum.StrEnum):
 
     float16 = enum.auto()
     bfloat16 = enum.auto()
+    int8 = enum.auto()
 
 
 class DatasetSchema(enum.StrEnum):
@@ -170,7 +171,7 @@ def export(
     class_name: ClassName = None,
     max_length: Annotated[int | None, typer.Option(help="Longest window of a text.")] = None,
     weight_dtype: Annotated[
-        WeightDtype | None, typer.Option(help="Store weights in half the size.")
+        WeightDtype | None, typer.Option(help="Store weights in half the size, or a quarter.")
     ] = None,
     warmup: Annotated[
         bool, typer.Option(help="Add warm-up requests (needs tensorflow-serving-api).")
