@@ -1,13 +1,15 @@
 import json
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from bigbird_tf import cli, models
+from bigbird_tf import models
 from bigbird_tf.preprocessing import BigBirdTokenizer
+from bigbird_tf_cli import commands
 from tests.preprocessing.conftest import train_vocabulary
 from tests.serving.conftest import small_config
 
@@ -29,7 +31,7 @@ def run(monkeypatch, capsys):
         monkeypatch.setattr(sys, "argv", ["bigbird-tf", *map(str, arguments)])
         monkeypatch.setenv("COLUMNS", "200")
         with pytest.raises(SystemExit) as exit_:
-            cli.main()
+            commands.main()
         return Outcome(exit_.value.code, capsys.readouterr())
 
     return run
@@ -72,23 +74,37 @@ class TestHelp:
         assert "Usage:" in (outcome := run()).out + outcome.err
         assert outcome.code == 2
 
-    def test_does_not_import_tensorflow(self):
-        """The package's `__init__` put aside, the command's own module is light."""
+    @pytest.mark.parametrize(
+        ("arguments", "code"),
+        [
+            (["--help"], 0),
+            (["predict", "--help"], 0),
+            (["pattern", "--colour", "red"], 2),
+            (["export"], 2),
+            (["nothing"], 2),
+        ],
+    )
+    def test_does_not_import_tensorflow(self, arguments, code):
         script = (
-            "import importlib.util, sys\n"
-            f"spec = importlib.util.spec_from_file_location('cli', {cli.__file__!r})\n"
-            "module = importlib.util.module_from_spec(spec)\n"
-            "spec.loader.exec_module(module)\n"
-            "sys.argv = ['bigbird-tf', 'predict', '--help']\n"
+            "import sys\n"
+            "from bigbird_tf_cli import main\n"
+            f"sys.argv = ['bigbird-tf', *{arguments!r}]\n"
             "try:\n"
-            "    module.main()\n"
+            "    main()\n"
             "except SystemExit as exit_:\n"
-            "    assert exit_.code == 0, exit_.code\n"
+            f"    assert exit_.code == {code}, exit_.code\n"
             "heavy = {'tensorflow', 'keras', 'numpy', 'bigbird_tf'} & set(sys.modules)\n"
             "assert not heavy, heavy\n"
         )
-        done = subprocess.run([sys.executable, "-I", "-c", script], capture_output=True, text=True)
+        done = subprocess.run(
+            [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True
+        )
         assert done.returncode == 0, done.stderr
+
+    def test_version(self, run):
+        outcome = run("--version")
+        assert outcome.code == 0
+        assert re.fullmatch(r"bigbird-tf \d+\.\d+\S*\n", outcome.out)
 
 
 class TestMistakes:
@@ -123,16 +139,16 @@ class TestMistakes:
     def test_verbose_shows_the_traceback(self, monkeypatch):
         monkeypatch.setattr(sys, "argv", ["bigbird-tf", "pattern", "--window", "4", "--verbose"])
         with pytest.raises(ValueError, match="odd"):
-            cli.main()
+            commands.main()
 
     def test_defects_are_not_hidden(self, monkeypatch):
         def fail(*args, **kwargs):
             raise ZeroDivisionError
 
-        monkeypatch.setattr(cli.subprocess, "run", fail)
+        monkeypatch.setattr(commands.subprocess, "run", fail)
         monkeypatch.setattr(sys, "argv", ["bigbird-tf", "demo"])
         with pytest.raises(ZeroDivisionError):
-            cli.main()
+            commands.main()
 
     def test_out_of_the_graph(self, run, tmp_path):
         """What a check inside a SavedModel says is a message, too."""
@@ -170,6 +186,31 @@ class TestPattern:
         sizes = ["--length", 6, "--block-size", 2, "--random", 0, "--window", 1, "--global", 0]
         report = json.loads(run("pattern", *sizes, "--json").out)
         assert report["path_lengths"]["all"] == [None, None]
+
+
+class TestDamagedModels:
+    @pytest.mark.parametrize("file", ["saved_model.pb", "variables/variables.data-00000-of-00001"])
+    def test_truncated_saved_model(self, run, pretrained, tmp_path, file):
+        folder = Path(run("export", pretrained, tmp_path).out.strip())
+        content = (folder / file).read_bytes()
+        (folder / file).write_bytes(content[: len(content) // 2])
+        outcome = run("predict", tmp_path, "a text", "-q", "Who?")
+        assert outcome.code == 1
+        assert f"The SavedModel {folder} is damaged" in outcome.err
+        assert "Traceback" not in outcome.err
+
+    @pytest.mark.parametrize("file", ["model.safetensors", "config.json", "spiece.model"])
+    def test_truncated_checkpoint(self, run, pretrained, tmp_path, file):
+        folder = shutil.copytree(pretrained, tmp_path / "model")
+        content = (folder / file).read_bytes()
+        (folder / file).write_bytes(content[: len(content) // 2])
+        for arguments in (["predict", folder, "a text"], ["export", folder, tmp_path / "out"]):
+            outcome = run(*arguments)
+            assert outcome.code == 1
+            # The message names the file, or what it must be.
+            assert file in outcome.err or "SentencePiece model" in outcome.err
+            assert "Traceback" not in outcome.err
+        assert not (tmp_path / "out").exists()
 
 
 class TestInfo:

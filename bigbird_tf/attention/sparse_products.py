@@ -83,7 +83,10 @@ class PatternIndex(NamedTuple):
         num_rows = num_blocks - num_left - num_right
         start = ops.take(ops.convert_to_tensor(starts), num_blocks)
         row = ops.arange(num_rows)
-        random = ops.take(ops.convert_to_tensor(tables), start + row, axis=0)
+        # Saved graphs have the tables of every layer, and few have as many blocks as a byte counts.
+        smallest = np.min_scalar_type(tables.max(initial=0))
+        tables = ops.cast(ops.convert_to_tensor(tables.astype(smallest)), "int32")
+        random = ops.take(tables, start + row, axis=0)
         random = ops.transpose(random, (1, 0, 2))
 
         half = num_window // 2

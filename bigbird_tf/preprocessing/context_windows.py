@@ -102,7 +102,7 @@ def plan_overlapping(
     question_length: tf.Tensor,
     context_length: tf.Tensor,
     capacity: tf.Tensor,
-    doc_stride: int,
+    doc_stride: int | tf.Tensor,
     max_windows: int | None = None,
 ) -> WindowPlan:
     """Decides on windows by lengths alone; see `plan_windows`.
@@ -111,9 +111,11 @@ def plan_overlapping(
         question_length: int32 of shape (B,), pieces that stand before each window.
         context_length: int32 of shape (B,), pieces to be cut into windows.
         capacity: int32 of shape (B,), pieces that a window has room for.
-        doc_stride: By how many pieces windows begin after one another.
+        doc_stride: By how many pieces windows begin after one another; int32 of shape (B,), or one
+            for all.
         max_windows: The most windows of a context, or `None`.
     """
+    doc_stride = tf.broadcast_to(doc_stride, tf.shape(context_length))
     beyond_first = tf.maximum(context_length - capacity, 0)
     num_windows = 1 - (-beyond_first // doc_stride)
     if max_windows is not None:
@@ -122,9 +124,9 @@ def plan_overlapping(
     # From here on, one row a window.
     example = tf.repeat(tf.range(tf.shape(num_windows)[0]), num_windows)
     index = tf.ragged.range(num_windows).flat_values
-    question_length, context_length, capacity, num_windows = (
+    question_length, context_length, capacity, doc_stride, num_windows = (
         tf.gather(value, example)
-        for value in (question_length, context_length, capacity, num_windows)
+        for value in (question_length, context_length, capacity, doc_stride, num_windows)
     )
     first = index * doc_stride
     end = tf.minimum(first + capacity, context_length)

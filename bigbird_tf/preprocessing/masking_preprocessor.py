@@ -21,20 +21,7 @@ __all__ = ["MaskingPreprocessor"]
 class MaskingPreprocessor(Preprocessor):
     """Base of the preprocessors that hide words of texts.
 
-    Args:
-        tokenizer: A `BigBirdTokenizer` whose vocabulary has `[MASK]`.
-        max_length: The most pieces of an input, special ones included.
-        padding: `"max_length"` or `"longest"`.
-        pad_to_multiple_of: With `"longest"`, the step of the lengths.
-        mask_rate: The share of pieces to choose.
-        mask_token_rate: The share of chosen pieces that `[MASK]` takes the place of.
-        random_token_rate: The share of chosen pieces that a random piece takes the place of.
-        max_masked: K, the most chosen pieces of an input; `mask_rate` of `max_length` by default.
-        seed: An integer in [0, 2**22).
-        **kwargs: `name` and the like, as for every Keras layer.
-
-    Raises:
-        ValueError: If a rate or `max_masked` is impossible, or the vocabulary has no `[MASK]`.
+    Its arguments, and what they may be, are described at `MaskedLMPreprocessor`.
     """
 
     def __init__(

@@ -26,6 +26,10 @@ def make_kernel(model: bytes) -> tf_text.SentencepieceTokenizer:
 class _SharedModel(tf.saved_model.experimental.TrackableResource):
     """The model in TensorFlow's memory, under a name of its own.
 
+    Eagerly it is a resource. A graph that is being made gets it from a function, one for all
+    graphs, instead of capturing it: a SavedModel has the bytes of a captured resource twice, for
+    its makers in Python and in C++, and that of a function once.
+
     The resource that `tensorflow_text` makes is private to the eager kernel that made it, and dies
     with that; `tf.random.set_seed` and `keras.utils.set_random_seed` drop all eager kernels
     (tensorflow/text, issue 570). A named one stays. Its name is the model's hash, so there is one
@@ -35,8 +39,18 @@ class _SharedModel(tf.saved_model.experimental.TrackableResource):
     def __init__(self, model: bytes):
         super().__init__()
         self._model = model
+        self._in_graph = tf.function(self._create_resource, input_signature=[], autograph=False)
         # Reading it creates the resource, here and not in the first graph that needs it.
         assert self.resource_handle is not None
+
+    @property
+    def resource_handle(self) -> tf.Tensor:
+        """The resource, as the graph that is being made, or eager execution, has it."""
+        if tf.executing_eagerly():
+            return super().resource_handle
+        # SentencePiece has CPU kernels only.
+        with tf.device("/CPU:0"):
+            return self._in_graph()
 
     def _create_resource(self) -> tf.Tensor:
         return sentencepiece_tokenizer.gen_sentencepiece_tokenizer.sentencepiece_op(

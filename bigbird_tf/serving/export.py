@@ -135,7 +135,6 @@ def export_saved_model(
 def _write_saved_model(servable: Servable, folder: Path) -> None:
     module = tf.Module()
     module.weights = servable.variables
-    module.tokenizer = servable.tokenizer
     module.assets = []
     # Gradients of our attention are of no use to a server, and would be as large as the rest.
     options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)

@@ -63,6 +63,7 @@ class Predictor:
 
     Raises:
         FileNotFoundError: If there is no such model.
+        OSError: If a SavedModel is damaged.
         ValueError: If the model does not fit, or has no such signature.
 
     Example:
@@ -86,7 +87,7 @@ class Predictor:
                 raise ValueError(
                     f"A SavedModel has its options inside. Received: {', '.join(sorted(options))}"
                 )
-            self._loaded = tf.saved_model.load(str(folder))
+            self._loaded = _load_saved_model(folder)
             signatures = self._loaded.signatures
         else:
             model, tokenizer = load_pretrained(name_or_path, class_name)
@@ -158,6 +159,16 @@ def _find_saved_model(path: Path) -> Path | None:
     versions = [entry for entry in path.iterdir() if entry.name.isdigit()]
     versions = [entry for entry in versions if (entry / "saved_model.pb").is_file()]
     return max(versions, key=lambda entry: int(entry.name), default=None)
+
+
+def _load_saved_model(folder: Path) -> Any:
+    try:
+        return tf.saved_model.load(str(folder))
+    # TensorFlow's reader of truncated checkpoints ends in an IndexError.
+    except (OSError, IndexError, tf.errors.OpError) as error:
+        raise OSError(
+            f"The SavedModel {folder} is damaged or not whole; export it again. TensorFlow: {error}"
+        ) from error
 
 
 def _to_python(value: Any) -> Any:

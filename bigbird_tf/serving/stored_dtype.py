@@ -1,12 +1,14 @@
-"""Weights stored in half the size and computed with in the model's own dtype."""
+"""Weights stored in half or a quarter of the size."""
+
+import warnings
 
 import keras
 
 from bigbird_tf.models.pretrained_model import PretrainedModel
 
-__all__ = ["with_stored_dtype"]
+__all__ = ["STORED_DTYPES", "with_stored_dtype"]
 
-STORED_DTYPES = ("float16", "bfloat16")
+STORED_DTYPES = ("float16", "bfloat16", "int8")
 
 
 class _StoredDtypePolicy(keras.dtype_policies.DTypePolicy):
@@ -20,24 +22,29 @@ class _StoredDtypePolicy(keras.dtype_policies.DTypePolicy):
 def with_stored_dtype(model: PretrainedModel, stored_dtype: str) -> PretrainedModel:
     """Gives a copy of a model whose weights are stored in another dtype.
 
-    The copy casts its weights to its compute dtype wherever it uses them; so what changes is that
-    each weight is rounded once, and no activation is.
+    With 16 bits the copy casts its weights to its compute dtype wherever it uses them; so what
+    changes is that each weight is rounded once, and no activation is. int8 is Keras' quantization:
+    kernels and embeddings have 8 bits and a scale for each output, what they are multiplied with is
+    rounded to 8 bits as well, and biases and normalisation stay as they are.
 
     Args:
         model: The model, which stays as it is.
-        stored_dtype: `"float16"` or `"bfloat16"`.
+        stored_dtype: `"float16"`, `"bfloat16"` or `"int8"`.
 
     Raises:
-        ValueError: If the dtype is another one, the model is quantized, or a weight is too large
-            for float16.
+        ValueError: If the dtype is another one, the model is quantized already, or a weight is too
+            large for float16.
     """
     if stored_dtype not in STORED_DTYPES:
         raise ValueError(
             f"`weight_dtype` must be one of {STORED_DTYPES}, or None. Received: {stored_dtype!r}"
         )
-    policy = _StoredDtypePolicy(model.dtype_policy.name, stored_dtype)
-    copy = type(model).from_config({**model.get_config(), "dtype": policy})
-    if [w.shape for w in copy.weights] != [w.shape for w in model.weights]:
+    config = model.get_config()
+    if stored_dtype != "int8":
+        config["dtype"] = _StoredDtypePolicy(model.dtype_policy.name, stored_dtype)
+    is_changed = bool(config.pop("quantizations", ()))
+    copy = type(model).from_config(config)
+    if is_changed or [w.shape for w in copy.weights] != [w.shape for w in model.weights]:
         raise ValueError(
             "`weight_dtype` is for models as they are made or loaded. Received: a model whose "
             "weights have changed since, as `quantize` and `enable_lora` change them"
@@ -49,4 +56,9 @@ def with_stored_dtype(model: PretrainedModel, stored_dtype: str) -> PretrainedMo
                 f"The weight {source.path!r} has values that {stored_dtype} does not have. Use "
                 "weight_dtype='bfloat16', or None"
             )
+    if stored_dtype == "int8":
+        with warnings.catch_warnings():
+            # That normalisation and dropout stay as they are.
+            warnings.filterwarnings("ignore", message=".* does not have a `quantize` method")
+            copy.quantize("int8")
     return copy

@@ -49,11 +49,9 @@ class TextWindows:
             separator = tf.fill([ids.nrows(), 1], tf.constant(tokenizer.sep_token_id, tf.int32))
             self.behind = tf.concat([separator, pair_ids[:, : max_length // 2], separator], axis=1)
             behind_lengths = tf.cast(self.behind.row_lengths(), tf.int32)
+        capacity = max_length - 1 - behind_lengths
         self.plan: WindowPlan = plan_overlapping(
-            behind_lengths,
-            text_lengths,
-            max_length - 1 - behind_lengths,
-            doc_stride=max(1, (max_length // 2 - 3) // 2),
+            behind_lengths, text_lengths, capacity, doc_stride=tf.maximum(1, capacity // 2)
         )
         self.lengths = 1 + self.plan.end - self.plan.first + self.plan.question_length
 

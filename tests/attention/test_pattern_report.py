@@ -105,6 +105,20 @@ class TestFigure:
         }
         assert {(0x4C, 0x72, 0xB0), (0x55, 0xA8, 0x68), (0xDD, 0x84, 0x52)} <= colours
 
+    def test_of_all_heads_a_block_is_darker_the_more_read_it(self, tmp_path):
+        image = pytest.importorskip("matplotlib.image")
+        pattern = build(11, num_random_blocks=2)
+        picture = image.imread(draw_pattern(pattern, tmp_path / "pattern.png"))[..., :3]
+        orange = np.array([0xDD, 0x84, 0x52]) / 255
+        reads = pattern.to_dense_mask().astype(bool).sum(axis=0)
+        is_random = kinds_of_blocks(pattern) == 3
+        drawn = {tuple(c) for c in (picture[::2, ::2] * 255).round().astype(int).reshape(-1, 3)}
+        for count in set(reads[is_random]):
+            strength = 0.2 + 0.8 * count / reads[is_random].max()
+            colour = (255 * (1 - strength * (1 - orange))).round().astype(int)
+            assert any(np.abs(np.subtract(colour, c)).max() <= 1 for c in drawn), count
+        assert len(set(reads[is_random])) > 1
+
     def test_unknown_format(self, tmp_path):
         pytest.importorskip("matplotlib")
         with pytest.raises(ValueError, match="xyz"):

@@ -51,6 +51,21 @@ def test_single_texts(tokenizer, texts):
     assert x["input_ids"].shape[1] == MAX_LENGTH
 
 
+@pytest.mark.parametrize("pair_length", [None, 0, 5, 40])
+def test_windows_overlap_by_half(tokenizer, texts, pair_length):
+    """So each piece is computed twice, not more often, whatever stands behind the windows."""
+    pairs = None if pair_length is None else ragged([pair_length] * len(LENGTHS), 5000)
+    plan = TextWindows(texts, pairs, tokenizer, MAX_LENGTH, 4).plan
+    behind = 1 if pairs is None else 2 + min(pair_length, MAX_LENGTH // 2)
+    capacity = MAX_LENGTH - 1 - behind
+    example, first, end = plan.example.numpy(), plan.first.numpy(), plan.end.numpy()
+    for i, length in enumerate(LENGTHS):
+        starts = first[example == i]
+        assert (np.diff(starts) == capacity // 2).all()
+        assert len(starts) == 1 + max(0, -(-(length - capacity) // (capacity // 2)))
+        assert end[example == i][-1] == length
+
+
 def test_pairs(tokenizer, texts):
     pair_lengths = (3, 0, 1, 11, 12, 40, 7)
     pairs = ragged(pair_lengths, 5000)

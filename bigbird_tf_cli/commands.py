@@ -1,6 +1,6 @@
-"""The command `bigbird-tf`: each subcommand parses, calls one public function, and prints.
+"""The subcommands: each parses, calls one public function, and prints.
 
-TensorFlow takes seconds to import, so nothing of it is imported before a subcommand runs.
+Nothing of `bigbird_tf` is imported before a subcommand runs.
 """
 
 import enum
@@ -8,8 +8,10 @@ import json
 import logging
 import math
 import os
+import signal
 import subprocess
 import sys
+from importlib import metadata
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -36,7 +38,9 @@ app.add_typer(convert, name="convert")
 console = rich.console.Console()
 messages = rich.console.Console(stderr=True)
 
-OutputDirectory = Annotated[Path, typer.Argument(help="A new or empty directory.")]
+OutputDirectory = Annotated[
+    Path, typer.Argument(metavar="OUTPUT", help="A new or empty directory.")
+]
 ModelName = Annotated[
     str, typer.Argument(metavar="MODEL", help="A pretrained directory or a repository of the hub.")
 ]
@@ -54,6 +58,7 @@ class WeightDtype(enum.StrEnum):
 
     float16 = enum.auto()
     bfloat16 = enum.auto()
+    int8 = enum.auto()
 
 
 class DatasetSchema(enum.StrEnum):
@@ -71,6 +76,8 @@ def main() -> None:
     if not is_verbose:
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
         logging.getLogger("absl").setLevel(logging.ERROR)
+    # As an error would, so that half an export is cleared away. Shells use this status, too.
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     try:
         app(
             args=[argument for argument in arguments if argument != "--verbose"],
@@ -92,8 +99,25 @@ def _is_mistake(error: Exception) -> bool:
     return type(error).__module__.startswith("tensorflow.python.framework.errors")
 
 
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        try:
+            version = metadata.version("bigbird-tf")
+        except metadata.PackageNotFoundError:
+            # In a clone that is not installed; this takes a while.
+            from bigbird_tf import __version__ as version
+        console.print(f"bigbird-tf {version}", highlight=False)
+        raise typer.Exit
+
+
 @app.callback()
 def _options(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version and exit."
+        ),
+    ] = False,
     verbose: Annotated[
         bool, typer.Option("--verbose", help="Show tracebacks and TensorFlow's own messages.")
     ] = False,
@@ -166,18 +190,21 @@ def bert(
 @app.command()
 def export(
     model: ModelName,
-    path: Annotated[Path, typer.Argument(help="The folder of versions, such as saved_models/qa.")],
+    path: Annotated[
+        Path,
+        typer.Argument(metavar="PATH", help="Folder of versions, as saved_models/qa."),
+    ],
     class_name: ClassName = None,
     max_length: Annotated[int | None, typer.Option(help="Longest window of a text.")] = None,
     weight_dtype: Annotated[
-        WeightDtype | None, typer.Option(help="Store weights in half the size.")
+        WeightDtype | None, typer.Option(help="Store weights in half the size, or a quarter.")
     ] = None,
     warmup: Annotated[
         bool, typer.Option(help="Add warm-up requests (needs tensorflow-serving-api).")
     ] = False,
     option: Annotated[
         list[str] | None,
-        typer.Option(help="NAME=VALUE, an option of the head's servable, such as num_best=3."),
+        typer.Option(help="NAME=VALUE, an option of the head, as num_best=3; may be repeated."),
     ] = None,
 ) -> None:
     """Write a SavedModel for TensorFlow Serving: strings in, answers out."""
@@ -198,13 +225,18 @@ def export(
 def predict(
     model: Annotated[
         str,
-        typer.Argument(help="A pretrained directory, a repository of the hub, or a SavedModel."),
+        typer.Argument(
+            metavar="MODEL",
+            help="A pretrained directory, the hub's repository, or a SavedModel.",
+        ),
     ],
     text: Annotated[
-        list[str] | None, typer.Argument(help="Texts. Without any: lines of standard input.")
+        list[str] | None,
+        typer.Argument(metavar="[TEXT]...", help="Texts; else lines of standard input."),
     ] = None,
     file: Annotated[
-        list[Path] | None, typer.Option("--file", "-f", help="A file that is one text.")
+        list[Path] | None,
+        typer.Option("--file", "-f", help="A file that is one text; may be repeated."),
     ] = None,
     jsonl: Annotated[
         Path | None, typer.Option(help="Records as JSON lines, - for standard input.")
@@ -213,15 +245,14 @@ def predict(
         str | None, typer.Option("--question", "-q", help="Ask this of each text.")
     ] = None,
     choice: Annotated[
-        list[str] | None, typer.Option("--choice", "-c", help="A choice for each text.")
+        list[str] | None,
+        typer.Option("--choice", "-c", help="A choice for each text; may be repeated."),
     ] = None,
     pair: Annotated[str | None, typer.Option(help="A second text to each text.")] = None,
     signature: Annotated[str, typer.Option(help="Such as n_best.")] = "serving_default",
     batch_size: Annotated[int, typer.Option(min=1, help="Texts computed together.")] = 8,
     class_name: ClassName = None,
-    option: Annotated[
-        list[str] | None, typer.Option(help="NAME=VALUE, an option of the head's servable.")
-    ] = None,
+    option: Annotated[list[str] | None, typer.Option(help="NAME=VALUE, as in `export`.")] = None,
 ) -> None:
     """Run a model on texts; prints a JSON object for each."""
     from bigbird_tf.serving.predictor import Predictor, read_records
@@ -235,26 +266,41 @@ def predict(
     if jsonl is not None:
         if text or file:
             raise ValueError("--jsonl has the texts already. Received: texts or --file besides it")
-        lines = sys.stdin if str(jsonl) == "-" else jsonl.read_text(encoding="utf-8").splitlines()
+        lines, total = sys.stdin, None
+        if str(jsonl) != "-":
+            lines = jsonl.read_text(encoding="utf-8").split("\n")
+            total = sum(1 for line in lines if line.strip())
         records = read_records(lines)
     else:
         texts = [*(text or []), *(entry.read_text(encoding="utf-8") for entry in file or [])]
+        total = len(texts)
         if not text and not file:
-            texts = (line.rstrip("\n") for line in sys.stdin)
+            texts, total = (line.rstrip("\n") for line in sys.stdin), None
         shared = _drop_none(question=question, choices=choice or None, text_pair=pair)
         name = "context" if "context" in predictor.input_names else "text"
         records = ({name: item, **shared} for item in texts)
-    for outputs in predictor.in_batches(records, batch_size):
-        print(json.dumps(outputs, ensure_ascii=False), flush=True)
+    # On a terminal the results themselves are the progress.
+    with rich.progress.Progress(
+        *rich.progress.Progress.get_default_columns(),
+        rich.progress.MofNCompleteColumn(),
+        console=messages,
+        disable=sys.stdout.isatty(),
+    ) as progress:
+        task = progress.add_task("texts", total=total)
+        for outputs in predictor.in_batches(records, batch_size):
+            print(json.dumps(outputs, ensure_ascii=False), flush=True)
+            progress.advance(task)
 
 
 @app.command()
 def evaluate(
     model: Annotated[
         str,
-        typer.Argument(help="A question-answering model: pretrained directory or SavedModel."),
+        typer.Argument(
+            metavar="MODEL", help="For question answering: pretrained directory or SavedModel."
+        ),
     ],
-    dataset: Annotated[Path, typer.Argument(help="The data set, a JSON file.")],
+    dataset: Annotated[Path, typer.Argument(metavar="FILE", help="The data set, a JSON file.")],
     schema: Annotated[DatasetSchema, typer.Option(help="The file's schema.")] = DatasetSchema.squad,
     evidence: Annotated[
         Path | None, typer.Option(help="Folder of the documents that TriviaQA's files name.")
@@ -271,6 +317,9 @@ def evaluate(
     from bigbird_tf.serving.evaluation import evaluate_question_answering
     from bigbird_tf.serving.predictor import Predictor
 
+    if predictions is not None and not predictions.parent.is_dir():
+        # Better known now than after hours.
+        raise NotADirectoryError(f"--predictions must be in a folder that is there: {predictions}")
     with messages.status("loading"):
         predictor = Predictor(model, class_name=class_name)
     with rich.progress.Progress(console=messages) as progress:
@@ -284,33 +333,41 @@ def evaluate(
             batch_size=batch_size,
             on_progress=lambda done, total: progress.update(task, completed=done, total=total),
         )
+    print(json.dumps(scores), flush=True)
     if predictions is not None:
         predictions.write_text(json.dumps(answers, ensure_ascii=False), encoding="utf-8")
-    print(json.dumps(scores))
 
 
 @app.command()
 def pattern(
     length: Annotated[int, typer.Option(min=1, help="Length in tokens.")] = 4096,
     block_size: Annotated[int, typer.Option(min=1, help="Tokens in a block.")] = 64,
-    num_random_blocks: Annotated[int, typer.Option("--random", min=0)] = 3,
-    num_window_blocks: Annotated[int, typer.Option("--window", min=1)] = 3,
-    num_global_blocks: Annotated[int, typer.Option("--global", min=0)] = 2,
-    num_heads: Annotated[int, typer.Option("--heads", min=1)] = 12,
+    num_random_blocks: Annotated[
+        int, typer.Option("--random", min=0, help="Random blocks of each row.")
+    ] = 3,
+    num_window_blocks: Annotated[
+        int, typer.Option("--window", min=1, help="Width of the window in blocks, odd.")
+    ] = 3,
+    num_global_blocks: Annotated[
+        int, typer.Option("--global", min=0, help="Global blocks, half of them at each end.")
+    ] = 2,
+    num_heads: Annotated[int, typer.Option("--heads", min=1, help="Attention heads.")] = 12,
     head_size: Annotated[int, typer.Option(min=1, help="Width of a head, for the cost.")] = 64,
     layer: Annotated[int, typer.Option(min=0, help="The layer, which seeds the draws.")] = 0,
     plan: Annotated[str, typer.Option(help="Whose draws: google or transformers.")] = "google",
     head: Annotated[
         int | None, typer.Option(min=0, help="One head only; all together by default.")
     ] = None,
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="Draw it there.")] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Draw it there: .png, .pdf, .svg.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print numbers as JSON.")] = False,
 ) -> None:
     """Draw what attends to what, and print what it saves."""
     from bigbird_tf.attention import BlockPattern
     from bigbird_tf.attention.pattern_figure import draw_pattern
     from bigbird_tf.attention.pattern_report import report_pattern
-    from bigbird_tf.cli_tables import print_report, report_as_json
+    from bigbird_tf_cli.tables import print_report, report_as_json
 
     built = BlockPattern.build(
         -(-length // block_size),
@@ -328,7 +385,7 @@ def pattern(
     if as_json:
         print(json.dumps(report_as_json(report)))
         return
-    print_report(report, console)
+    print_report(report, console, all_heads=head is None)
     if output is not None:
         messages.print(f"drawn: {output}", highlight=False)
 
@@ -336,12 +393,14 @@ def pattern(
 @app.command()
 def info(
     model: Annotated[
-        str | None, typer.Argument(help="A pretrained directory or a repository of the hub.")
+        str | None,
+        typer.Argument(
+            metavar="[MODEL]", help="A pretrained directory or a repository of the hub."
+        ),
     ] = None,
 ) -> None:
     """Print versions and devices; of a model, its config and size."""
     import platform
-    from importlib import metadata
 
     import tensorflow as tf
 

@@ -21,14 +21,15 @@ def report_as_json(report: PatternReport) -> dict[str, Any]:
     return fields
 
 
-def print_report(report: PatternReport, console: rich.console.Console) -> None:
-    """Prints a report as tables."""
+def print_report(report: PatternReport, console: rich.console.Console, *, all_heads: bool) -> None:
+    """Prints a report as tables; `all_heads` tells whether its paths may change heads."""
     fewest, mean, most = report.key_blocks
     table = rich.table.Table(title=f"{report.num_tokens} tokens", title_justify="left")
     for column in ("", "BigBird", "full attention"):
         table.add_column(column, justify="left" if not column else "right")
     blocks = f"{mean:.1f} ({fewest} to {most})"
-    table.add_row("key blocks that a query block reads", blocks, "all")
+    reader = "a query block reads" + (" in any head" if all_heads else "")
+    table.add_row(f"key blocks that {reader}", blocks, "all")
     table.add_row("share of the matrix", f"{report.share_of_full:.1%}", "100%")
     table.add_row(
         "operations, one layer",
