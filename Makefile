@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: demo test slow lint parity clean
+.PHONY: demo test slow lint parity tpu clean
 
 $(VENV)/.installed: setup.cfg pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -19,7 +19,7 @@ test: $(VENV)/.installed
 
 # The tests that take long: CI runs them, too.
 slow: $(VENV)/.installed
-	$(BIN)/python -m pytest -n 2 -m 'slow and not parity'
+	$(BIN)/python -m pytest -n 2 -m 'slow and not parity and not tpu'
 
 lint: $(VENV)/.installed
 	$(BIN)/ruff check .
@@ -28,6 +28,10 @@ lint: $(VENV)/.installed
 # Needs the peers: pip install torch '.[parity,model-garden]'
 parity: $(VENV)/.installed
 	$(BIN)/python -m pytest -n 2 -m parity
+
+# Needs libtpu: pip install '.[tpu-check]'
+tpu: $(VENV)/.installed
+	$(BIN)/python -m pytest -m tpu
 
 clean:
 	rm -rf $(VENV) build *.egg-info .pytest_cache .ruff_cache .hypothesis demo_output

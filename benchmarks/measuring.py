@@ -52,7 +52,10 @@ def machine() -> dict:
     """Describes the machine and the versions."""
     from importlib import metadata
 
-    names = ("tensorflow", "keras", "numpy", "torch", "transformers", "tf-models-official")
+    names = (
+        *("tensorflow", "keras", "numpy", "torch", "transformers", "tf-models-official"),
+        *("jax", "libtpu"),
+    )
     versions = {}
     for name in names:
         try:
