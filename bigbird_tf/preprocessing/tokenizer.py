@@ -45,7 +45,7 @@ class BigBirdTokenizer(keras.layers.Layer):
     Pieces that the vocabulary declares as user-defined, `[CLS]`, `[SEP]` and `[MASK]` among them,
     are recognised in the text itself. Text from strangers that must not be able to write them has
     to be cleaned before. And it should be cut to a sensible size: the kernel's time grows with the
-    square of the longest stretch of unknown characters (a megabyte of them: 3 to 10 seconds on a
+    square of the longest stretch of unknown characters (a megabyte of them: 3 to 30 seconds on a
     processor of 2023); that of all other text grows with its length.
 
     Saved as part of a `.keras` file, the vocabulary travels along as an asset; a tokenizer made by
