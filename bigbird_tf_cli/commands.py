@@ -86,7 +86,9 @@ def main() -> None:
     except Exception as error:
         if is_verbose or not _is_mistake(error):
             raise
-        messages.print(f"[red]Error:[/red] {rich.markup.escape(str(error))}", highlight=False)
+        # The terminal wraps long lines itself; a path with line breaks in it is no path.
+        text = f"[red]Error:[/red] {rich.markup.escape(str(error))}"
+        messages.print(text, highlight=False, soft_wrap=True)
         messages.print("[dim]--verbose shows where it comes from.[/dim]")
         raise SystemExit(1) from error
 
@@ -387,7 +389,7 @@ def pattern(
         return
     print_report(report, console, all_heads=head is None)
     if output is not None:
-        messages.print(f"drawn: {output}", highlight=False)
+        messages.print(f"drawn: {output}", highlight=False, soft_wrap=True)
 
 
 @app.command()
@@ -428,7 +430,7 @@ def info(
 
 
 def _say_written(output: Path) -> None:
-    messages.print(f"written: {output}", highlight=False)
+    messages.print(f"written: {output}", highlight=False, soft_wrap=True)
 
 
 def _drop_none(**values: Any) -> dict[str, Any]:
