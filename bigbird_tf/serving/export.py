@@ -2,7 +2,7 @@
 
 import inspect
 import os
-import tempfile
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -138,13 +138,16 @@ def _write_saved_model(servable: Servable, folder: Path) -> None:
     module.assets = []
     # Gradients of our attention are of no use to a server, and would be as large as the rest.
     options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
-    with tempfile.TemporaryDirectory() as sources:
-        servable.write_assets(Path(sources))
-        for source in sorted(Path(sources).iterdir()):
-            module.assets.append(tf.saved_model.Asset(str(source)))
-        try:
-            tf.saved_model.save(module, str(folder), servable.signatures(), options)
-        except tf.errors.OpError as error:
-            raise OSError(
-                f"The SavedModel could not be written to {folder.parent}: {error.message}"
-            ) from error
+    # In the folder, since whoever interrupts this has all of it removed.
+    sources = folder / "sources"
+    sources.mkdir()
+    servable.write_assets(sources)
+    for source in sorted(sources.iterdir()):
+        module.assets.append(tf.saved_model.Asset(str(source)))
+    try:
+        tf.saved_model.save(module, str(folder), servable.signatures(), options)
+    except tf.errors.OpError as error:
+        raise OSError(
+            f"The SavedModel could not be written to {folder.parent}: {error.message}"
+        ) from error
+    shutil.rmtree(sources)
