@@ -36,7 +36,8 @@ KINDS = ("sentence", "class")
 # that pydoc draws beside a class.
 DEFINITION = re.compile(r"^(?P<margin>    (?: \|  )?)(?P<name>[A-Za-z_]\w*)\((?P<rest>.*)$")
 SECTION = re.compile(r"^[A-Z][A-Z ]+$")
-CLASS = re.compile(r"^    class (?P<name>\w+)")
+# A class under another name stands as `Name = class RealName(...)`.
+CLASS = re.compile(r"^    (?:\w+ = )?class (?P<name>\w+)")
 METHODS_FOLLOW = re.compile(
     r"^     \|  (?:Methods|Class methods|Static methods) "
     r"(?:(?P<here>defined here)|inherited from .*):$"
@@ -279,16 +280,13 @@ def ask(page: Page, everyday: set[str]) -> list[Question]:
         known = {"module": page.module, "name": name, "name_start": definition.name_start}
         sentence, owner, begin = definition.sentence, definition.owner, definition.owner_start
         if MIN_WORDS <= len(_words(sentence)) <= MAX_WORDS and not NO_SENTENCE.search(sentence):
-            span = (definition.start, definition.end)
-            questions.append(Question(**known, kind="sentence", answer=sentence, **_span(span)))
+            start, end = definition.start, definition.end
+            question = Question(**known, kind="sentence", answer=sentence, start=start, end=end)
+            questions.append(question)
         if owner and len(owners) > 1:
-            span = (begin, begin + len(owner.encode()))
-            questions.append(Question(**known, kind="class", answer=owner, **_span(span)))
+            end = begin + len(owner.encode())
+            questions.append(Question(**known, kind="class", answer=owner, start=begin, end=end))
     return questions
-
-
-def _span(span: tuple[int, int]) -> dict[str, int]:
-    return dict(zip(("start", "end"), span, strict=True))
 
 
 def _words(text: str) -> list[str]:

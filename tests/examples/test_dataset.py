@@ -135,11 +135,19 @@ def test_each_round_asks_every_question_once_and_those_for_classes_twice(encoded
 
 
 def test_evidence_that_is_too_far_apart_is_left_out(encoded):
-    dataset = training_windows(encoded, length=40, batch_size=1, max_position=40)
-    asked = {inputs["input_ids"].tobytes() for inputs, _ in rows(dataset, 100)}
-    distances = np.ptp(encoded.evidence(), axis=1)
-    assert distances.max() > 40
-    assert asked
+    def asked(length):
+        windows = training_windows(encoded, length=length, batch_size=1, max_position=length)
+        return {
+            inputs["input_ids"][1 : np.argmax(inputs["token_type_ids"]) - 1].tobytes()
+            for inputs, _ in rows(windows, 2 * len(encoded))
+        }
+
+    needed = encoded.context_start() + np.ptp(encoded.evidence(), axis=1) + 2
+    names = [name[name >= 0].tobytes() for name in encoded.names]
+    assert min(needed) <= LENGTH < max(needed)
+    for length in (LENGTH, max(needed)):
+        fitting = {name for name, size in zip(names, needed, strict=True) if size <= length}
+        assert asked(length) == fitting
 
 
 def test_training_windows_are_deterministic_by_seed(encoded):

@@ -62,6 +62,13 @@ def test_which_class_defines_a_method():
         assert encoded[question.name_start : question.name_end].decode() == question.name
 
 
+def test_a_class_under_another_name_owns_its_methods():
+    text = KIWI.text.replace("    class Egg(", "    Alias = class Egg(")
+    owners = {d.name: d.owner for d in find_definitions(Page("kiwi", text))}
+    assert owners["drop_eggs"] == "Egg"
+    assert owners["nest_rows"] == "Nest"
+
+
 def test_methods_that_a_class_inherits_have_no_answer():
     text = KIWI.text.replace("Methods defined here:", "Methods inherited from Bird:", 1)
     asked = {q.name for q in ask(Page("kiwi", text), set()) if q.kind == "class"}
