@@ -30,7 +30,8 @@ def tensorflow_runs(length: int, batch: int, dtype: str) -> dict[str, dict[str, 
     from keras import ops
 
     from bigbird_tf import BlockPattern
-    from bigbird_tf.attention.sparse_products import MASKED, PatternIndex, block_sparse_products
+    from bigbird_tf.attention.pattern_index import PatternIndex
+    from bigbird_tf.attention.sparse_products import MASKED, block_sparse_products
 
     rng = np.random.RandomState(0)
     inputs = [
@@ -43,7 +44,7 @@ def tensorflow_runs(length: int, batch: int, dtype: str) -> dict[str, dict[str, 
     pattern = PatternIndex.of(BlockPattern.build(length // BLOCK, HEADS))
 
     def ours(query, key, value):
-        return block_sparse_products(query * HEAD_SIZE**-0.5, key, value, bias, pattern, BLOCK)
+        return block_sparse_products(query, key, value, bias, pattern, BLOCK, scale=HEAD_SIZE**-0.5)
 
     def keras_full(query, key, value):
         query, key, value = (ops.transpose(x, (0, 2, 1, 3)) for x in (query, key, value))

@@ -110,14 +110,15 @@ def _padding(length: int, batch: int) -> np.ndarray:
 def ours(length: int, batch: int) -> Callable:
     """The block-sparse products: `(B, N, T, H)` three times to `(B, N, T, H)`."""
     from bigbird_tf import BlockPattern
-    from bigbird_tf.attention.sparse_products import MASKED, PatternIndex, block_sparse_products
+    from bigbird_tf.attention.pattern_index import PatternIndex
+    from bigbird_tf.attention.sparse_products import MASKED, block_sparse_products
 
     pattern = BlockPattern.build(length // BLOCK, HEADS, num_random_blocks=RANDOM)
     index = PatternIndex.of(pattern)
     bias = (1 - _padding(length, batch)) * np.float32(MASKED)
 
     def attention(query, key, value):
-        return block_sparse_products(query * HEAD_SIZE**-0.5, key, value, bias, index, BLOCK)
+        return block_sparse_products(query, key, value, bias, index, BLOCK, scale=HEAD_SIZE**-0.5)
 
     return attention
 

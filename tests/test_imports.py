@@ -14,7 +14,11 @@ OPTIONAL = {"torch", "official", "jax", "transformers", "matplotlib", "tensorflo
 SOURCES = sorted(PACKAGE.rglob("*.py"))
 # Math on tensors is `keras.ops`. These may ask TensorFlow for what Keras has no word for, inside
 # functions: a loop that does one turn at a time, and checks when the graph runs.
-TENSORFLOW_IN_FUNCTIONS = {"attention/sparse_products.py", "attention/run_time_checks.py"}
+TENSORFLOW_IN_FUNCTIONS = {
+    "attention/backend.py",
+    "attention/readers.py",
+    "attention/run_time_checks.py",
+}
 
 
 def relative(path: Path) -> str:

@@ -6,9 +6,10 @@ from keras import ops
 from bigbird_tf.attention.block_pattern import BlockPattern, random_blocks_of_all_lengths
 from bigbird_tf.attention.dropout import Dropout
 from bigbird_tf.attention.full_attention import full_attention, pattern_bias
+from bigbird_tf.attention.pattern_index import PatternIndex
 from bigbird_tf.attention.random_blocks import TooFewBlocksError, split_global_blocks
 from bigbird_tf.attention.run_time_checks import after_checks, same_shape
-from bigbird_tf.attention.sparse_products import MASKED, PatternIndex, block_sparse_products
+from bigbird_tf.attention.sparse_products import MASKED, block_sparse_products
 from bigbird_tf.config import (
     ATTENTION_TYPES,
     INFERENCE_RANDOM_BLOCKS,
@@ -308,13 +309,12 @@ class BlockSparseAttention(keras.layers.Layer):
         return outputs if with_weights else (outputs[0], None)
 
     def _project(self, query, value, key):
-        """Gives scaled queries, keys and values, `(B, N, T, H)` each."""
-        query = self.query_dense(query) * self.key_dim**-0.5
+        """Gives queries, keys and values, `(B, N, T, H)` each."""
         return [
             ops.transpose(
                 ops.reshape(x, (-1, ops.shape(x)[1], self.num_heads, self.key_dim)), (0, 2, 1, 3)
             )
-            for x in (query, self.key_dense(key), self.value_dense(value))
+            for x in (self.query_dense(query), self.key_dense(key), self.value_dense(value))
         ]
 
     def _merge_heads(self, context):
@@ -326,6 +326,7 @@ class BlockSparseAttention(keras.layers.Layer):
         context, weights = full_attention(
             *self._project(query, value, key),
             self._full_bias(mask),
+            scale=self.key_dim**-0.5,
             dropout=lambda x: self.dropout_layer(x, training=training, seed=dropout_seed),
         )
         return self.output_dense(self._merge_heads(context)), weights
@@ -350,10 +351,12 @@ class BlockSparseAttention(keras.layers.Layer):
             count_repeats = self.attention_type == "block_sparse"
             bias = pattern_bias(index, num_blocks, self.block_size, count_repeats=count_repeats)
             bias = bias[None] + key_bias[:, None, None, :]
-            context, weights = full_attention(*projected, bias)
+            context, weights = full_attention(*projected, bias, scale=self.key_dim**-0.5)
             weights = weights[:, :, :length, :length]
         else:
-            context = block_sparse_products(*projected, key_bias, index, self.block_size)
+            context = block_sparse_products(
+                *projected, key_bias, index, self.block_size, scale=self.key_dim**-0.5
+            )
         context = self._merge_heads(context)
         # As in the originals: padded queries give nothing, whatever they attended to.
         context = context * ops.cast(mask[:, :, None], context.dtype)

@@ -5,7 +5,7 @@ from keras import ops
 
 from bigbird_tf.attention.block_sparse_attention import BlockSparseAttention
 from bigbird_tf.attention.full_attention import full_attention
-from bigbird_tf.attention.sparse_products import NOT_READ
+from bigbird_tf.attention.pattern_index import NOT_READ
 
 __all__ = ["CausalAttention"]
 
@@ -76,5 +76,5 @@ class CausalAttention(BlockSparseAttention):
             key, value = (
                 ops.where(is_new, new, old) for new, old in zip((key, value), cache, strict=True)
             )
-        context, _ = full_attention(query, key, value, bias)
+        context, _ = full_attention(query, key, value, bias, scale=self.key_dim**-0.5)
         return self.output_dense(self._merge_heads(context)), (key, value)

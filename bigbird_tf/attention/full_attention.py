@@ -2,26 +2,28 @@
 
 from keras import ops
 
-from bigbird_tf.attention.sparse_products import NOT_READ, PatternIndex, attention_weights
+from bigbird_tf.attention.pattern_index import NOT_READ, PatternIndex
+from bigbird_tf.attention.sparse_products import attention_weights
 
 __all__ = ["full_attention", "pattern_bias"]
 
 
-def full_attention(query, key, value, bias, dropout=None):
+def full_attention(query, key, value, bias, *, scale: float = 1.0, dropout=None):
     """Computes attention of all queries to all keys (`original_full`).
 
     Args:
-        query: Tensor `(B, N, Tq, H)`, already scaled.
+        query: Tensor `(B, N, Tq, H)`.
         key: Tensor `(B, N, Tk, H)`.
         value: Tensor `(B, N, Tk, H)`.
         bias: float32 tensor that broadcasts to `(B, N, Tq, Tk)`, added to the scores.
+        scale: What scores are multiplied by, before that.
         dropout: A function that drops weights, or `None`.
 
     Returns:
         `(context, weights)`: `(B, N, Tq, H)` and `(B, N, Tq, Tk)` of the query's dtype; the weights
         as they are before dropout.
     """
-    weights = ops.cast(attention_weights(query, key, bias), query.dtype)
+    weights = ops.cast(attention_weights(query * scale, key, bias), query.dtype)
     dropped = weights if dropout is None else dropout(weights)
     return ops.matmul(dropped, value), weights
 

@@ -8,112 +8,33 @@ small:
   gathered is still in the processor's cache when it is multiplied.
 * The backward pass is written out. It keeps queries, keys, values and the result, nothing else, and
   computes scores again, chunk by chunk; so a training step never holds all scores at a time. What
-  flows back to keys needs almost no scatter: the pattern says who read them. Global blocks were
-  read by all rows (a sum), window blocks by their neighbours (shifted sums); the random ones alone
-  are added by index.
+  flows back to keys is added up by the pattern, which says who read them (`readers`).
 
 Shapes use B for batch, N for heads, n for blocks, b for block size, T = n * b for length, H for
-head size, G for heads of a chunk, S for slots of a row (see `BlockPattern`).
+head size, G for heads of a group, R for rows of a chunk in all heads of a group, S for slots of a
+row (see `BlockPattern`).
 """
 
-import functools
 import itertools
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import keras
-import numpy as np
 from keras import ops
 
-from bigbird_tf.attention.block_pattern import BlockPattern
+from bigbird_tf.attention.backend import InOrder, call_traced_once, is_compiled_by_xla, map_in_order
+from bigbird_tf.attention.pattern_index import PatternIndex
+from bigbird_tf.attention.readers import sums_by_order, sums_by_slot
 
-__all__ = ["MASKED", "NOT_READ", "PatternIndex", "attention_weights", "block_sparse_products"]
+__all__ = ["MASKED", "attention_weights", "block_sparse_products"]
 
 # Added to the scores of padded keys, as in the originals: not infinity, so that rows without any
 # real key stay finite.
 MASKED = -1e4
-# Added to the scores of slots that are not read: far below padding, so that they are nothing even
-# beside padded keys.
-NOT_READ = -1e9
 
 # What one chunk gathers of the keys, in bytes. Measured on CPU (benchmarks/RESULTS.md): larger
-# chunks leave the cache, and smaller ones pay more for the loop than they gain.
+# chunks leave the cache, and smaller ones pay more for the loop than they gain. The backward pass,
+# which holds more beside it, takes half of that.
 _CHUNK_BYTES = 8 * 2**20
-
-
-class PatternIndex(NamedTuple):
-    """A `BlockPattern` as the products use it; arrays, or tensors if the length is dynamic.
-
-    Attributes:
-        key_blocks: int32 `(N, rows, S)`.
-        slot_bias: float32 `(rows, S)`, 0 where a slot is read and `NOT_READ` where not.
-        num_left, num_right, num_window: Global blocks at the start and the end, and the window's
-            width, in blocks. The first slots of a row are these; random ones follow.
-    """
-
-    key_blocks: Any
-    slot_bias: Any
-    num_left: int
-    num_right: int
-    num_window: int
-
-    @classmethod
-    def of(cls, pattern: BlockPattern) -> "PatternIndex":
-        """Gives the index of a pattern whose length is known."""
-        slot_bias = np.where(pattern.is_read, np.float32(0), np.float32(NOT_READ))
-        return cls(
-            pattern.key_blocks,
-            slot_bias,
-            pattern.num_left,
-            pattern.num_right,
-            pattern.num_window_blocks,
-        )
-
-    @classmethod
-    def of_dynamic_length(
-        cls, num_blocks, tables, starts, *, num_left: int, num_right: int, num_window: int
-    ) -> "PatternIndex":
-        """Gives the index for a number of blocks that is a tensor.
-
-        Args:
-            num_blocks: int32 scalar tensor, n.
-            tables, starts: As `random_blocks_of_all_lengths` gives them.
-            num_left, num_right, num_window: As the attributes.
-        """
-        num_heads, num_random = tables.shape[1:]
-        num_rows = num_blocks - num_left - num_right
-        start = ops.take(ops.convert_to_tensor(starts), num_blocks)
-        row = ops.arange(num_rows)
-        # Saved graphs have the tables of every layer, and few have as many blocks as a byte counts.
-        smallest = np.min_scalar_type(tables.max(initial=0))
-        tables = ops.cast(ops.convert_to_tensor(tables.astype(smallest)), "int32")
-        random = ops.take(tables, start + row, axis=0)
-        random = ops.transpose(random, (1, 0, 2))
-
-        half = num_window // 2
-        window = row[:, None] + np.arange(num_left - half, num_left + half + 1, dtype="int32")
-        end = num_blocks - num_right
-        is_read = ops.logical_and(window >= num_left, window < end)
-        zeros = ops.zeros_like(row)[:, None]
-        shared = ops.concatenate(
-            [
-                zeros + np.arange(num_left, dtype="int32"),
-                ops.where(is_read, window, 0),
-                zeros + end + np.arange(num_right, dtype="int32"),
-            ],
-            axis=1,
-        )
-        shared = ops.tile(shared[None], (num_heads, 1, 1))
-        window_bias = ops.where(is_read, 0.0, NOT_READ)
-        slot_bias = ops.concatenate(
-            [
-                ops.cast(zeros, "float32") * np.zeros(num_left, "float32"),
-                ops.cast(window_bias, "float32"),
-                ops.cast(zeros, "float32") * np.zeros(num_right + num_random, "float32"),
-            ],
-            axis=1,
-        )
-        key_blocks = ops.concatenate([shared, random], axis=2)
-        return cls(key_blocks, slot_bias, num_left, num_right, num_window)
 
 
 class _Layout(NamedTuple):
@@ -123,28 +44,35 @@ class _Layout(NamedTuple):
     num_left: int
     num_right: int
     num_window: int
+    scale: float
     group: int
     edges: tuple[int, ...]  # where chunks of rows begin and end; empty for one chunk of all rows
+    for_xla: bool
 
     def chunks(self, num_rows) -> list[tuple]:
         return list(itertools.pairwise(self.edges)) or [(0, num_rows)]
 
 
-def block_sparse_products(query, key, value, key_bias, index: PatternIndex, block_size: int):
+def block_sparse_products(
+    query, key, value, key_bias, index: PatternIndex, block_size: int, *, scale: float = 1.0
+):
     """Computes block-sparse attention (BigBird paper, section 2).
 
     Args:
-        query: Tensor `(B, N, T, H)`, already scaled; T is a multiple of `block_size`.
+        query: Tensor `(B, N, T, H)`; T is a multiple of `block_size`.
         key: Tensor `(B, N, T, H)`, of the same dtype.
         value: Tensor `(B, N, T, H)`, of the same dtype.
         key_bias: float32 tensor `(B, T)`, added to the scores of each key (`MASKED` for padding).
         index: The pattern, for T.
         block_size: b.
+        scale: What scores are multiplied by, before the bias.
 
     Returns:
         Tensor `(B, N, T, H)` of the query's dtype. Softmax is computed in float32 at least.
     """
-    layout = _plan(query, index, block_size)
+    layout = _plan(query, index, block_size, scale, _CHUNK_BYTES)
+    backward_layout = _plan(query, index, block_size, scale, _CHUNK_BYTES // 2)
+    key_bias = ops.convert_to_tensor(key_bias, "float32")
     tables = (
         ops.convert_to_tensor(index.key_blocks, "int32"),
         ops.convert_to_tensor(index.slot_bias, "float32"),
@@ -152,114 +80,114 @@ def block_sparse_products(query, key, value, key_bias, index: PatternIndex, bloc
 
     @ops.custom_gradient
     def products(query, key, value, key_bias):
-        context = _call(_forward, query, key, value, key_bias, *tables, layout=layout)
+        context = call_traced_once(_forward, query, key, value, key_bias, *tables, layout=layout)
 
         def gradient(upstream, **_):
             inputs = (query, key, value, key_bias, *tables, context, upstream)
-            return (*_call(_backward, *inputs, layout=layout), ops.zeros_like(key_bias))
+            # A function traced before may be differentiated in one that goes to XLA.
+            for_xla = backward_layout.for_xla or is_compiled_by_xla()
+            layout = backward_layout._replace(for_xla=for_xla)
+            gradients = call_traced_once(_backward, *inputs, layout=layout)
+            return (*gradients, ops.zeros_like(key_bias))
 
         return context, gradient
 
     return products(query, key, value, key_bias)
 
 
-def _plan(query, index, block_size) -> _Layout:
+def _plan(query, index, block_size, scale, chunk_bytes) -> _Layout:
     """Decides how much goes into a chunk."""
     _, num_heads, length, head_size = query.shape
     _, num_rows, num_slots = index.key_blocks.shape
     group, edges = 1, ()
     if length is not None and num_rows is not None:
         itemsize = 4 if keras.backend.standardize_dtype(query.dtype) == "float32" else 2
-        rows_of_chunk = max(1, _CHUNK_BYTES // (num_slots * block_size * head_size * itemsize))
+        rows_of_chunk = max(1, chunk_bytes // (num_slots * block_size * head_size * itemsize))
         divisors = [g for g in range(1, num_heads + 1) if num_heads % g == 0]
         group = max(g for g in divisors if g == 1 or g * num_rows <= rows_of_chunk)
         # Chunks of a head are as equal as they can be.
         num_chunks = -(-num_rows // rows_of_chunk)
         edges = tuple(num_rows * i // num_chunks for i in range(num_chunks + 1))
-    return _Layout(block_size, index.num_left, index.num_right, index.num_window, group, edges)
+    return _Layout(
+        block_size,
+        index.num_left,
+        index.num_right,
+        index.num_window,
+        scale,
+        group,
+        edges,
+        is_compiled_by_xla(),
+    )
 
 
 def _forward(query, key, value, key_bias, key_blocks, slot_bias, layout):
     """Gives the context `(B, N, T, H)`."""
 
-    def one_group(q, k, v, bias, group_id):
-        table, row_bias = _table_and_bias(key_blocks, slot_bias, bias, group_id, layout)
-        rows = _middle(q, layout)
-        context = []
-        for start, end in layout.chunks(ops.shape(rows)[1]):
-            ids = table[:, start:end]
-            weights = attention_weights(rows[:, start:end], _gather(k, ids), row_bias[:, start:end])
-            context.append(ops.matmul(ops.cast(weights, v.dtype), _gather(v, ids)))
-        context = _concatenate(context, 1)
+    def one_group(q, k, v, bias, ids):
+        in_order = InOrder()
+        ends, rows = None, []
         if layout.num_left + layout.num_right:
-            weights = attention_weights(_ends(q, layout), _flat(k), bias[None, None])
-            ends = ops.matmul(ops.cast(weights, v.dtype), _flat(v))
-            context = _with_ends(context, ends, layout)
-        return [context]
+            q_ends = _ends(q, layout)
+            weights = in_order(attention_weights, q_ends, k[:, None], bias, layout.scale)
+            ends = in_order(ops.matmul, ops.cast(weights, v.dtype), v[:, None])
+        for start, end in layout.chunks(ops.shape(ids)[1]):
+            chunk = _Chunk(start, end, ids, slot_bias, layout)
+            (keys,) = in_order(chunk.gather, k)
+            weights = in_order(
+                attention_weights, chunk.rows(q), keys, chunk.bias(bias), layout.scale
+            )
+            (values,) = in_order(chunk.gather, v)
+            rows.append(in_order(ops.matmul, ops.cast(weights, v.dtype), values))
+        return [_with_ends(rows, ends, layout)]
 
-    return _map_groups(one_group, (query, key, value), key_bias, layout, num_outputs=1)[0]
+    return _map_groups(one_group, (query, key, value), key_bias, key_blocks, layout, num_outputs=1)[
+        0
+    ]
 
 
 def _backward(query, key, value, key_bias, key_blocks, slot_bias, context, upstream, layout):
     """Gives what flows back to query, key and value, `(B, N, T, H)` each."""
 
-    def one_group(q, k, v, context, upstream, bias, group_id):
-        table, row_bias = _table_and_bias(key_blocks, slot_bias, bias, group_id, layout)
-        # Softmax's derivative needs the sum of weight × derivative for each query, which is the
-        # product of the result and what flows back to it.
-        inner = ops.sum(
-            ops.cast(context, "float32") * ops.cast(upstream, "float32"), axis=-1, keepdims=True
-        )
-        rows, upstream_rows, inner_rows = (_middle(x, layout) for x in (q, upstream, inner))
-        query_grad, key_parts, value_parts = [], [], []
-        for start, end in layout.chunks(ops.shape(rows)[1]):
-            ids = table[:, start:end]
-            q_rows, up_rows = rows[:, start:end], upstream_rows[:, start:end]
-            gathered_keys = _gather(k, ids)
-            weights, score_grad = _score_gradient(
-                q_rows,
-                gathered_keys,
-                _gather(v, ids),
-                row_bias[:, start:end],
-                up_rows,
-                inner_rows[:, start:end],
-            )
-            query_grad.append(ops.matmul(score_grad, gathered_keys))
-            num_slots = table.shape[-1]
-            key_parts.append(_by_slot(_transposed_matmul(score_grad, q_rows), num_slots, layout))
-            value_parts.append(_by_slot(_transposed_matmul(weights, up_rows), num_slots, layout))
-        query_grad = _concatenate(query_grad, 1)
-        random_ids = table[:, :, layout.num_left + layout.num_window + layout.num_right :]
-        num_blocks = ops.shape(k)[1]
-        key_grad = _sum_of_readers(key_parts, random_ids, num_blocks, layout)
-        value_grad = _sum_of_readers(value_parts, random_ids, num_blocks, layout)
-        key_grad, value_grad = (ops.reshape(x, ops.shape(k)) for x in (key_grad, value_grad))
+    def one_group(q, k, v, context, upstream, bias, ids):
+        in_order = InOrder()
+        inner = _inner(context, upstream)
+        query_ends, rows, parts = None, [], []
         if layout.num_left + layout.num_right:
-            q_ends, up_ends = _ends(q, layout), _ends(upstream, layout)
-            weights, score_grad = _score_gradient(
-                q_ends, _flat(k), _flat(v), bias[None, None], up_ends, _ends(inner, layout)
+            q_ends, up_ends, inner_ends = (_ends(x, layout) for x in (q, upstream, inner))
+            query_ends, *ends = _gradients(
+                *(q_ends, k[:, None], v[:, None], bias, up_ends, inner_ends), layout, in_order
             )
-            query_grad = _with_ends(query_grad, ops.matmul(score_grad, _flat(k)), layout)
-            key_ends = ops.reshape(_transposed_matmul(score_grad, q_ends), ops.shape(k))
-            value_ends = ops.reshape(_transposed_matmul(weights, up_ends), ops.shape(v))
-            key_grad += ops.cast(key_ends, key_grad.dtype)
-            value_grad += ops.cast(value_ends, value_grad.dtype)
-        return [query_grad, ops.cast(key_grad, k.dtype), ops.cast(value_grad, v.dtype)]
+        for start, end in layout.chunks(ops.shape(ids)[1]):
+            chunk = _Chunk(start, end, ids, slot_bias, layout)
+            keys, values = in_order(chunk.gather, k, v)
+            query_rows, *of_slots = _gradients(
+                *(chunk.rows(q), keys, values, chunk.bias(bias)),
+                *(chunk.rows(upstream), chunk.rows(inner), layout, in_order),
+            )
+            rows.append(query_rows)
+            parts.append(of_slots)
+        gradients = [_with_ends(rows, query_ends, layout)]
+        for number, of_chunks in enumerate(zip(*parts, strict=True)):
+            total = _sums_of_readers(of_chunks, ids, layout)
+            if query_ends is not None:
+                total += ops.cast(ends[number][:, 0], total.dtype)
+            gradients.append(total)
+        scales = (layout.scale, layout.scale, 1.0)
+        return [ops.cast(x * scale, q.dtype) for x, scale in zip(gradients, scales, strict=True)]
 
     inputs = (query, key, value, context, upstream)
-    return _map_groups(one_group, inputs, key_bias, layout, num_outputs=3)
+    return _map_groups(one_group, inputs, key_bias, key_blocks, layout, num_outputs=3)
 
 
-def _map_groups(function, tensors, key_bias, layout, num_outputs):
+def _map_groups(function, tensors, key_bias, key_blocks, layout, num_outputs):
     """Applies a function to each group of heads, one after the other.
 
-    One at a time is the point: parallel iterations hold several chunks, and leave the cache.
-
     Args:
-        function: Takes the tensors of a group, `(G, n, b, H)` each, the key bias `(T,)` of its
-            sequence and its number; gives a list of tensors `(G, n, b, H)`.
+        function: Takes the tensors of a group, `(G, T, H)` each, the bias of its sequence's keys
+            `(1, 1, 1, T)` and its table `(G, rows, S)`; gives a list of tensors `(G, T, H)`.
         tensors: Tensors `(B, N, T, H)`.
         key_bias: float32 `(B, T)`.
+        key_blocks: As in `PatternIndex`.
         layout: The layout.
         num_outputs: How many tensors the function gives.
 
@@ -267,162 +195,142 @@ def _map_groups(function, tensors, key_bias, layout, num_outputs):
         A list of tensors `(B, N, T, H)`.
     """
     _, num_heads, length, head_size = ops.shape(tensors[0])
-    blocks = (layout.group, length // layout.block_size, layout.block_size, head_size)
-    tensors = [ops.reshape(x, (-1, *blocks)) for x in tensors]
     num_groups = num_heads // layout.group
-    # The bias depends on the sequence but not on the head.
-    inputs = (
-        *tensors,
-        ops.repeat(key_bias, num_groups, axis=0),
-        ops.arange(ops.shape(tensors[0])[0], dtype="int32") % num_groups,
-    )
-    if keras.backend.backend() == "tensorflow":
-        import tensorflow as tf
+    shape = (layout.group, length, head_size)
+    grouped = [ops.reshape(x, (-1, *shape)) for x in tensors]
+    tables = ops.reshape(key_blocks, (num_groups, layout.group, -1, key_blocks.shape[-1]))
 
-        # `keras.ops.map` runs ten at once here, and traces the function twice.
-        shape = [size if isinstance(size, int) else None for size in blocks]
-        outputs = tf.map_fn(
-            lambda slices: function(*slices),
-            inputs,
-            fn_output_signature=[tf.TensorSpec(shape, tensors[0].dtype)] * num_outputs,
-            parallel_iterations=1,
-        )
-    else:
-        outputs = ops.map(lambda slices: function(*slices), inputs)
+    def turn(number):
+        bias = key_bias[number // num_groups][None, None, None]
+        # By number: to hand a map whole tensors would copy every one of them.
+        return function(*(x[number] for x in grouped), bias, tables[number % num_groups])
+
+    static = [size if isinstance(size, int) else None for size in shape]
+    count = ops.shape(grouped[0])[0]
+    outputs = map_in_order(turn, count, static, tensors[0].dtype, num_outputs)
     return [ops.reshape(x, (-1, num_heads, length, head_size)) for x in outputs]
 
 
-def _call(function, *tensors, layout):
-    """Calls a pass. In a TensorFlow graph all layers of a model share one trace of it."""
-    if keras.backend.backend() == "tensorflow":
-        import tensorflow as tf
+class _Chunk:
+    """Rows of a group's heads, from row `start` to `end`: R in all."""
 
-        if not tf.executing_eagerly():
-            return _graph_function(function)(*tensors, layout=layout)
-    return function(*tensors, layout=layout)
+    def __init__(self, start, end, ids, slot_bias, layout):
+        self.start, self.end, self.layout = start, end, layout
+        self.ids, self.slot_bias = ids[:, start:end], slot_bias[start:end]
 
+    def rows(self, x):
+        """The queries of these rows, from `(G, T, H)` to `(R, 1, b, H)`."""
+        block_size, group = self.layout.block_size, self.layout.group
+        first = (self.layout.num_left + self.start) * block_size
+        last = (self.layout.num_left + self.end) * block_size
+        # A slice of the first dimension needs no copy.
+        x = _flat(x)[first:last] if group == 1 else x[:, first:last]
+        return ops.reshape(x, (-1, 1, block_size, x.shape[-1]))
 
-@functools.cache
-def _graph_function(function):
-    import tensorflow as tf
+    def gather(self, *tensors):
+        """The key blocks that these rows read, from `(G, T, H)` to `(R, 1, S * b, H)` each."""
+        group, length, head_size = ops.shape(tensors[0])
+        block_size, num_slots = self.layout.block_size, self.ids.shape[-1]
+        ids = self.ids
+        if group != 1:
+            offsets = ops.arange(group, dtype="int32") * (length // block_size)
+            ids = ids + ops.reshape(offsets, (-1, 1, 1))
+        ids = ops.reshape(ids, (-1,))
+        blocks = (ops.reshape(x, (-1, block_size * head_size)) for x in tensors)
+        blocks = (ops.take(x, ids, axis=0) for x in blocks)
+        return [ops.reshape(x, (-1, 1, num_slots * block_size, head_size)) for x in blocks]
 
-    return tf.function(function, autograph=False)
-
-
-def _table_and_bias(key_blocks, slot_bias, key_bias, group_id, layout):
-    """Gives the table `(G, rows, S)` of a group, and the bias of its scores `(G, rows, 1, S * b)`.
-
-    Args:
-        key_blocks, slot_bias: As in `PatternIndex`.
-        key_bias: float32 `(T,)`.
-        group_id: The number of the group among the heads.
-        layout: The layout.
-    """
-    num_heads, _, num_slots = key_blocks.shape
-    shape = (num_heads // layout.group, layout.group, ops.shape(key_blocks)[1], num_slots)
-    table = ops.take(ops.reshape(key_blocks, shape), group_id, axis=0)
-    bias = ops.take(ops.reshape(key_bias, (-1, layout.block_size)), table, axis=0)
-    bias = bias + slot_bias[None, :, :, None]
-    return table, ops.reshape(bias, (layout.group, shape[2], 1, num_slots * layout.block_size))
-
-
-def _gather(x, ids):
-    """`(G, n, b, H)` and ids `(G, rows, S)` to the listed blocks, `(G, rows, S * b, H)`."""
-    group, num_blocks, block_size, head_size = ops.shape(x)
-    if group != 1:
-        ids = ids + ops.reshape(ops.arange(group, dtype="int32") * num_blocks, (-1, 1, 1))
-    flat = ops.reshape(x, (-1, block_size * head_size))
-    blocks = ops.take(flat, ops.reshape(ids, (-1,)), axis=0)
-    return ops.reshape(blocks, (group, ops.shape(ids)[1], ids.shape[2] * block_size, head_size))
+    def bias(self, key_bias):
+        """The bias of these rows' scores `(R, 1, 1, S * b)`, from that of keys `(1, 1, 1, T)`."""
+        blocks = ops.reshape(key_bias, (-1, self.layout.block_size))
+        bias = ops.take(blocks, self.ids, axis=0) + self.slot_bias[None, :, :, None]
+        return ops.reshape(bias, (-1, 1, 1, self.ids.shape[-1] * self.layout.block_size))
 
 
-def attention_weights(query, key, bias):
-    """Gives softmax(query × key + bias) in float32, `(…, Tq, Tk)`."""
-    scores = ops.cast(ops.matmul(query, ops.swapaxes(key, -1, -2)), "float32") + bias
+def attention_weights(query, key, bias, scale: float = 1.0):
+    """Gives softmax(query × key × scale + bias) in float32, `(…, Tq, Tk)`."""
+    if keras.backend.standardize_dtype(query.dtype) in ("float16", "bfloat16"):
+        # The product of unscaled ones could overflow.
+        query, scale = query * scale, 1.0
+    # TensorFlow makes one kernel of product, scale and bias.
+    scores = ops.matmul(query, ops.swapaxes(key, -1, -2))
+    scores = ops.cast(scores if scale == 1.0 else scores * scale, "float32") + bias
     # Keras warns of a softmax over a single entry.
     return ops.ones_like(scores) if scores.shape[-1] == 1 else ops.softmax(scores)
 
 
-def _score_gradient(query, key, value, bias, upstream, inner):
-    """Gives the weights, computed again, and what flows back to the scores."""
-    weights = attention_weights(query, key, bias)
-    weight_grad = ops.matmul(upstream, ops.swapaxes(value, -1, -2))
-    score_grad = weights * (ops.cast(weight_grad, "float32") - inner)
-    return ops.cast(weights, query.dtype), ops.cast(score_grad, query.dtype)
+def _inner(context, upstream):
+    """Gives the sum of weight × what flows back to it, for each query: `(…, 1)`, float32.
+
+    Softmax's derivative needs it. It is the product of the result and what flows back to that.
+    """
+    context, upstream = ops.cast(context, "float32"), ops.cast(upstream, "float32")
+    return ops.sum(context * upstream, axis=-1, keepdims=True)
+
+
+def _gradients(query, key, value, bias, upstream, inner, layout, in_order):
+    """Gives what flows back to queries (before scaling), keys (likewise) and values."""
+
+    def score_gradient(weights):
+        weight_grad = ops.matmul(upstream, ops.swapaxes(value, -1, -2))
+        return ops.cast(weights * (ops.cast(weight_grad, "float32") - inner), query.dtype)
+
+    weights = in_order(attention_weights, query, key, bias, layout.scale)
+    score_grad = in_order(score_gradient, weights)
+    weights = ops.cast(weights, query.dtype)
+    value_grad = in_order(_transposed_matmul, weights, upstream)
+    query_grad = in_order(ops.matmul, score_grad, key)
+    return query_grad, in_order(_transposed_matmul, score_grad, query), value_grad
 
 
 def _transposed_matmul(a, b):
     return ops.matmul(ops.swapaxes(a, -1, -2), b)
 
 
-def _by_slot(x, num_slots, layout):
-    """Splits what flows back to gathered keys `(G, rows, S * b, H)` by who they were.
+def _sums_of_readers(parts, ids, layout):
+    """Adds up what flows back to gathered blocks, `(R, 1, S * b, H)` a chunk: `(G, T, H)`."""
+    num_rows, num_slots = ops.shape(ids)[1:]
+    num_blocks = layout.num_left + num_rows + layout.num_right
 
-    Returns:
-        Sums for the left and right global blocks, float32 `(G, blocks, b * H)`; and what window
-        and random slots get, `(G, rows, slots, b * H)`.
-    """
-    group, num_rows, width, head_size = ops.shape(x)
-    x = ops.reshape(x, (group, num_rows, num_slots, width // num_slots * head_size))
-    after_window = layout.num_left + layout.num_window
-    after_right = after_window + layout.num_right
-    left = ops.sum(ops.cast(x[:, :, : layout.num_left], "float32"), axis=1)
-    right = ops.sum(ops.cast(x[:, :, after_window:after_right], "float32"), axis=1)
-    return left, right, x[:, :, layout.num_left : after_window], x[:, :, after_right:]
+    def put_together(chunks):
+        x = _concatenate(chunks, 0)
+        return ops.reshape(x, (layout.group, -1, num_slots * layout.block_size, x.shape[-1]))
 
-
-def _sum_of_readers(parts, random_ids, num_blocks, layout):
-    """Adds up what flows back to each key block: `(G, n, b * H)`, float32 at least."""
-    left, right, window, random = zip(*parts, strict=True)
-    left, right = sum(left[1:], left[0]), sum(right[1:], right[0])
-    window, random = _concatenate(window, 1), _concatenate(random, 1)
-    window = ops.cast(window, "float32")
-
-    half = layout.num_window // 2
+    if layout.for_xla:
+        sides = layout.num_left, layout.num_right, layout.num_window
+        return sums_by_slot(put_together(parts), ids, num_blocks, *sides)
+    # Two chunks are summed one by one, which is faster than to put them together first. Each sum
+    # is as long as the sequence, so there must not be more of them for longer ones.
+    chunks = layout.chunks(num_rows)
+    half = -(-len(chunks) // 2)
     total = 0.0
-    for slot in range(layout.num_window):
-        # Row i read block i + num_left + offset. Rows at the edges read less (their weights in
-        # slots that are not read are zero), so what falls outside is cut off.
-        before = layout.num_left + slot
-        after = layout.num_right + 2 * half - slot
-        total += ops.pad(window[:, :, slot], ((0, 0), (before, after), (0, 0)))
-    total = total[:, half : half + num_blocks]
-
-    middle = ops.zeros_like(total[:, layout.num_left : num_blocks - layout.num_right])
-    total += ops.concatenate([left, middle, right], axis=1)
-
-    group, _, num_random, width = random.shape
-    if num_random:
-        offsets = ops.reshape(ops.arange(group, dtype="int32") * num_blocks, (-1, 1, 1))
-        ids = ops.reshape(random_ids + offsets, (-1,))
-        flat = ops.reshape(ops.cast(random, "float32"), (-1, width))
-        random_sum = ops.segment_sum(flat, ids, group * num_blocks)
-        total += ops.reshape(random_sum, (group, num_blocks, width))
+    for first in range(0, len(chunks), half):
+        last = min(first + half, len(chunks)) - 1
+        of_rows = ids[:, chunks[first][0] : chunks[last][1]]
+        sums = sums_by_order(put_together(parts[first : last + 1]), of_rows, num_blocks)
+        total += ops.cast(sums, keras.backend.result_type(sums.dtype, "float32"))
     return total
 
 
-def _middle(x, layout):
-    """The rows of `(G, n, …)`: blocks that are not global."""
-    return x[:, layout.num_left : ops.shape(x)[1] - layout.num_right]
-
-
 def _flat(x):
-    """`(G, n, b, H)` to `(G, n * b, H)`."""
-    return ops.reshape(x, (x.shape[0], -1, x.shape[-1]))
+    return ops.reshape(x, (-1, x.shape[-1]))
 
 
 def _ends(x, layout):
-    """The global blocks of `(G, n, b, H)`, in one row of queries: `(G, blocks * b, H)`."""
-    num_blocks = ops.shape(x)[1]
-    ends = [x[:, : layout.num_left], x[:, num_blocks - layout.num_right :]]
-    return _flat(ops.concatenate(ends, axis=1))
+    """The queries of global blocks, from `(G, T, H)` to `(G, 1, blocks * b, H)`."""
+    left = layout.num_left * layout.block_size
+    right = ops.shape(x)[1] - layout.num_right * layout.block_size
+    return ops.concatenate([x[:, :left], x[:, right:]], axis=1)[:, None]
 
 
 def _with_ends(rows, ends, layout):
-    """Puts global blocks `(G, blocks * b, H)` around rows `(G, rows, b, H)`."""
-    group, _, block_size, head_size = rows.shape
-    ends = ops.reshape(ends, (group, -1, block_size, head_size))
-    return ops.concatenate([ends[:, : layout.num_left], rows, ends[:, layout.num_left :]], axis=1)
+    """Puts global queries `(G, 1, blocks * b, H)` around chunks `(R, 1, b, H)`: `(G, T, H)`."""
+    head_size = rows[0].shape[-1]
+    rows = [ops.reshape(x, (layout.group, -1, head_size)) for x in rows]
+    if ends is not None:
+        left = layout.num_left * layout.block_size
+        rows = [ends[:, 0, :left], *rows, ends[:, 0, left:]]
+    return _concatenate(rows, 1)
 
 
 def _concatenate(parts, axis):

@@ -3,7 +3,7 @@ import pytest
 
 from bigbird_tf import BlockPattern
 from bigbird_tf.attention.full_attention import full_attention, pattern_bias
-from bigbird_tf.attention.sparse_products import NOT_READ, PatternIndex
+from bigbird_tf.attention.pattern_index import NOT_READ, PatternIndex
 
 
 @pytest.mark.parametrize("count_repeats", [True, False])

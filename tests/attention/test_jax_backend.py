@@ -12,7 +12,8 @@ CODE = """
 import jax
 import numpy as np
 from bigbird_tf import BlockPattern, BlockSparseAttention
-from bigbird_tf.attention.sparse_products import PatternIndex, block_sparse_products
+from bigbird_tf.attention.pattern_index import PatternIndex
+from bigbird_tf.attention.sparse_products import block_sparse_products
 
 rng = np.random.default_rng(0)
 query, key, value = (rng.standard_normal((2, 3, 208, 8)).astype("float32") for _ in range(3))

@@ -11,9 +11,9 @@ from bigbird_tf import BlockPattern
 from bigbird_tf.attention import sparse_products
 from bigbird_tf.attention.block_pattern import random_blocks_of_all_lengths
 from bigbird_tf.attention.full_attention import full_attention, pattern_bias
+from bigbird_tf.attention.pattern_index import PatternIndex
 from bigbird_tf.attention.sparse_products import (
     MASKED,
-    PatternIndex,
     attention_weights,
     block_sparse_products,
 )
@@ -161,6 +161,51 @@ def test_values_and_gradients_at_unknown_length(case):
 def test_values_and_gradients_under_xla(case, monkeypatch):
     monkeypatch.setattr(sparse_products, "_CHUNK_BYTES", 900)
     case.check(tf.function(case.sparse, jit_compile=True)(*case.tensors()))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float16"])
+def test_scale(dtype):
+    case = Case()
+    q, k, v, key_bias = case.tensors(dtype)
+    # What does not fit into half precision unscaled.
+    scale = 1.0 / 64
+    q = q * 64 * (20 if dtype == "float16" else 1)
+    k = k * (20 if dtype == "float16" else 1)
+    scaled = block_sparse_products(q, k, v, key_bias, case.index, case.block, scale=scale)
+    expected = block_sparse_products(q * scale, k, v, key_bias, case.index, case.block)
+    np.testing.assert_allclose(scaled, expected, rtol=0, atol=1e-5)
+
+
+def test_long_sequences_are_summed_twice_only(monkeypatch):
+    """Each sum is as long as the sequence: one a chunk would be quadratic."""
+    monkeypatch.setattr(sparse_products, "_CHUNK_BYTES", 600)
+    case = Case(rows=23, num_random=1)
+    graph = tf.function(case.sparse).get_concrete_function(*case.tensors())
+    operations = [operation.type for operation in all_operations(graph)]
+    assert operations.count("SparseSegmentSumWithNumSegments") == 2 * 2
+    case.check(tf.function(case.sparse)(*case.tensors()))
+
+
+def test_function_traced_before_it_is_differentiated_under_xla():
+    case = Case()
+    inputs = case.tensors()
+
+    @tf.function
+    def context(q, k, v, key_bias):
+        return block_sparse_products(q, k, v, key_bias, case.index, case.block)
+
+    expected = context(*inputs)
+
+    @tf.function(jit_compile=True)
+    def gradients(q, k, v, key_bias):
+        with tf.GradientTape() as tape:
+            tape.watch([q, k, v])
+            output = context(q, k, v, key_bias)
+        return output, *tape.gradient(output, [q, k, v], case.upstream)
+
+    outputs = gradients(*inputs)
+    np.testing.assert_allclose(outputs[0], expected, rtol=0, atol=1e-5)
+    case.check(outputs)
 
 
 @settings(max_examples=8)

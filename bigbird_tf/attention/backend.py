@@ -1,0 +1,91 @@
+"""What Keras has no name for: how a loop and its parts run on the backend at hand."""
+
+import contextlib
+import functools
+
+import keras
+from keras import ops
+
+__all__ = ["InOrder", "call_traced_once", "is_compiled_by_xla", "map_in_order"]
+
+
+def is_compiled_by_xla() -> bool:
+    """Tells whether what is being traced goes to XLA: not all of TensorFlow's kernels are there."""
+    if keras.backend.backend() != "tensorflow":
+        return True
+    import tensorflow as tf
+
+    # TensorFlow asks itself so, and has no public name for it.
+    from tensorflow.python.ops import control_flow_util
+
+    return not tf.executing_eagerly() and control_flow_util.GraphOrParentsInXlaContext(
+        tf.compat.v1.get_default_graph()
+    )
+
+
+def call_traced_once(function, *tensors, **static):
+    """Calls a function. In a TensorFlow graph all callers share one trace of it."""
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        if not tf.executing_eagerly():
+            return _graph_function(function)(*tensors, **static)
+    return function(*tensors, **static)
+
+
+@functools.cache
+def _graph_function(function):
+    import tensorflow as tf
+
+    return tf.function(function, autograph=False)
+
+
+def map_in_order(function, count, shape, dtype, num_outputs):
+    """Calls a function with 0, 1, … one after the other, and stacks what it gives.
+
+    One at a time is the point: parallel turns hold several chunks, and leave the cache.
+
+    Args:
+        function: Takes an int32 scalar tensor; gives a list of tensors.
+        count: How many, an integer or a scalar tensor.
+        shape: Shape of each tensor; `None` where it is not known.
+        dtype: Dtype of each tensor.
+        num_outputs: How many tensors the function gives.
+
+    Returns:
+        A list of tensors `(count, *shape)`.
+    """
+    numbers = ops.arange(count, dtype="int32")
+    if keras.backend.backend() != "tensorflow":
+        return ops.map(function, numbers)
+    import tensorflow as tf
+
+    # `keras.ops.map` runs ten at once here, and traces the function twice.
+    spec = tf.TensorSpec(shape, dtype)
+    return tf.map_fn(
+        function, numbers, fn_output_signature=[spec] * num_outputs, parallel_iterations=1
+    )
+
+
+class InOrder:
+    """Calls functions one after the other.
+
+    TensorFlow runs at the same time what does not depend on each other. Large products, each of
+    which would take all processors, then wait for each other's threads.
+    """
+
+    def __init__(self):
+        self._last = None
+
+    def __call__(self, function, *args):
+        """Calls a function on tensors, once all results of the call before are there."""
+        if self._last is None or keras.backend.backend() != "tensorflow":
+            context = contextlib.nullcontext()
+        else:
+            import tensorflow as tf
+
+            context = tf.control_dependencies(self._last)
+        with context:
+            result = function(*args)
+        self._last = list(result) if isinstance(result, (list, tuple)) else [result]
+        return result

@@ -1,0 +1,77 @@
+"""Loops and their parts."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from bigbird_tf.attention.backend import (
+    InOrder,
+    call_traced_once,
+    is_compiled_by_xla,
+    map_in_order,
+)
+
+
+@pytest.mark.parametrize("jit_compile", [False, True])
+def test_is_compiled_by_xla(jit_compile):
+    seen = []
+
+    def inner(x):
+        seen.append(is_compiled_by_xla())
+        return x + 1
+
+    outer = tf.function(lambda x: tf.function(inner)(x) * 2, jit_compile=jit_compile)
+    assert outer(tf.constant(1)) == 4
+    assert seen == [jit_compile]
+    inner(tf.constant(1))
+    assert seen[-1] is False
+
+
+def test_map_in_order_with_a_count_that_is_a_tensor():
+    table = tf.random.normal((5, 3))
+
+    @tf.function
+    def doubled(count):
+        return map_in_order(lambda i: [table[i] * 2, table[i]], count, [3], "float32", 2)
+
+    for mine, expected in zip(doubled(tf.constant(4)), (table[:4] * 2, table[:4]), strict=True):
+        np.testing.assert_array_equal(mine, expected)
+
+
+def test_in_order_waits_for_the_call_before():
+    @tf.function
+    def calls(x):
+        in_order = InOrder()
+        first = in_order(lambda a: [tf.exp(a, name="first"), tf.sin(a, name="second")], x)
+        third = in_order(lambda a: tf.cos(a, name="third"), x)
+        fourth = in_order(lambda a: tf.tan(a, name="fourth"), x)
+        return *first, third, fourth
+
+    x = tf.constant([0.5])
+    operations = calls.get_concrete_function(x).graph
+
+    def waits_for(name):
+        operation = operations.get_operation_by_name(name)
+        return {other.name for other in operation.control_inputs}
+
+    assert waits_for("first") == waits_for("second") == set()
+    assert waits_for("third") == {"first", "second"}
+    assert waits_for("fourth") == {"third"}
+    np.testing.assert_allclose(calls(x)[2], np.cos(x))
+
+
+def test_call_traced_once():
+    traces = []
+
+    def function(x, *, factor):
+        traces.append(factor)
+        return x * factor
+
+    @tf.function
+    def layers(x):
+        for factor in (2.0, 2.0, 3.0):
+            x = call_traced_once(function, x, factor=factor)
+        return x
+
+    assert layers(tf.constant(1.0)) == 12
+    assert traces == [2.0, 3.0]

@@ -1,0 +1,53 @@
+"""What flows back to key blocks, added up in two ways, against one by one."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bigbird_tf import BlockPattern
+from bigbird_tf.attention.readers import sums_by_order, sums_by_slot
+
+
+@settings(max_examples=15)
+@given(
+    seed=st.integers(0, 10**6),
+    group=st.integers(1, 3),
+    rows=st.integers(1, 7),
+    left=st.integers(0, 2),
+    right=st.integers(0, 2),
+    window=st.sampled_from([1, 3, 5]),
+    num_random=st.integers(0, 3),
+)
+def test_both_are_equal_to_one_by_one(seed, group, rows, left, right, window, num_random):
+    rng = np.random.default_rng(seed)
+    block, head_size, n = 3, 5, rows + left + right
+    random_blocks = rng.integers(0, n, (group, rows, num_random), dtype=np.int32)
+    pattern = BlockPattern(n, left, right, window, random_blocks)
+    ids, slots = pattern.key_blocks, pattern.num_slots
+    parts = rng.normal(size=(group, rows, slots, block, head_size)).astype("float32")
+    # Nothing flows back through slots that are not read.
+    parts *= pattern.is_read[None, :, :, None, None]
+    expected = np.zeros((group, n, block, head_size))
+    for head, row, slot in np.ndindex(*ids.shape):
+        expected[head, ids[head, row, slot]] += parts[head, row, slot]
+    expected = expected.reshape(group, n * block, head_size)
+    inputs = tf.reshape(parts, (group, rows, slots * block, head_size)), tf.constant(ids), n
+    for sums in (sums_by_order(*inputs), sums_by_slot(*inputs, left, right, window)):
+        np.testing.assert_allclose(sums, expected, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_half_precision_is_added_in_float32(dtype):
+    # Added one by one, such a sum would stay where a hundredth is below half of its last digit.
+    rows = 3000
+    parts = tf.fill((1, rows, 2, 1), tf.constant(0.01, dtype))
+    ids = np.stack([np.zeros(rows, "int32"), 1 + np.arange(rows, dtype="int32")], axis=1)[None]
+    expected = rows * float(tf.cast(parts[0, 0, 0, 0], "float32"))
+    by_order = sums_by_order(parts, tf.constant(ids), 1 + rows)
+    by_slot = sums_by_slot(parts, tf.constant(ids), 1 + rows, 1, 0, 1)
+    assert by_order.dtype == dtype
+    assert by_slot.dtype == "float32"
+    for sums in by_order, by_slot:
+        np.testing.assert_allclose(tf.cast(sums, "float32")[0, 0, 0], expected, rtol=4e-3)
