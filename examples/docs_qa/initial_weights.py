@@ -6,7 +6,9 @@ answers in text need: to look for the same piece elsewhere, and to look at what 
 All of it trains on from there.
 """
 
+import contextlib
 import math
+from typing import NamedTuple
 
 import numpy as np
 
@@ -21,6 +23,13 @@ EMBEDDING_SCALE = 0.2
 # of the frequencies they see. High ones tell neighbours apart, low ones do not.
 LOOK_BACK = ((1, 0), (6, 16))
 SHARPNESS = 1.6
+# The head that follows, and what it begins with in three layers one after the other: to note where
+# that stands which it attends to; to look before the noted place, near rather than far, and note
+# that; to look at whoever has noted one's own place.
+FOLLOWER = 2
+NOTE, LOOK_BEFORE, COMPARE = 2, 3, 4
+# A turn by the same angle in all frequencies prefers, at every scale, what stands before.
+BEFORE = math.pi / 4
 
 
 def sinusoids(num_positions: int, width: int) -> np.ndarray:
@@ -47,57 +56,113 @@ def set_initial_weights(model: BigBirdForQuestionAnswering) -> None:
     Positions are sinusoids in the first half of the width, words are random in the other half. In
     every layer the first two heads look back: a turned sinusoid is a shifted one, so keys turned by
     a few positions match queries that stand so much later. The other heads of the first layer have
-    equal queries and keys, of words alone: they look for the same piece. No layer writes over the
-    positions at first.
+    equal queries and keys, of words alone: they look for the same piece. One head of three later
+    layers follows: it notes the place of what it attends to, where the words leave room, and looks
+    before places noted so. No layer writes over positions and notes at first.
 
     Args:
         model: The model; its other weights stay.
     """
     width, head_size = model.config.hidden_size, model.config.head_size
     half = width // 2
+    pairs = min(half // 8, head_size // 2)
+    places = _Register.spread(half, pairs)
+    noted = [_Register.at(half + 2 * pairs * number, pairs) for number in range(2)]
+    kept = half + 4 * pairs  # Positions and notes.
+
     embeddings = model.backbone.embeddings
     words = embeddings.word_embeddings.get_weights()[0]
     words *= EMBEDDING_SCALE / words.std()
-    words[:, :half] = 0.0
+    words[:, :kept] = 0.0
     embeddings.word_embeddings.set_weights([words])
-    places = np.zeros((model.config.max_position_embeddings, width))
-    places[:, :half] = sinusoids(len(places), half) * EMBEDDING_SCALE * math.sqrt(2)
-    embeddings.position_embeddings.set_weights([places])
+    table = np.zeros((model.config.max_position_embeddings, width))
+    table[:, :half] = sinusoids(len(table), half) * EMBEDDING_SCALE * math.sqrt(2)
+    embeddings.position_embeddings.set_weights([table])
     for layer, block in enumerate(model.backbone.encoder.blocks):
-        dense = (block.attention.query_dense, block.attention.key_dense)
-        kernels, *biases = zip(*(d.get_weights() for d in dense), strict=True)
-        query, key = (kernel.reshape(width, -1, head_size).copy() for kernel in kernels)
-        if layer == 0:
-            query[:half] = 0.0
-            key[:] = query
-        for head, (shift, highest) in enumerate(LOOK_BACK[: query.shape[1]]):
-            query[:, head] = key[:, head] = 0.0
-            query[:half, head], key[:half, head] = _look_back(half, head_size, shift, highest)
-        for index, kernel in enumerate((query, key)):
-            bias = [both[index] for both in biases]
-            dense[index].set_weights([kernel.reshape(kernels[index].shape), *bias])
-        for output in (block.attention.output_dense, block.feed_forward.output_dense):
-            kernel, *bias = output.get_weights()
-            kernel[:, :half] = 0.0
-            output.set_weights([kernel, *bias])
+        for dense in (block.attention.output_dense, block.feed_forward.output_dense):
+            with _weights_of(dense) as (kernel, *_):
+                kernel[..., :kept] = 0.0
+        with (
+            _weights_of(block.attention.query_dense) as (query, *_),
+            _weights_of(block.attention.key_dense) as (key, *_),
+            _weights_of(block.attention.value_dense) as (value, *_),
+            _weights_of(block.attention.output_dense) as (output, *_),
+        ):
+            query, key, value = (x.reshape(width, -1, head_size) for x in (query, key, value))
+            output = output.reshape(-1, head_size, width)
+            if layer == 0:
+                query[:kept] = 0.0
+                key[:] = query
+            for head, (shift, highest) in enumerate(LOOK_BACK[: query.shape[1]]):
+                neighbours = _Register.neighbours(half, head_size, highest)
+                turn = shift * _frequencies(half)[neighbours.indices]
+                _match(query[:, head], key[:, head], neighbours, neighbours, turn)
+            if query.shape[1] <= FOLLOWER:
+                continue
+            into = query[:, FOLLOWER], key[:, FOLLOWER]
+            if layer == NOTE:
+                _copy(value[:, FOLLOWER], output[FOLLOWER], places, noted[0])
+            elif layer == LOOK_BEFORE:
+                _match(*into, noted[0], places, np.full(pairs, BEFORE))
+                _copy(value[:, FOLLOWER], output[FOLLOWER], places, noted[1])
+            elif layer == COMPARE:
+                _match(*into, places, noted[1], np.zeros(pairs))
 
 
-def _look_back(
-    width: int, head_size: int, shift: int, highest: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Gives query and key kernels (width, head_size) of a head that looks `shift` pieces back.
+@contextlib.contextmanager
+def _weights_of(layer):
+    """Gives a layer's weights as arrays to change in place, and sets them afterwards."""
+    arrays = [array.copy() for array in layer.get_weights()]
+    yield arrays
+    layer.set_weights(arrays)
 
-    The first dimension is the sinusoids'.
-    """
-    num_pairs = min(head_size, width) // 2
-    highest = min(highest, width // 2 - num_pairs)  # As many as a narrow model has.
-    chosen = np.arange(highest, highest + num_pairs)
-    sines, cosines = chosen, chosen + width // 2
-    first, second = np.arange(num_pairs), np.arange(num_pairs) + num_pairs
-    query, key = np.zeros((2, width, head_size))
-    query[sines, first] = query[cosines, second] = SHARPNESS
-    turn = _frequencies(width)[chosen] * shift
+
+class _Register(NamedTuple):
+    """Where among a state's dimensions the sines and cosines of some frequencies are."""
+
+    indices: np.ndarray  # of the frequencies, among those of the positions
+    sines: np.ndarray
+    cosines: np.ndarray
+
+    @classmethod
+    def neighbours(cls, width: int, head_size: int, highest: int) -> "_Register":
+        """Gives as many of the positions' frequencies as a head has room for, one by one."""
+        pairs = min(head_size, width) // 2
+        highest = min(highest, width // 2 - pairs)  # As many as a narrow model has.
+        indices = np.arange(highest, highest + pairs)
+        return cls(indices, indices, indices + width // 2)
+
+    @classmethod
+    def spread(cls, width: int, pairs: int) -> "_Register":
+        """Gives frequencies of all scales but those within a few pieces."""
+        indices = np.linspace(3 * width // 32, width // 2 - 1, pairs).round().astype(int)
+        return cls(indices, indices, indices + width // 2)
+
+    @classmethod
+    def at(cls, start: int, pairs: int) -> "_Register":
+        """Gives a place to note frequencies at."""
+        indices = np.arange(pairs)
+        return cls(indices, start + indices, start + pairs + indices)
+
+
+def _match(query, key, asked: _Register, offered: _Register, turn: np.ndarray) -> None:
+    """Lets queries match keys whose angles are smaller by `turn`; kernels (width, head size)."""
+    query[:], key[:] = 0.0, 0.0
+    pairs = len(turn)
+    first, second = np.arange(pairs), np.arange(pairs) + pairs
+    # As sharp with few pairs as with many.
+    scale = SHARPNESS * (query.shape[1] / (2 * pairs)) ** 0.5
+    query[asked.sines, first] = query[asked.cosines, second] = scale
     # sin(a + turn) and cos(a + turn) of a key's angle a.
-    key[sines, first], key[cosines, first] = SHARPNESS * np.cos(turn), SHARPNESS * np.sin(turn)
-    key[cosines, second], key[sines, second] = SHARPNESS * np.cos(turn), -SHARPNESS * np.sin(turn)
-    return query, key
+    key[offered.sines, first] = key[offered.cosines, second] = scale * np.cos(turn)
+    key[offered.cosines, first] = scale * np.sin(turn)
+    key[offered.sines, second] = -scale * np.sin(turn)
+
+
+def _copy(value, output, read: _Register, written: _Register) -> None:
+    """Lets a head copy; kernels (width, head size) and (head size, width)."""
+    value[:], output[:] = 0.0, 0.0
+    pairs = len(read.sines)
+    first, second = np.arange(pairs), np.arange(pairs) + pairs
+    value[read.sines, first] = value[read.cosines, second] = 1.0
+    output[first, written.sines] = output[second, written.cosines] = 1.0
