@@ -6,7 +6,7 @@ import functools
 import keras
 from keras import ops
 
-__all__ = ["InOrder", "call_traced_once", "is_compiled_by_xla", "map_in_order"]
+__all__ = ["InOrder", "call_traced_once", "is_compiled_by_xla", "map_in_order", "once_there"]
 
 
 def is_compiled_by_xla() -> bool:
@@ -65,6 +65,20 @@ def map_in_order(function, count, shape, dtype, num_outputs):
     return tf.map_fn(
         function, numbers, fn_output_signature=[spec] * num_outputs, parallel_iterations=1
     )
+
+
+def once_there(upstream, x):
+    """Gives `x`, but not before `upstream` is there.
+
+    What a backward pass computes again from what it has kept, TensorFlow would compute as soon as
+    it can, in the forward pass, and keep.
+    """
+    if keras.backend.backend() != "tensorflow":
+        return x
+    import tensorflow as tf
+
+    with tf.control_dependencies([upstream]):
+        return tf.identity(x)
 
 
 class InOrder:

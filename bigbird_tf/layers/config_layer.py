@@ -3,6 +3,7 @@
 import keras
 
 from bigbird_tf.config import BigBirdConfig
+from bigbird_tf.layers.layer_norm import LayerNorm
 
 __all__ = ["ConfigLayer"]
 
@@ -30,10 +31,8 @@ class ConfigLayer(keras.layers.Layer):
             **kwargs,
         )
 
-    def _layer_norm(self, name: str = "layer_norm") -> keras.layers.LayerNormalization:
-        return keras.layers.LayerNormalization(
-            epsilon=self.config.layer_norm_eps, dtype=self.dtype_policy, name=name
-        )
+    def _layer_norm(self, name: str = "layer_norm") -> LayerNorm:
+        return LayerNorm(epsilon=self.config.layer_norm_eps, dtype=self.dtype_policy, name=name)
 
     def get_config(self):
         """Gives all constructor arguments."""

@@ -1,9 +1,10 @@
 """`FeedForward`: the second half of an encoder block."""
 
 import keras
+from keras import ops
 
 from bigbird_tf.attention.dropout import Dropout
-from bigbird_tf.layers.activations import get_activation
+from bigbird_tf.layers.activations import gelu_tanh, gelu_tanh_matmul, get_activation
 from bigbird_tf.layers.config_layer import ConfigLayer
 
 __all__ = ["FeedForward"]
@@ -40,9 +41,16 @@ class FeedForward(ConfigLayer):
 
     def call(self, inputs, residual=None, training=None, seed=None):
         """Computes; see the class."""
-        hidden = self.activation(self.intermediate_dense(inputs))
-        hidden = self.dropout(self.output_dense(hidden), training=training, seed=seed)
+        hidden = self._activate_and_project(self.intermediate_dense(inputs))
+        hidden = self.dropout(hidden, training=training, seed=seed)
         return self.layer_norm(hidden + (inputs if residual is None else residual))
+
+    def _activate_and_project(self, hidden):
+        dense = self.output_dense
+        is_plain = dense.quantization_mode is None and dense.compute_dtype == self.compute_dtype
+        if self.activation is not gelu_tanh or not is_plain:
+            return dense(self.activation(hidden))
+        return gelu_tanh_matmul(hidden, ops.cast(dense.kernel, self.compute_dtype)) + dense.bias
 
     def compute_output_shape(self, input_shape, *args, **kwargs):
         """Gives the shape of the inputs."""

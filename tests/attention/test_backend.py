@@ -9,6 +9,7 @@ from bigbird_tf.attention.backend import (
     call_traced_once,
     is_compiled_by_xla,
     map_in_order,
+    once_there,
 )
 
 
@@ -75,3 +76,17 @@ def test_call_traced_once():
 
     assert layers(tf.constant(1.0)) == 12
     assert traces == [2.0, 3.0]
+
+
+def test_once_there_waits():
+    @tf.function
+    def late(upstream, x):
+        return once_there(tf.exp(upstream), x) + 1
+
+    graph = late.get_concrete_function(tf.constant(1.0), tf.constant(2.0)).graph
+    (identity,) = [
+        op for op in graph.get_operations() if op.control_inputs and op.type == "Identity"
+    ]
+    assert identity.inputs[0] is graph.inputs[1]
+    assert [op.type for op in identity.control_inputs] == ["Exp"]
+    assert late(tf.constant(1.0), tf.constant(2.0)) == 3

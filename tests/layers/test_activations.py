@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from bigbird_tf.config import ACTIVATIONS
-from bigbird_tf.layers.activations import get_activation
+from bigbird_tf.layers.activations import gelu_tanh, gelu_tanh_matmul, get_activation
 
 
 def _value_and_gradient(function, x):
@@ -58,6 +58,27 @@ def test_gelu_new_keeps_nothing_but_its_input_for_the_backward_pass():
             seen.add(op.name)
             stack.extend(x.op for x in op.inputs)
     assert not readers & seen
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 2e-6), ("bfloat16", 2e-2)])
+@pytest.mark.parametrize("shape", [(3, 5), (2, 4, 5)])
+def test_gelu_tanh_matmul_is_both_one_after_the_other(dtype, tolerance, shape):
+    rng = np.random.default_rng(0)
+    x, kernel = (tf.cast(rng.normal(size=size), dtype) for size in (shape, (5, 7)))
+    upstream = tf.cast(rng.normal(size=(*shape[:-1], 7)), dtype)
+
+    def value_and_gradients(function):
+        with tf.GradientTape() as tape:
+            tape.watch([x, kernel])
+            y = function(x, kernel)
+        return y, *tape.gradient(y, [x, kernel], upstream)
+
+    mine = tf.function(lambda: value_and_gradients(gelu_tanh_matmul))()
+    apart = value_and_gradients(lambda x, kernel: keras.ops.matmul(gelu_tanh(x), kernel))
+    for ours, expected in zip(mine, apart, strict=True):
+        assert ours.dtype == expected.dtype == dtype
+        ours, expected = (tf.cast(value, "float32").numpy() for value in (ours, expected))
+        np.testing.assert_allclose(ours, expected, rtol=0, atol=tolerance * np.abs(expected).max())
 
 
 def test_gelu_is_the_exact_form_and_differs_from_gelu_new():

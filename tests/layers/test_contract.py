@@ -16,6 +16,7 @@ from bigbird_tf.layers import (
     Pooler,
     QuestionAnsweringHead,
 )
+from bigbird_tf.layers.layer_norm import LayerNorm
 from tests.contract import LayerContract, MaskedLayerContract, random_ids, tiny_config
 
 
@@ -38,6 +39,15 @@ class TestFeedForward(LayerContract):
 
     def make(self, **kwargs):
         return FeedForward(tiny_config(), **kwargs)
+
+
+class TestLayerNorm(LayerContract):
+    trainable_weights = 2
+    states = 0
+    parameters = 2 * 21
+
+    def make(self, **kwargs):
+        return LayerNorm(**kwargs)
 
 
 class TestEncoderBlock(MaskedLayerContract):

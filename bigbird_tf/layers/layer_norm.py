@@ -1,0 +1,65 @@
+"""`LayerNorm`: Keras' layer normalisation with a gradient written out."""
+
+import keras
+from keras import ops
+
+from bigbird_tf.attention.backend import once_there
+
+__all__ = ["LayerNorm"]
+
+
+@keras.saving.register_keras_serializable(package="bigbird_tf")
+class LayerNorm(keras.layers.LayerNormalization):
+    """`keras.layers.LayerNormalization` over the last axis, with less to keep.
+
+    Left to automatic differentiation, the input and the same times scale and deviation are kept for
+    the backward pass, each of them as large as the input, twice in every layer of the model. Here
+    it is the input alone, and two numbers a token.
+
+    Args:
+        **kwargs: As Keras', but for `axis`, `center`, `scale` and `rms_scaling`.
+    """
+
+    def __init__(self, **kwargs):
+        kwargs = {name: value for name, value in kwargs.items() if name not in _FIXED}
+        super().__init__(**kwargs)
+
+    def call(self, inputs):
+        """Computes; see the class."""
+        outputs = _layer_norm(inputs, self.gamma, self.beta, self.epsilon)
+        return ops.cast(outputs, self.compute_dtype)
+
+    def get_config(self):
+        """Gives all constructor arguments."""
+        config = super().get_config()
+        return {name: value for name, value in config.items() if name not in _FIXED}
+
+
+_FIXED = ("axis", "center", "scale", "rms_scaling")
+
+
+def _layer_norm(x, gamma, beta, epsilon: float):
+    """Normalises `(…, D)` in float32 at least; gives that dtype."""
+    dtype = keras.backend.result_type(x.dtype, "float32")
+
+    @ops.custom_gradient
+    def normalized(x, gamma, beta):
+        wide = ops.cast(x, dtype)
+        mean, variance = ops.moments(wide, axes=[-1], keepdims=True)
+        inverse = ops.rsqrt(variance + epsilon)
+        output = (wide - mean) * inverse * gamma + beta
+
+        def gradient(upstream, **_):
+            late = ops.cast(once_there(upstream, x), dtype)
+            normal = (late - mean) * inverse
+            scaled = upstream * gamma
+            inner = ops.mean(scaled * normal, axis=-1, keepdims=True)
+            x_grad = (scaled - ops.mean(scaled, axis=-1, keepdims=True) - normal * inner) * inverse
+            axes = list(range(len(x.shape) - 1))
+            gamma_grad = ops.sum(upstream * normal, axis=axes)
+            return ops.cast(x_grad, x.dtype), gamma_grad, ops.sum(upstream, axis=axes)
+
+        return output, gradient
+
+    # Tensors: variables would be asked for in another way.
+    return normalized(x, ops.cast(gamma, dtype), ops.cast(beta, dtype))

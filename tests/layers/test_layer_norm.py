@@ -1,0 +1,93 @@
+"""Tests of `LayerNorm` against Keras' own, values and gradients."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from bigbird_tf.layers.layer_norm import LayerNorm
+
+
+def _pair(policy="float32", epsilon=1e-3):
+    layers = [
+        cls(epsilon=epsilon, dtype=policy) for cls in (LayerNorm, keras.layers.LayerNormalization)
+    ]
+    rng = np.random.default_rng(0)
+    weights = [rng.normal(size=7), rng.normal(size=7)]
+    for layer in layers:
+        layer.build((None, None, 7))
+        layer.set_weights(weights)
+    return layers
+
+
+def _value_and_gradients(layer, x, upstream):
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        y = layer(x)
+        loss = tf.reduce_sum(tf.cast(y, "float32") * upstream)
+    return y, *tape.gradient(loss, [x, *layer.trainable_variables])
+
+
+@pytest.mark.parametrize(
+    ("policy", "tolerance"),
+    [("float32", 2e-6), ("float64", 1e-12), ("mixed_bfloat16", 2e-2), ("mixed_float16", 3e-3)],
+)
+@pytest.mark.parametrize("in_graph", [False, True])
+def test_equal_to_keras(policy, tolerance, in_graph):
+    mine, theirs = _pair(policy)
+    rng = np.random.default_rng(1)
+    # Far from zero and from one, so that a mean that is forgotten shows.
+    x = tf.constant(rng.normal(3.0, 2.0, size=(2, 5, 7)), mine.compute_dtype)
+    upstream = rng.normal(size=(2, 5, 7)).astype("float32")
+    run = tf.function(_value_and_gradients) if in_graph else _value_and_gradients
+    # The oracle has the same numbers, in float64.
+    oracle = _pair("float64")[1]
+    exact = _value_and_gradients(oracle, tf.cast(x, "float64"), upstream)
+    results = run(mine, x, upstream), run(theirs, x, upstream)
+    for ours, keras_, expected in zip(*results, exact, strict=True):
+        assert ours.dtype == keras_.dtype
+        ours, expected = (tf.cast(value, "float64").numpy() for value in (ours, expected))
+        np.testing.assert_allclose(ours, expected, rtol=0, atol=tolerance * np.abs(expected).max())
+
+
+def test_constant_input_gives_the_offset():
+    mine, _ = _pair()
+    x = tf.fill((2, 3, 7), 4.0)
+    y, x_grad, *_ = _value_and_gradients(mine, x, np.ones((2, 3, 7), "float32"))
+    np.testing.assert_allclose(y[0, 0], mine.beta)
+    assert np.isfinite(x_grad).all()
+
+
+def test_keeps_its_input_alone():
+    """Nothing as large as the input that only the forward pass made goes to the backward pass."""
+    layer = LayerNorm()
+    layer.build((None, None, 7))
+
+    @tf.function
+    def gradient(x, upstream):
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            y = layer(x)
+        return y, tape.gradient(y, x, upstream)
+
+    spec = tf.TensorSpec((2, 5, 7))
+    graph = gradient.get_concrete_function(spec, spec).graph
+    y, x_grad = (output.op for output in graph.outputs)
+
+    def before(*operations):
+        found, stack = set(), list(operations)
+        while stack:
+            op = stack.pop()
+            if op.name not in found:
+                found.add(op.name)
+                stack.extend(x.op for x in op.inputs)
+        return found
+
+    forward = before(y)
+    kept = {
+        tensor.name
+        for name in before(x_grad) - forward
+        for tensor in graph.get_operation_by_name(name).inputs
+        if tensor.op.name in forward and tensor.shape == (2, 5, 7)
+    }
+    assert kept == {graph.inputs[0].name}
