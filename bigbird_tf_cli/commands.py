@@ -15,11 +15,13 @@ from importlib import metadata
 from pathlib import Path
 from typing import Annotated, Any
 
-import rich.console
 import rich.markup
 import rich.progress
 import rich.table
 import typer
+
+from bigbird_tf_cli import convert
+from bigbird_tf_cli.terminal import ModelName, console, messages
 
 __all__ = ["app", "main"]
 
@@ -30,20 +32,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-convert = typer.Typer(
-    help="Make a pretrained directory of another library's checkpoint.", no_args_is_help=True
-)
-app.add_typer(convert, name="convert")
-# Results go to standard output, all else to standard error.
-console = rich.console.Console()
-messages = rich.console.Console(stderr=True)
-
-OutputDirectory = Annotated[
-    Path, typer.Argument(metavar="OUTPUT", help="A new or empty directory.")
-]
-ModelName = Annotated[
-    str, typer.Argument(metavar="MODEL", help="A pretrained directory or a repository of the hub.")
-]
+app.add_typer(convert.app, name="convert")
 ClassName = Annotated[
     str | None,
     typer.Option(
@@ -140,53 +129,6 @@ def demo(
         )
     command = [sys.executable, "-m", "examples.docs_qa.demo", *(["--quick"] if quick else [])]
     raise typer.Exit(subprocess.run(command, cwd=root).returncode)
-
-
-@convert.command()
-def google(
-    checkpoint: Annotated[Path, typer.Argument(help="The checkpoint, without .index or .data.")],
-    config: Annotated[Path, typer.Argument(help="Google's settings, a JSON file.")],
-    output: OutputDirectory,
-) -> None:
-    """Convert a TF 1 checkpoint of Google's BigBird code."""
-    from bigbird_tf import checkpoints
-
-    with messages.status("converting"):
-        checkpoints.convert_google_checkpoint(checkpoint, config, output)
-    _say_written(output)
-
-
-@convert.command("model-garden")
-def model_garden(
-    checkpoint: Annotated[Path, typer.Argument(help="A tf.train.Checkpoint with the encoder.")],
-    config: Annotated[
-        Path, typer.Argument(help="Settings of its BigBirdEncoderConfig, a JSON file.")
-    ],
-    output: OutputDirectory,
-) -> None:
-    """Convert a BigBird encoder of the TensorFlow Model Garden (needs tf-models-official)."""
-    from bigbird_tf import checkpoints
-    from bigbird_tf.checkpoints.model_garden_checkpoint import load_model_garden_encoder
-
-    with messages.status("converting"):
-        encoder = load_model_garden_encoder(checkpoint, config)
-        checkpoints.convert_model_garden_encoder(encoder, output)
-    _say_written(output)
-
-
-@convert.command()
-def bert(
-    model: ModelName,
-    output: OutputDirectory,
-    length: Annotated[int, typer.Option(help="Longest sequence of the new model.")] = 4096,
-    block_size: Annotated[int, typer.Option(help="Tokens in a block.")] = 64,
-) -> None:
-    """Lengthen a BERT or RoBERTa checkpoint of transformers to a BigBird, as the paper did."""
-    from bigbird_tf import checkpoints
-
-    with messages.status("converting"):
-        checkpoints.lengthen(model, length, output_dir=output, block_size=block_size)
-    _say_written(output)
 
 
 @app.command()
@@ -427,10 +369,6 @@ def info(
             count = sum(math.prod(tensors.shape(name)) for name in tensors)
             table.add_row("parameters", f"{count:,}")
     console.print(table)
-
-
-def _say_written(output: Path) -> None:
-    messages.print(f"written: {output}", highlight=False, soft_wrap=True)
 
 
 def _drop_none(**values: Any) -> dict[str, Any]:

@@ -3,12 +3,17 @@
 import keras
 from keras import ops
 
+from bigbird_tf.attention.argument_checks import (
+    check_arguments,
+    check_shapes,
+    check_shapes_when_run,
+)
 from bigbird_tf.attention.block_pattern import BlockPattern, random_blocks_of_all_lengths
 from bigbird_tf.attention.dropout import Dropout
 from bigbird_tf.attention.full_attention import full_attention, pattern_bias
 from bigbird_tf.attention.pattern_index import PatternIndex
 from bigbird_tf.attention.random_blocks import TooFewBlocksError, split_global_blocks
-from bigbird_tf.attention.run_time_checks import after_checks, same_shape
+from bigbird_tf.attention.run_time_checks import after_checks
 from bigbird_tf.attention.sparse_products import MASKED, block_sparse_products
 from bigbird_tf.config import (
     ATTENTION_TYPES,
@@ -112,39 +117,28 @@ class BlockSparseAttention(keras.layers.Layer):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        for name, value, least in (
-            ("num_heads", num_heads, 1),
-            ("key_dim", key_dim, 1),
-            ("block_size", block_size, 1),
-            ("num_random_blocks", num_random_blocks, 0),
-            ("num_window_blocks", num_window_blocks, 1),
-            ("num_global_blocks", num_global_blocks, 0),
-            ("max_length", max_length, 1),
-            (
-                "full_attention_up_to",
-                0 if full_attention_up_to is None else full_attention_up_to,
-                0,
-            ),
-            ("seed", seed, 0),
-        ):
-            if isinstance(value, bool) or not isinstance(value, int) or value < least:
-                kind = "a positive integer" if least else "an integer, 0 or more"
-                raise ValueError(f"`{name}` must be {kind}. Received: {name}={value!r}")
-        if num_window_blocks % 2 == 0:
-            raise ValueError(
-                "`num_window_blocks` must be odd: a block, and as many to its left as to its "
-                f"right. Received: num_window_blocks={num_window_blocks}"
-            )
-        if not isinstance(dropout, (int, float)) or not 0 <= dropout < 1:
-            raise ValueError(f"`dropout` must be in [0, 1). Received: dropout={dropout!r}")
-        for name, value, choices in (
-            ("attention_type", attention_type, ATTENTION_TYPES),
-            ("random_plan", random_plan, RANDOM_PLANS),
-            ("inference_random_blocks", inference_random_blocks, INFERENCE_RANDOM_BLOCKS),
-        ):
-            if value not in choices:
-                listing = ", ".join(repr(choice) for choice in choices)
-                raise ValueError(f"`{name}` must be one of {listing}. Received: {name}={value!r}")
+        check_arguments(
+            {
+                "num_heads": (num_heads, 1),
+                "key_dim": (key_dim, 1),
+                "block_size": (block_size, 1),
+                "num_random_blocks": (num_random_blocks, 0),
+                "num_window_blocks": (num_window_blocks, 1),
+                "num_global_blocks": (num_global_blocks, 0),
+                "max_length": (max_length, 1),
+                "full_attention_up_to": (
+                    0 if full_attention_up_to is None else full_attention_up_to,
+                    0,
+                ),
+                "seed": (seed, 0),
+            },
+            {
+                "attention_type": (attention_type, ATTENTION_TYPES),
+                "random_plan": (random_plan, RANDOM_PLANS),
+                "inference_random_blocks": (inference_random_blocks, INFERENCE_RANDOM_BLOCKS),
+            },
+            dropout,
+        )
         self.num_heads = num_heads
         self.key_dim = key_dim
         self.block_size = block_size
@@ -239,8 +233,8 @@ class BlockSparseAttention(keras.layers.Layer):
         key = value if key is None else key
         if attention_mask is None:
             attention_mask = mask if query_mask is None else query_mask
-        self._check_shapes(query, value, key, attention_mask)
-        checked = self._check_shapes_when_run(query, value, key, attention_mask)
+        check_shapes(query, value, key, attention_mask)
+        checked = check_shapes_when_run(query, value, key, attention_mask)
         query, value, key = (checked if x is query else x for x in (query, value, key))
         training = bool(training)
         length = ops.shape(query)[1]
@@ -388,55 +382,6 @@ class BlockSparseAttention(keras.layers.Layer):
             **self._settings(training),
         )
 
-    def _check_shapes(self, query, value, key, attention_mask):
-        for name, x in (("query", query), ("value", value), ("key", key)):
-            if len(x.shape) != 3:
-                raise ValueError(
-                    f"`{name}` must be of shape (batch, length, features). Received: "
-                    f"{name}.shape={tuple(x.shape)}"
-                )
-            if None not in (x.shape[1], query.shape[1]) and x.shape[1] != query.shape[1]:
-                raise ValueError(
-                    "Block-sparse attention is self attention: `query`, `value` and `key` must "
-                    f"have one length. Received: query.shape={tuple(query.shape)}, "
-                    f"{name}.shape={tuple(x.shape)}"
-                )
-        if query.shape[1] == 0:
-            raise ValueError(
-                "Sequences must have one token at least. Received: "
-                f"query.shape={tuple(query.shape)}"
-            )
-        if attention_mask is None:
-            return
-        shape = tuple(attention_mask.shape)
-        fits = len(shape) == 2 and all(
-            None in pair or pair[0] == pair[1] for pair in zip(shape, query.shape[:2], strict=True)
-        )
-        if not fits:
-            raise ValueError(
-                "`attention_mask` must be of shape (batch, length), 1 for tokens and 0 for "
-                f"padding. Received: attention_mask.shape={shape}, query.shape="
-                f"{tuple(query.shape)}"
-            )
-
-    @staticmethod
-    def _check_shapes_when_run(query, value, key, attention_mask):
-        """Gives `query` after a check of what `_check_shapes` could not know."""
-        if query.shape[1] is not None:
-            return query
-        messages = {
-            "value": "`query` and `value` must be of one batch size and one length",
-            "key": "`query` and `key` must be of one batch size and one length",
-            "attention_mask": "`attention_mask` must be of shape (batch, length)",
-        }
-        others = {"value": value, "key": key, "attention_mask": attention_mask}
-        checks = [
-            (lambda x=x: same_shape(query, x, 2), messages[name])
-            for name, x in others.items()
-            if x is not None and x is not query
-        ]
-        return after_checks(query, *checks) if checks else query
-
     def compute_output_spec(
         self,
         query,
@@ -453,7 +398,7 @@ class BlockSparseAttention(keras.layers.Layer):
         if attention_mask is None:
             attention_mask = mask if query_mask is None else query_mask
         value = query if value is None else value
-        self._check_shapes(query, value, value if key is None else key, attention_mask)
+        check_shapes(query, value, value if key is None else key, attention_mask)
         output = keras.KerasTensor(query.shape, dtype=self.compute_dtype)
         if not return_attention_scores:
             return output

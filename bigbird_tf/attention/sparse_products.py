@@ -140,9 +140,8 @@ def _forward(query, key, value, key_bias, key_blocks, slot_bias, layout):
             rows.append(in_order(ops.matmul, ops.cast(weights, v.dtype), values))
         return [_with_ends(rows, ends, layout)]
 
-    return _map_groups(one_group, (query, key, value), key_bias, key_blocks, layout, num_outputs=1)[
-        0
-    ]
+    inputs = (query, key, value)
+    return _map_groups(one_group, inputs, key_bias, key_blocks, layout, num_outputs=1)[0]
 
 
 def _backward(query, key, value, key_bias, key_blocks, slot_bias, context, upstream, layout):

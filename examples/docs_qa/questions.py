@@ -8,74 +8,32 @@ The answer is a span of the page, exactly as it stands there (line breaks and ma
 that a model can point at it. Everything here is a pure function of the pages and a seed.
 """
 
-import bisect
 import collections
 import dataclasses
-import itertools
 import random
 import re
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
 
+from examples.docs_qa.definitions import abridge, find_definitions
 from examples.docs_qa.pages import Page
 
 __all__ = [
     "KINDS",
-    "Definition",
     "Question",
     "Split",
     "abridge_split",
-    "find_definitions",
     "make_splits",
 ]
 
 KINDS = ("sentence", "class")
 
-# A definition as pydoc prints it: the name at the margin of its section, its signature, then the
-# documentation four columns further right. Functions stand four columns in, methods behind the bar
-# that pydoc draws beside a class.
-DEFINITION = re.compile(r"^(?P<margin>    (?: \|  )?)(?P<name>[A-Za-z_]\w*)\((?P<rest>.*)$")
-SECTION = re.compile(r"^[A-Z][A-Z ]+$")
-# A class under another name stands as `Name = class RealName(...)`.
-CLASS = re.compile(r"^    (?:\w+ = )?class (?P<name>\w+)")
-METHODS_FOLLOW = re.compile(
-    r"^     \|  (?:Methods|Class methods|Static methods) "
-    r"(?:(?P<here>defined here)|inherited from .*):$"
-)
-OTHERS_FOLLOW = re.compile(
-    r"^     \|  (?:Data descriptors|Readonly properties|Data and other attributes) "
-    r"(?:defined here|inherited from .*):$"
-)
-SENTENCE_END = re.compile(r"[.!?](?=[\s\"'`)]|$)")
-ABBREVIATION = re.compile(r"\b(?:e\.g|i\.e|etc|vs|cf|approx|resp|[A-Za-z])\.$")
 # `D.keys() -> a set-like object`: builtins' documentation often is a signature once more. Generated
 # code has "TODO" for documentation.
 NO_SENTENCE = re.compile(r"->|--|^[\w.]+ ?\(|^[\w.]+\s*=|^[^\w\"'`*]|^TODO")
 PROSE_WORD = re.compile(r"(?<= )[a-z]+(?=[ ,.;:\n])")
 
 MIN_WORDS, MAX_WORDS = 3, 40
-
-
-@dataclasses.dataclass(frozen=True)
-class Definition:
-    """A function or method that a page defines. All offsets are into the page's UTF-8 bytes.
-
-    Attributes:
-        name: Its name.
-        name_start: Where the name stands.
-        sentence: The first sentence of its documentation; empty where there is none.
-        start, end: Where the sentence stands; equal where there is none.
-        owner: The class that defines it; empty for functions and for inherited methods.
-        owner_start: Where the owner's name stands in the owner's heading.
-    """
-
-    name: str
-    name_start: int
-    sentence: str
-    start: int
-    end: int
-    owner: str
-    owner_start: int
 
 
 @dataclasses.dataclass(frozen=True)
@@ -117,115 +75,6 @@ class Split:
     packages: list[str]
     pages: dict[str, Page]
     questions: list[Question]
-
-
-def find_definitions(page: Page) -> list[Definition]:
-    """Finds every function and method that a page defines.
-
-    Args:
-        page: A help page as rendered by `pydoc`.
-
-    Returns:
-        The definitions in the order of the page, documented or not.
-    """
-    encoded = page.text.encode()
-    lines = page.text.splitlines(keepends=True)
-    starts = [0]  # Byte offset of each line.
-    for line in lines:
-        starts.append(starts[-1] + len(line.encode()))
-
-    found = []
-    section = ""
-    among_methods = is_own = False
-    owner, owner_start = "", 0
-    for number, line in enumerate(lines):
-        stripped = line.rstrip()
-        if SECTION.match(stripped):
-            section = stripped
-        elif match := CLASS.match(stripped):
-            # The class's own documentation comes first, at the margin where methods stand later.
-            among_methods = False
-            owner, owner_start = match["name"], starts[number] + match.start("name")
-        elif match := METHODS_FOLLOW.match(stripped):
-            among_methods, is_own = True, bool(match["here"])
-        elif OTHERS_FOLLOW.match(stripped):
-            among_methods = False
-        elif match := DEFINITION.match(stripped):
-            margin = match["margin"]
-            expected = "FUNCTIONS" if margin == "    " else "CLASSES"
-            if section == expected and (among_methods or expected == "FUNCTIONS"):
-                begin, end = _first_sentence(lines, number + 1, margin + "    ", starts)
-                has_owner = expected == "CLASSES" and is_own
-                found.append(
-                    Definition(
-                        name=match["name"],
-                        name_start=starts[number] + match.start("name"),
-                        sentence=encoded[begin:end].decode(),
-                        start=begin,
-                        end=end,
-                        owner=owner if has_owner else "",
-                        owner_start=owner_start if has_owner else 0,
-                    )
-                )
-    return found
-
-
-def _first_sentence(
-    lines: Sequence[str], first: int, margin: str, starts: Sequence[int]
-) -> tuple[int, int]:
-    """Gives the byte span of the first sentence of the text under `margin` from line `first` on.
-
-    The sentence ends where it says so, or with the paragraph if that is one line.
-    """
-    begin = end = starts[first]
-    text = ""
-    for number in range(first, len(lines)):
-        line = lines[number].rstrip()
-        if not line.startswith(margin) or line[len(margin) : len(margin) + 1] in ("", " "):
-            break
-        if number == first:
-            begin = starts[first] + len(margin.encode())
-        for match in SENTENCE_END.finditer(line, len(margin)):
-            if not ABBREVIATION.search(line, 0, match.end()):
-                return begin, starts[number] + len(line[: match.end()].encode())
-        text += line
-        end = starts[number] + len(line.encode())
-        if number > first:
-            # Several lines and no end yet: go on, but a paragraph without one is no sentence.
-            end = begin
-    return begin, max(begin, end)
-
-
-def abridge(page: Page) -> Page:
-    """Gives a page with each definition's documentation cut down to its first sentence.
-
-    A short window of such a page has many definitions to choose from, where one of the whole page
-    has two or three: more to learn from the same number of pieces. Headings stay; other text goes.
-    """
-    lines = page.text.encode().splitlines(keepends=True)
-    starts = list(itertools.accumulate(map(len, lines), initial=0))
-    kept = set()
-    for definition in find_definitions(page):
-        if definition.sentence:
-            first = bisect.bisect_right(starts, definition.start) - 1
-            last = bisect.bisect_right(starts, definition.end - 1) - 1
-            kept.update(range(first - 1, last + 1))  # The signature stands on the line before.
-    text = [line.decode() for line in lines]
-    return Page(
-        page.module,
-        "".join(
-            line for number, line in enumerate(text) if number in kept or _is_heading(line.rstrip())
-        ),
-    )
-
-
-def _is_heading(line: str) -> bool:
-    return bool(
-        SECTION.match(line)
-        or METHODS_FOLLOW.match(line)
-        or OTHERS_FOLLOW.match(line)
-        or CLASS.match(line)
-    )
 
 
 def abridge_split(split: Split, *, max_repeats: int = 3) -> Split:

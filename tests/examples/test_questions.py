@@ -2,6 +2,7 @@ import collections
 
 import pytest
 
+from examples.docs_qa.definitions import find_definitions
 from examples.docs_qa.pages import Page, render_pages
 from examples.docs_qa.questions import (
     _words,
@@ -9,7 +10,6 @@ from examples.docs_qa.questions import (
     abridge_split,
     ask,
     everyday_words,
-    find_definitions,
     make_splits,
 )
 from tests.examples.help_pages import KIWI, ZEBRA, library, page, page_of_classes

@@ -1,0 +1,95 @@
+"""What `BlockSparseAttention` refuses: impossible settings, impossible shapes."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from bigbird_tf.attention.run_time_checks import after_checks, same_shape
+
+__all__ = ["check_arguments", "check_shapes", "check_shapes_when_run"]
+
+
+def check_arguments(
+    counts: Mapping[str, tuple[Any, int]],
+    choices: Mapping[str, tuple[str, Sequence[str]]],
+    dropout: float,
+) -> None:
+    """Refuses impossible settings.
+
+    Args:
+        counts: By name what must be an integer, and the least that it may be.
+        choices: By name what must be among some words, and the words.
+        dropout: The dropout rate.
+
+    Raises:
+        ValueError: If a setting is impossible.
+    """
+    for name, (value, least) in counts.items():
+        if isinstance(value, bool) or not isinstance(value, int) or value < least:
+            kind = "a positive integer" if least else "an integer, 0 or more"
+            raise ValueError(f"`{name}` must be {kind}. Received: {name}={value!r}")
+    num_window_blocks, _ = counts["num_window_blocks"]
+    if num_window_blocks % 2 == 0:
+        raise ValueError(
+            "`num_window_blocks` must be odd: a block, and as many to its left as to its "
+            f"right. Received: num_window_blocks={num_window_blocks}"
+        )
+    if not isinstance(dropout, (int, float)) or not 0 <= dropout < 1:
+        raise ValueError(f"`dropout` must be in [0, 1). Received: dropout={dropout!r}")
+    for name, (value, words) in choices.items():
+        if value not in words:
+            listing = ", ".join(repr(word) for word in words)
+            raise ValueError(f"`{name}` must be one of {listing}. Received: {name}={value!r}")
+
+
+def check_shapes(query, value, key, attention_mask):
+    """Refuses shapes that are known to be impossible.
+
+    Raises:
+        ValueError: If they are.
+    """
+    for name, x in (("query", query), ("value", value), ("key", key)):
+        if len(x.shape) != 3:
+            raise ValueError(
+                f"`{name}` must be of shape (batch, length, features). Received: "
+                f"{name}.shape={tuple(x.shape)}"
+            )
+        if None not in (x.shape[1], query.shape[1]) and x.shape[1] != query.shape[1]:
+            raise ValueError(
+                "Block-sparse attention is self attention: `query`, `value` and `key` must "
+                f"have one length. Received: query.shape={tuple(query.shape)}, "
+                f"{name}.shape={tuple(x.shape)}"
+            )
+    if query.shape[1] == 0:
+        raise ValueError(
+            f"Sequences must have one token at least. Received: query.shape={tuple(query.shape)}"
+        )
+    if attention_mask is None:
+        return
+    shape = tuple(attention_mask.shape)
+    fits = len(shape) == 2 and all(
+        None in pair or pair[0] == pair[1] for pair in zip(shape, query.shape[:2], strict=True)
+    )
+    if not fits:
+        raise ValueError(
+            "`attention_mask` must be of shape (batch, length), 1 for tokens and 0 for "
+            f"padding. Received: attention_mask.shape={shape}, query.shape="
+            f"{tuple(query.shape)}"
+        )
+
+
+def check_shapes_when_run(query, value, key, attention_mask):
+    """Gives `query` after a check of what `check_shapes` could not know."""
+    if query.shape[1] is not None:
+        return query
+    messages = {
+        "value": "`query` and `value` must be of one batch size and one length",
+        "key": "`query` and `key` must be of one batch size and one length",
+        "attention_mask": "`attention_mask` must be of shape (batch, length)",
+    }
+    others = {"value": value, "key": key, "attention_mask": attention_mask}
+    checks = [
+        (lambda x=x: same_shape(query, x, 2), messages[name])
+        for name, x in others.items()
+        if x is not None and x is not query
+    ]
+    return after_checks(query, *checks) if checks else query

@@ -1,0 +1,25 @@
+"""What the subcommands share: where they print, and arguments of the same name."""
+
+from pathlib import Path
+from typing import Annotated
+
+import rich.console
+import typer
+
+__all__ = ["ModelName", "OutputDirectory", "console", "messages", "say_written"]
+
+# Results go to standard output, all else to standard error.
+console = rich.console.Console()
+messages = rich.console.Console(stderr=True)
+
+OutputDirectory = Annotated[
+    Path, typer.Argument(metavar="OUTPUT", help="A new or empty directory.")
+]
+ModelName = Annotated[
+    str, typer.Argument(metavar="MODEL", help="A pretrained directory or a repository of the hub.")
+]
+
+
+def say_written(output: Path) -> None:
+    """Tells where the result is."""
+    messages.print(f"written: {output}", highlight=False, soft_wrap=True)
