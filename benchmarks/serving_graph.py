@@ -183,7 +183,7 @@ def main(
     vocabulary: Annotated[Path, typer.Option(help="A spiece.model.")] = DEFAULT_VOCABULARY,
     rounds: Annotated[int, typer.Option(help="Rounds; medians are taken.")] = 7,
 ) -> None:
-    """Measures size, time to the first answer, and latency."""
+    """Measures size, load time, time to the first answer, and latency."""
     os.environ["TOKENIZERS_PARALLELISM"] = "true"
     import bigbird_tf as bb
 
@@ -211,6 +211,8 @@ def main(
 
         short = contexts(tokenizer, all_lengths[0], 1)
 
+        loading = measuring.interleave(dict(loaders), 3)
+        _print_ratios("loading, imports apart", loading)
         first = measuring.interleave(
             {peer: lambda load=load: load()([QUESTION], short) for peer, load in loaders.items()},
             3,
@@ -239,9 +241,13 @@ def main(
             title = f"length {length}, batch {size}; equal answers: "
             _print_ratios(title + ", ".join(f"{n}/{size}" for n in equal.values()), seconds)
     stem = f"serving_graph_{dtype}_{layers}layers_{width}wide"
-    path = measuring.write_json(
-        stem, {"bytes": found_sizes, "first_answer_seconds": first, "latency_seconds": latency}
-    )
+    content = {
+        "bytes": found_sizes,
+        "load_seconds": loading,
+        "first_answer_seconds": first,
+        "latency_seconds": latency,
+    }
+    path = measuring.write_json(stem, content)
     panels: dict = {}
     for title, by_length in latency.items():
         lines = panels[title] = {}
