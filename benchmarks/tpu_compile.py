@@ -9,6 +9,7 @@ TensorFlow functions enter through `jax2tf.call_tf`. Needs the extra `tpu-check`
 
 import functools
 import importlib
+import logging
 import os
 import re
 import time
@@ -35,6 +36,8 @@ def _sharding():
         # No device is taken, so several processes may compile at a time.
         ALLOW_MULTIPLE_LIBTPU_LOAD="1",
     )
+    # `call_tf` warns of functions that hold constants, with all their values.
+    logging.getLogger("absl").setLevel(logging.ERROR)
     # JAX must not look for the TPU itself.
     os.environ.setdefault("JAX_PLATFORMS", "cpu")
     import jax

@@ -11,7 +11,7 @@ from keras import ops
 from bigbird_tf import BigBirdConfig, BigBirdForQuestionAnswering
 from examples.docs_qa.dataset import MAX_LENGTH, EncodedSplit, training_windows
 from examples.docs_qa.initial_weights import set_initial_weights
-from examples.docs_qa.training_model import EXTRA_LAYERS, POINTERS, TrainingModel
+from examples.docs_qa.training_model import POINTERS, TrainingModel
 
 __all__ = ["Recipe", "Stage", "TimeBudget", "build_model", "faster_dtype_policy", "train"]
 
@@ -44,7 +44,6 @@ class Recipe:
         learning_rate, final_learning_rate: At the start, after the warm-up, and at the end.
         warmup_steps: Steps until the learning rate is reached.
         loss_weights: For each output of `TrainingModel` the weight of its loss.
-        extra_layers: As `TrainingModel`'s `layers`.
         seed: Seed of the weights and of the data.
     """
 
@@ -67,7 +66,6 @@ class Recipe:
             "occurs_logits": 0.5,
         }
     )
-    extra_layers: Mapping[str, int] = dataclasses.field(default_factory=lambda: EXTRA_LAYERS)
     seed: int = 0
 
 
@@ -199,7 +197,7 @@ def train(
         For each stage a dictionary: `source`, `length`, `steps`, `seconds`, and the losses and
         metrics, means over the stage.
     """
-    trainer = TrainingModel(model, recipe.extra_layers)
+    trainer = TrainingModel(model)
     trainer.build()
     optimizer = keras.optimizers.AdamW(
         recipe.learning_rate, weight_decay=0.01, beta_2=0.98, global_clipnorm=1.0

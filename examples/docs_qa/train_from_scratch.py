@@ -63,10 +63,7 @@ RECIPE = Recipe(stages=STAGES, final_learning_rate=1e-4)
 RECIPES = {
     "four-layers": Plan(RECIPE),
     "five-layers": Plan(RECIPE, {"num_hidden_layers": 5, "intermediate_size": 768}),
-    "six-layers": Plan(
-        dataclasses.replace(RECIPE, extra_layers={"occurs": 1, "name": 2, "inside": 5}),
-        {"num_hidden_layers": 6, "intermediate_size": 512},
-    ),
+    "six-layers": Plan(RECIPE, {"num_hidden_layers": 6, "intermediate_size": 512}),
 }
 
 

@@ -1,7 +1,6 @@
 """The demo's model in training: question answering with auxiliary outputs."""
 
 from collections.abc import Mapping
-from types import MappingProxyType
 
 import keras
 from keras import ops
@@ -13,7 +12,7 @@ __all__ = ["POINTERS", "TrainingModel"]
 MASKED = -1e6
 # Outputs that choose one position; the others say yes or no to each.
 POINTERS = ("start_logits", "end_logits", "name_logits")
-EXTRA_LAYERS = MappingProxyType({"occurs": 1, "name": 2, "inside": 3})
+EXTRAS = ("occurs", "name", "inside")
 
 
 class TrainingModel(keras.Model):
@@ -28,7 +27,8 @@ class TrainingModel(keras.Model):
         question_answering: The model to train.
         layers: For each extra output the encoder block, counted from 1, that tells it: `"occurs"`,
             whether a piece of the page is among the question's pieces; `"name"`, where the name is
-            defined; `"inside"`, whether a piece lies between there and the answer's end.
+            defined; `"inside"`, whether a piece lies between there and the answer's end. `None` for
+            the first, the second, and the last but one, where a far answer may have been found.
         **kwargs: Of `keras.Model`.
 
     Call arguments:
@@ -47,11 +47,13 @@ class TrainingModel(keras.Model):
     def __init__(
         self,
         question_answering: BigBirdForQuestionAnswering,
-        layers: Mapping[str, int] = EXTRA_LAYERS,
+        layers: Mapping[str, int] | None = None,
         **kwargs,
     ):
         super().__init__(**kwargs)
         num_layers = question_answering.config.num_hidden_layers
+        if layers is None:
+            layers = dict(zip(EXTRAS, (1, 2, num_layers - 1), strict=True))
         for name, layer in layers.items():
             if not 1 <= layer <= num_layers:
                 raise ValueError(
