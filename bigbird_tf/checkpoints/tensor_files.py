@@ -175,8 +175,12 @@ def write_tensors(tensors: dict[str, np.ndarray], file: Path) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
     partial = file.with_name(f".{file.name}.{os.getpid()}.partial")
     try:
+        # safetensors makes files that their owner alone may read, whatever the user's mask says.
+        partial.touch()
+        mode = partial.stat().st_mode
         # `transformers` refuses files that do not say which framework's layout they have.
         save_file(tensors, partial, metadata={"format": "pt"})
+        partial.chmod(mode)
         os.replace(partial, file)
     finally:
         partial.unlink(missing_ok=True)

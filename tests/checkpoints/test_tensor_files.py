@@ -71,6 +71,12 @@ class TestSafetensors:
         with pytest.raises(ValueError, match="is not a whole safetensors file"):
             read_all(tmp_path)
 
+    def test_who_may_read_it_is_the_users_choice(self, tmp_path):
+        write_tensors(TENSORS, tmp_path / "model.safetensors")
+        (tmp_path / "other.txt").write_text("an ordinary file")
+        modes = {file.stat().st_mode for file in tmp_path.iterdir()}
+        assert len(modes) == 1
+
     def test_failed_write_leaves_the_old_file(self, tmp_path):
         file = tmp_path / "model.safetensors"
         write_tensors(TENSORS, file)
