@@ -22,7 +22,7 @@ from tests.contract import (
 # has nothing to quantize.
 KERAS_WARNINGS = (
     "ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning",
-    "ignore:Layer (LayerNormalization|Dropout) does not have a `quantize` method:UserWarning",
+    "ignore:Layer (LayerNorm|Dropout) does not have a `quantize` method:UserWarning",
 )
 INPUTS = {"input_ids": random_ids(), "attention_mask": mask_of()}
 LABELS = np.array([1, 0])
