@@ -8,18 +8,15 @@ from bigbird_tf.attention.argument_checks import (
     check_shapes,
     check_shapes_when_run,
 )
-from bigbird_tf.attention.block_pattern import BlockPattern, random_blocks_of_all_lengths
+from bigbird_tf.attention.block_pattern import BlockPattern
 from bigbird_tf.attention.dropout import Dropout
 from bigbird_tf.attention.full_attention import full_attention, pattern_bias
-from bigbird_tf.attention.pattern_index import PatternIndex
-from bigbird_tf.attention.random_blocks import TooFewBlocksError, split_global_blocks
-from bigbird_tf.attention.run_time_checks import after_checks
+from bigbird_tf.attention.pattern_choice import PatternChoice
 from bigbird_tf.attention.sparse_products import MASKED, block_sparse_products
 from bigbird_tf.config import (
     ATTENTION_TYPES,
     INFERENCE_RANDOM_BLOCKS,
     RANDOM_PLANS,
-    longest_full_attention,
 )
 
 __all__ = ["BlockSparseAttention", "pad_length"]
@@ -154,6 +151,18 @@ class BlockSparseAttention(keras.layers.Layer):
         self.full_attention_up_to = full_attention_up_to
         self.max_length = max_length
         self.seed = seed
+        self._choice = PatternChoice(
+            num_heads=num_heads,
+            block_size=block_size,
+            num_random_blocks=num_random_blocks,
+            num_window_blocks=num_window_blocks,
+            num_global_blocks=num_global_blocks,
+            random_plan=random_plan,
+            inference_random_blocks=inference_random_blocks,
+            full_attention_up_to=full_attention_up_to,
+            max_length=max_length,
+            seed=seed,
+        )
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
         self.bias_initializer = keras.initializers.get(bias_initializer)
         self.supports_masking = True
@@ -187,13 +196,7 @@ class BlockSparseAttention(keras.layers.Layer):
     @property
     def longest_full_attention(self) -> int:
         """The length in tokens up to which full attention is used."""
-        return longest_full_attention(
-            self.full_attention_up_to,
-            self.block_size,
-            self.num_random_blocks,
-            self.num_window_blocks,
-            self.num_global_blocks,
-        )
+        return self._choice.longest_full_attention
 
     def pattern(self, length: int, training: bool = False) -> BlockPattern:
         """Gives the pattern of sparse attention at a length, in tokens.
@@ -201,20 +204,7 @@ class BlockSparseAttention(keras.layers.Layer):
         Raises:
             ValueError: If the sequence is too short for its random blocks.
         """
-        num_blocks = -(-length // self.block_size)
-        return BlockPattern.build(num_blocks, self.num_heads, **self._settings(training))
-
-    def _settings(self, training) -> dict:
-        return {
-            "block_size": self.block_size,
-            "num_random_blocks": self.num_random_blocks,
-            "num_window_blocks": self.num_window_blocks,
-            "num_global_blocks": self.num_global_blocks,
-            "seed": self.seed,
-            "random_plan": self.random_plan,
-            "max_length": self.max_length,
-            "first_block": self.inference_random_blocks == "first_block" and not training,
-        }
+        return self._choice.pattern(length, training)
 
     def call(
         self,
@@ -253,40 +243,14 @@ class BlockSparseAttention(keras.layers.Layer):
         if self.attention_type == "original_full":
             output, weights = full()
         elif isinstance(length, int):
-            output, weights = sparse() if self._is_sparse(length, training) else full()
+            output, weights = sparse() if self._choice.is_sparse(length, training) else full()
         else:
-            is_sparse = self._is_sparse_dynamically(length, training)
+            is_sparse = self._choice.is_sparse_dynamically(length, training)
             # An empty batch goes the same way as a short one: the sparse products have no loop of
             # no turns where shapes are unknown.
             is_full = ops.logical_or(ops.logical_not(is_sparse), ops.shape(query)[0] == 0)
             output, weights = self._choose(is_full, full, sparse, return_attention_scores)
         return (output, weights) if return_attention_scores else output
-
-    def _is_sparse(self, length: int, training) -> bool:
-        if length <= self.longest_full_attention:
-            return False
-        try:
-            self.pattern(length, training)
-        except TooFewBlocksError:
-            return False
-        return True
-
-    def _is_sparse_dynamically(self, length, training):
-        """Gives a bool tensor, as `_is_sparse`, for a length that is a tensor."""
-        length = after_checks(
-            length,
-            (
-                # The encoder has padded to whole blocks before.
-                lambda: length <= -(-self.max_length // self.block_size) * self.block_size,
-                "Sequences must not be longer than `max_length` where their length is unknown "
-                "when the layer is traced. Make the layer for longer ones. "
-                f"max_length={self.max_length}",
-            ),
-        )
-        _, starts = self._tables(training)
-        num_blocks = -(-length // self.block_size)
-        has_pattern = ops.take(ops.convert_to_tensor(starts), num_blocks) >= 0
-        return ops.logical_and(length > self.longest_full_attention, has_pattern)
 
     @staticmethod
     def _choose(is_full, full, sparse, with_weights):
@@ -337,7 +301,7 @@ class BlockSparseAttention(keras.layers.Layer):
             query, mask = pad_length(query, padding), pad_length(mask, padding)
             value = query if same[0] else pad_length(value, padding)
             key = value if same[1] else pad_length(key, padding)
-        index, num_blocks = self._index(ops.shape(query)[1], training)
+        index, num_blocks = self._choice.index(ops.shape(query)[1], training)
         projected = self._project(query, value, key)
         key_bias = (1.0 - mask) * MASKED
         weights = None
@@ -355,32 +319,6 @@ class BlockSparseAttention(keras.layers.Layer):
         # As in the originals: padded queries give nothing, whatever they attended to.
         context = context * ops.cast(mask[:, :, None], context.dtype)
         return self.output_dense(context)[:, :length], weights
-
-    def _index(self, length, training):
-        """Gives the pattern's index and the number of blocks, for a padded length."""
-        if isinstance(length, int):
-            return PatternIndex.of(self.pattern(length, training)), length // self.block_size
-        num_blocks = length // self.block_size
-        tables, starts = self._tables(training)
-        num_left, num_right = split_global_blocks(self.num_global_blocks, len(starts))
-        index = PatternIndex.of_dynamic_length(
-            num_blocks,
-            tables,
-            starts,
-            num_left=num_left,
-            num_right=num_right,
-            num_window=self.num_window_blocks,
-        )
-        return index, num_blocks
-
-    def _tables(self, training):
-        """Gives the random blocks of all lengths, for a length that is a tensor."""
-        return random_blocks_of_all_lengths(
-            self.longest_full_attention // self.block_size + 1,
-            -(-self.max_length // self.block_size),
-            self.num_heads,
-            **self._settings(training),
-        )
 
     def compute_output_spec(
         self,
