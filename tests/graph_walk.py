@@ -23,3 +23,14 @@ def all_operations(concrete) -> Iterator[tf.Operation]:
 def all_tensors(concrete) -> list[tf.Tensor]:
     """Gives all tensors."""
     return [tensor for operation in all_operations(concrete) for tensor in operation.outputs]
+
+
+def operations_before(operation: tf.Operation) -> set[tf.Operation]:
+    """Gives an operation and all that it is computed from, within its graph."""
+    found, stack = set(), [operation]
+    while stack:
+        operation = stack.pop()
+        if operation not in found:
+            found.add(operation)
+            stack.extend(tensor.op for tensor in operation.inputs)
+    return found

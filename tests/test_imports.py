@@ -16,6 +16,7 @@ SOURCES = sorted(PACKAGE.rglob("*.py"))
 # functions: a loop that does one turn at a time, and checks when the graph runs.
 TENSORFLOW_IN_FUNCTIONS = {
     "attention/backend.py",
+    "attention/in_order.py",
     "attention/readers.py",
     "attention/run_time_checks.py",
 }

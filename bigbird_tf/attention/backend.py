@@ -1,16 +1,15 @@
-"""What Keras has no name for: how a loop and its parts run on the backend at hand."""
+"""What Keras has no name for: how loops and traces run on the backend at hand."""
 
-import contextlib
 import functools
 
 import keras
 from keras import ops
 
-__all__ = ["InOrder", "call_traced_once", "is_compiled_by_xla", "map_in_order", "once_there"]
+__all__ = ["call_traced_once", "is_compiled_by_xla", "map_in_order", "once_there"]
 
 
 def is_compiled_by_xla() -> bool:
-    """Tells whether what is being traced goes to XLA: not all of TensorFlow's kernels are there."""
+    """Tells whether what is being traced goes to XLA, which has not all of TensorFlow's kernels."""
     if keras.backend.backend() != "tensorflow":
         return True
     import tensorflow as tf
@@ -24,7 +23,16 @@ def is_compiled_by_xla() -> bool:
 
 
 def call_traced_once(function, *tensors, **static):
-    """Calls a function. In a TensorFlow graph all callers share one trace of it."""
+    """Calls a function; in a TensorFlow graph all callers share one trace of it.
+
+    Args:
+        function: Defined once, not anew for each call: traces are found by it.
+        *tensors: Its tensors.
+        **static: Hashable arguments; a trace is for one value of each.
+
+    Returns:
+        What the function returns.
+    """
     if keras.backend.backend() == "tensorflow":
         import tensorflow as tf
 
@@ -72,6 +80,10 @@ def once_there(upstream, x):
 
     What a backward pass computes again from what it has kept, TensorFlow would compute as soon as
     it can, in the forward pass, and keep.
+
+    Args:
+        upstream: What flows back: a tensor of the backward pass.
+        x: A tensor of the forward pass, of any shape and dtype.
     """
     if keras.backend.backend() != "tensorflow":
         return x
@@ -79,27 +91,3 @@ def once_there(upstream, x):
 
     with tf.control_dependencies([upstream]):
         return tf.identity(x)
-
-
-class InOrder:
-    """Calls functions one after the other.
-
-    TensorFlow runs at the same time what does not depend on each other. Large products, each of
-    which would take all processors, then wait for each other's threads.
-    """
-
-    def __init__(self):
-        self._last = None
-
-    def __call__(self, function, *args):
-        """Calls a function on tensors, once all results of the call before are there."""
-        if self._last is None or keras.backend.backend() != "tensorflow":
-            context = contextlib.nullcontext()
-        else:
-            import tensorflow as tf
-
-            context = tf.control_dependencies(self._last)
-        with context:
-            result = function(*args)
-        self._last = list(result) if isinstance(result, (list, tuple)) else [result]
-        return result

@@ -21,7 +21,8 @@ from typing import NamedTuple
 import keras
 from keras import ops
 
-from bigbird_tf.attention.backend import InOrder, call_traced_once, is_compiled_by_xla, map_in_order
+from bigbird_tf.attention.backend import call_traced_once, is_compiled_by_xla, map_in_order
+from bigbird_tf.attention.in_order import InOrder
 from bigbird_tf.attention.pattern_index import PatternIndex
 from bigbird_tf.attention.readers import sums_by_order, sums_by_slot
 

@@ -46,6 +46,7 @@ class FeedForward(ConfigLayer):
         return self.layer_norm(hidden + (inputs if residual is None else residual))
 
     def _activate_and_project(self, hidden):
+        """Gives `(B, T, hidden_size)` of `(B, T, intermediate_size)`, keeping little if it can."""
         dense = self.output_dense
         is_plain = dense.quantization_mode is None and dense.compute_dtype == self.compute_dtype
         if self.activation is not gelu_tanh or not is_plain:

@@ -18,14 +18,29 @@ class LayerNorm(keras.layers.LayerNormalization):
 
     Args:
         **kwargs: As Keras', but for `axis`, `center`, `scale` and `rms_scaling`.
+
+    Call arguments:
+        inputs: Tensor `(…, D)` of a floating dtype.
+
+    Returns:
+        Tensor `(…, D)` of the layer's compute dtype; computed in float32 at least.
+
+    Raises:
+        ValueError: If one of those four is given.
     """
 
     def __init__(self, **kwargs):
-        kwargs = {name: value for name, value in kwargs.items() if name not in _FIXED}
+        for name in _FIXED:
+            if name in kwargs:
+                raise ValueError(
+                    f"`LayerNorm` is over the last axis, with scale and offset, and has no "
+                    f"`{name}`; `keras.layers.LayerNormalization` has. Received: "
+                    f"{name}={kwargs[name]!r}"
+                )
         super().__init__(**kwargs)
 
     def call(self, inputs):
-        """Computes; see the class."""
+        """Normalises; see the class."""
         outputs = _layer_norm(inputs, self.gamma, self.beta, self.epsilon)
         return ops.cast(outputs, self.compute_dtype)
 
@@ -58,7 +73,6 @@ def _layer_norm(x, gamma, beta, epsilon: float):
             gamma_grad = ops.sum(upstream * normal, axis=axes)
             return ops.cast(x_grad, x.dtype), gamma_grad, ops.sum(upstream, axis=axes)
 
-        # In inference TensorFlow knows this for layer normalisation, and has one kernel for it.
         return ops.layer_normalization(wide, gamma, beta, axis=-1, epsilon=epsilon), gradient
 
     # Tensors: variables would be asked for in another way.

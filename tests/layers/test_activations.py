@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from bigbird_tf.config import ACTIVATIONS
 from bigbird_tf.layers.activations import gelu_tanh, gelu_tanh_matmul, get_activation
+from tests.graph_walk import operations_before
 
 
 def _value_and_gradient(function, x):
@@ -49,15 +50,8 @@ def test_gelu_new_keeps_nothing_but_its_input_for_the_backward_pass():
 
     graph = gradient.get_concrete_function(tf.TensorSpec((3, 5))).graph
     # The forward pass' own tanh has no reader: only the derivative's sigmoid is in use.
-    readers = {op.name for op in graph.get_operations() for x in op.inputs if "Tanh" in x.op.type}
-    result = graph.outputs[0].op
-    seen, stack = set(), [result]
-    while stack:
-        op = stack.pop()
-        if op.name not in seen:
-            seen.add(op.name)
-            stack.extend(x.op for x in op.inputs)
-    assert not readers & seen
+    readers = {op for op in graph.get_operations() for x in op.inputs if "Tanh" in x.op.type}
+    assert not readers & operations_before(graph.outputs[0].op)
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 2e-6), ("bfloat16", 2e-2)])

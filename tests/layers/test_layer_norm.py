@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 
 from bigbird_tf.layers.layer_norm import LayerNorm
+from tests.graph_walk import operations_before
 
 
 def _pair(policy="float32", epsilon=1e-3):
@@ -58,6 +59,12 @@ def test_constant_input_gives_the_offset():
     assert np.isfinite(x_grad).all()
 
 
+@pytest.mark.parametrize("name", ["axis", "center", "scale", "rms_scaling"])
+def test_what_keras_own_has_and_this_has_not(name):
+    with pytest.raises(ValueError, match=rf"has no `{name}`.*Received: {name}=False"):
+        LayerNorm(**{name: False})
+
+
 def test_keeps_its_input_alone():
     """Nothing as large as the input that only the forward pass made goes to the backward pass."""
     layer = LayerNorm()
@@ -74,20 +81,11 @@ def test_keeps_its_input_alone():
     graph = gradient.get_concrete_function(spec, spec).graph
     y, x_grad = (output.op for output in graph.outputs)
 
-    def before(*operations):
-        found, stack = set(), list(operations)
-        while stack:
-            op = stack.pop()
-            if op.name not in found:
-                found.add(op.name)
-                stack.extend(x.op for x in op.inputs)
-        return found
-
-    forward = before(y)
+    forward = operations_before(y)
     kept = {
         tensor.name
-        for name in before(x_grad) - forward
-        for tensor in graph.get_operation_by_name(name).inputs
-        if tensor.op.name in forward and tensor.shape == (2, 5, 7)
+        for operation in operations_before(x_grad) - forward
+        for tensor in operation.inputs
+        if tensor.op in forward and tensor.shape == (2, 5, 7)
     }
     assert kept == {graph.inputs[0].name}
