@@ -190,10 +190,7 @@ def training_windows(
     max_position: int,
     seed: int = 0,
 ) -> tf.data.Dataset:
-    """Gives windows around answers, without end, in rounds of a new order each.
-
-    A question comes once a round, one of the kind `"class"` twice: there are fewer, and they are
-    harder.
+    """Gives windows around answers, without end: each question once a round, in a new order.
 
     The answer and where the name is defined are anywhere in their window with equal chance;
     questions for which these are too far apart are left out. The page's position ids are moved by a
@@ -226,8 +223,6 @@ def training_windows(
     fitting = np.flatnonzero(encoded.context_start() + np.ptp(span, axis=1) + 2 <= length)
     if not len(fitting):
         raise ValueError(f"`length` is too short for every question. Received: length={length}")
-    is_class = np.array([encoded.questions[index].kind == "class" for index in fitting])
-    fitting = np.concatenate([fitting, fitting[is_class]])
     make = _window_maker(encoded, length)
 
     def window(question, draws):

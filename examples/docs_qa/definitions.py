@@ -5,10 +5,11 @@ import dataclasses
 import itertools
 import re
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from examples.docs_qa.pages import Page
 
-__all__ = ["Definition", "abridge", "find_definitions"]
+__all__ = ["Definition", "Outline", "find_definitions", "find_outlines"]
 
 # A definition as pydoc prints it: the name at the margin of its section, its signature, then the
 # documentation four columns further right. Functions stand four columns in, methods behind the bar
@@ -128,33 +129,43 @@ def _first_sentence(
     return begin, max(begin, end)
 
 
-def abridge(page: Page) -> Page:
-    """Gives a page with each definition's documentation cut down to its first sentence.
+class Outline(NamedTuple):
+    """A class or the functions of a page in outline; `section` is where a page has them."""
 
-    A short window of such a page has many definitions to choose from, where one of the whole page
-    has two or three: more to learn from the same number of pieces. Headings stay; other text goes.
+    section: str
+    text: str
+
+
+def find_outlines(page: Page) -> list[Outline]:
+    """Gives the classes and the functions of a page in outline.
+
+    Left are headings, and of each definition its signature and the first sentence of its
+    documentation. Methods that a class inherits go; so does a class that defines none.
     """
-    lines = page.text.encode().splitlines(keepends=True)
-    starts = list(itertools.accumulate(map(len, lines), initial=0))
+    lines = page.text.splitlines(keepends=True)
+    starts = list(itertools.accumulate((len(line.encode()) for line in lines), initial=0))
     kept = set()
     for definition in find_definitions(page):
-        if definition.sentence:
-            first = bisect.bisect_right(starts, definition.start) - 1
-            last = bisect.bisect_right(starts, definition.end - 1) - 1
-            kept.update(range(first - 1, last + 1))  # The signature stands on the line before.
-    text = [line.decode() for line in lines]
-    return Page(
-        page.module,
-        "".join(
-            line for number, line in enumerate(text) if number in kept or _is_heading(line.rstrip())
-        ),
-    )
+        number = bisect.bisect_right(starts, definition.name_start) - 1
+        if definition.owner or lines[number].startswith(f"    {definition.name}"):
+            kept.add(number)
+            if definition.sentence:
+                first = bisect.bisect_right(starts, definition.start) - 1
+                last = bisect.bisect_right(starts, definition.end - 1) - 1
+                kept.update(range(first, last + 1))
 
-
-def _is_heading(line: str) -> bool:
-    return bool(
-        SECTION.match(line)
-        or METHODS_FOLLOW.match(line)
-        or OTHERS_FOLLOW.match(line)
-        or CLASS.match(line)
-    )
+    outlines = []
+    section, headings, text = "", [], ""
+    for number, line in enumerate([*lines, "END"]):
+        stripped = line.rstrip()
+        if SECTION.match(stripped) or CLASS.match(stripped):
+            if text:
+                outlines.append(Outline(section, text))
+            section = stripped if SECTION.match(stripped) else section
+            headings, text = [line] if CLASS.match(stripped) else [], ""
+        elif METHODS_FOLLOW.match(stripped):
+            headings = [*(heading for heading in headings if CLASS.match(heading)), line]
+        elif number in kept:
+            text += "".join(headings) + line
+            headings = []
+    return outlines

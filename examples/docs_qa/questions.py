@@ -1,8 +1,9 @@
-"""Questions to help pages, of two kinds.
+"""Questions to pages, of two kinds.
 
-A function's or method's name asks for the first sentence of its documentation: the evidence and the
-answer stand side by side. "class of" and a method's name asks which class defines it: the class's
-heading may stand thousands of pieces before the method.
+A function's or method's name asks a help page for the first sentence of its documentation: the
+evidence and the answer stand side by side. "class of" and a method's name asks a digest of many
+classes which of them defines it: the class's heading may stand thousands of pieces before the
+method, and only the order of both tells.
 
 The answer is a span of the page, exactly as it stands there (line breaks and margins included), so
 that a model can point at it. Everything here is a pure function of the pages and a seed.
@@ -15,14 +16,15 @@ import re
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
 
-from examples.docs_qa.definitions import abridge, find_definitions
+from examples.docs_qa.definitions import find_definitions
+from examples.docs_qa.digests import make_digests
 from examples.docs_qa.pages import Page
 
 __all__ = [
     "KINDS",
     "Question",
     "Split",
-    "abridge_split",
+    "make_practice",
     "make_splits",
 ]
 
@@ -70,29 +72,32 @@ class Question:
 
 @dataclasses.dataclass(frozen=True)
 class Split:
-    """Pages of packages that no other split has a page of, and questions to them."""
+    """Help pages of packages that no other split has a page of, digests of them, and questions."""
 
     packages: list[str]
     pages: dict[str, Page]
     questions: list[Question]
 
 
-def abridge_split(split: Split, *, max_repeats: int = 3) -> Split:
-    """Abridges all pages of a split and asks every documented definition in them.
+def make_practice(split: Split, *, rounds: int = 4, seed: int = 1) -> Split:
+    """Puts a split's pages together as digests again and again, and asks everything in them.
 
-    This is for practice in training: everyday words are asked too, and the same question up to
-    `max_repeats` times, on different pages.
+    This is for training. A short window of a digest has many definitions to choose from, where one
+    of a help page has two or three: more to learn from the same number of pieces. And no class is
+    near the same others twice, so that there is nothing to learn by heart.
+
+    Args:
+        split: The split.
+        rounds: How often its pages are put together.
+        seed: Seed of the order.
     """
-    pages = {module: abridge(page) for module, page in split.pages.items()}
-    questions = []
-    times: collections.Counter[tuple] = collections.Counter()
-    for module in sorted(pages):
-        for question in ask(pages[module], set()):
-            key = (question.text, *_words(question.answer))
-            times[key] += 1
-            if times[key] <= max_repeats:
-                questions.append(question)
-    return Split(split.packages, pages, questions)
+    help_pages = [page for page in split.pages.values() if page.package in split.packages]
+    digests = make_digests(help_pages, rounds=rounds, seed=seed)
+    return Split(
+        split.packages,
+        {digest.module: digest for digest in digests},
+        [question for digest in digests for question in ask(digest, set())],
+    )
 
 
 def everyday_words(pages: Iterable[Page], min_packages: int) -> set[str]:
@@ -147,7 +152,7 @@ def make_splits(
     *,
     seed: int = 0,
     test_share: float = 0.12,
-    validation_share: float = 0.04,
+    validation_share: float = 0.08,
     min_packages_everyday: int = 8,
     known: Mapping[str, Sequence[str]] | None = None,
 ) -> dict[str, Split]:
@@ -176,17 +181,18 @@ def make_splits(
     """
     pages = sorted(pages, key=lambda page: page.module)
     everyday = everyday_words(pages, min_packages_everyday)
-    asked: dict[str, list[Question]] = collections.defaultdict(list)
+    asked = {page.module: ask(page, everyday) for page in pages}
+    sizes: collections.Counter[str] = collections.Counter()
     for page in pages:
-        asked[page.package].extend(ask(page, everyday))
+        sizes[page.package] += len(asked[page.module])
     if known is None:
         packages = _divide(
-            {name: len(questions) for name, questions in asked.items()},
+            sizes,
             {"test": test_share, "validation": validation_share},
             seed,
         )
     else:
-        packages = _divide_as_known(sorted(asked), known)
+        packages = _divide_as_known(sorted(sizes), known)
 
     trained = [
         definition
@@ -198,15 +204,20 @@ def make_splits(
     owned = {(definition.name, definition.owner) for definition in trained}
     splits = {}
     for split in ("train", "validation", "test"):
+        held_out = split != "train"
+        help_pages = [page for page in pages if page.package in packages[split]]
+        digests = make_digests(help_pages, seed=seed)
+        candidates = [q for page in help_pages for q in asked[page.module] if q.kind == "sentence"]
+        candidates += [q for page in digests for q in ask(page, everyday) if q.kind == "class"]
         questions = []
         seen = set()
-        for question in (q for name in sorted(packages[split]) for q in asked[name]):
+        for question in candidates:
             words = tuple(_words(question.answer))
             if question.kind == "class":
                 is_known = (question.name, question.answer) in owned
             else:
                 is_known = words in documented
-            if (split == "train" or not is_known) and (question.text, words) not in seen:
+            if not (held_out and is_known) and (question.text, words) not in seen:
                 seen.add((question.text, words))
                 questions.append(question)
         with_questions = {question.module for question in questions}
@@ -214,9 +225,8 @@ def make_splits(
             packages=sorted(packages[split]),
             pages={
                 page.module: page
-                for page in pages
-                if page.package in packages[split]
-                and (split == "train" or page.module in with_questions)
+                for page in (*help_pages, *digests)
+                if page.module in with_questions or not held_out
             },
             questions=questions,
         )

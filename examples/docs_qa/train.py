@@ -48,8 +48,8 @@ class Recipe:
     """
 
     stages: tuple[Stage, ...] = (
-        Stage("abridged", 128, 32, 0.2),
-        Stage("abridged", 256, 24, 0.2),
+        Stage("practice", 128, 32, 0.2),
+        Stage("practice", 256, 24, 0.2),
         Stage("train", 512, 16, 0.2),
         Stage("train", 2048, 4, 0.2),
         Stage("train", 4096, 2, 0.2),

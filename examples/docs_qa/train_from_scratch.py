@@ -27,7 +27,7 @@ from examples.docs_qa.console import (
 )
 from examples.docs_qa.dataset import MAX_LENGTH, describe, encode_split
 from examples.docs_qa.evaluate import View, choose_questions
-from examples.docs_qa.questions import abridge_split, make_splits
+from examples.docs_qa.questions import make_practice, make_splits
 from examples.docs_qa.train import Recipe, Stage, build_model, train
 from examples.docs_qa.vocabulary import train_vocabulary
 
@@ -49,13 +49,13 @@ class Plan:
     model: dict = dataclasses.field(default_factory=dict)
 
 
-# Many definitions in short windows of abridged pages: of these, a step teaches most.
+# Many definitions in short windows of digests: of these, a step teaches most.
 STAGES = (
-    Stage("abridged", 128, 32, 0.08),
-    Stage("abridged", 512, 16, 0.22),
-    Stage("abridged", 1024, 8, 0.25),
+    Stage("practice", 128, 32, 0.08),
+    Stage("practice", 512, 16, 0.22),
+    Stage("practice", 1024, 8, 0.2),
     Stage("train", 2048, 4, 0.2),
-    Stage("train", 4096, 2, 0.25),
+    Stage("train", 4096, 2, 0.3),
 )
 RECIPE = Recipe(stages=STAGES, final_learning_rate=1e-4)
 # Depth was compared on the validation packages; the checkpoint's card has the results. All are of
@@ -105,7 +105,7 @@ def run(
         texts = splits["train"].pages.values()
         tokenizer = BigBirdTokenizer(train_vocabulary(texts, vocab_size=vocab_size))
         encoded = {name: encode_split(split, tokenizer) for name, split in splits.items()}
-        practice = encode_split(abridge_split(splits["train"]), tokenizer)
+        practice = encode_split(make_practice(splits["train"]), tokenizer)
     data = {name: describe(splits[name], encoded[name]) for name in splits}
     print_data(data, console)
 
@@ -115,7 +115,7 @@ def run(
     with make_progress(console) as progress:
         stages = train(
             model,
-            {"train": encoded["train"], "abridged": practice},
+            {"train": encoded["train"], "practice": practice},
             plan.recipe,
             seconds=60 * minutes,
             clock=processor_time,
@@ -143,7 +143,7 @@ def run(
 
 def main(
     recipe: Annotated[str, typer.Option(help=f"One of {', '.join(RECIPES)}.")] = "six-layers",
-    minutes: Annotated[float, typer.Option(min=0.01, help="Minutes of all processors.")] = 22.0,
+    minutes: Annotated[float, typer.Option(min=0.01, help="Minutes of all processors.")] = 55.0,
     output: Annotated[Path, typer.Option(help="The folder to write.")] = Path("docs_qa_model"),
     max_questions: Annotated[int | None, typer.Option(min=1, help="At most so many.")] = None,
     test: Annotated[bool, typer.Option(help="Ask the test packages, too.")] = False,

@@ -18,7 +18,7 @@ PACKAGES = (
 def test_the_demo_from_end_to_end(tmp_path):
     """Real pages, one step a stage, and a model too small to learn: every part does its part."""
     plan = train_from_scratch.Plan(
-        Recipe(stages=(Stage("abridged", 64, 4, 1.0),)),
+        Recipe(stages=(Stage("practice", 64, 4, 1.0),)),
         {
             "hidden_size": 16,
             "num_attention_heads": 2,

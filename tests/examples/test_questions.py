@@ -2,14 +2,14 @@ import collections
 
 import pytest
 
-from examples.docs_qa.definitions import find_definitions
+from examples.docs_qa.definitions import find_definitions, find_outlines
+from examples.docs_qa.digests import make_digests
 from examples.docs_qa.pages import Page, render_pages
 from examples.docs_qa.questions import (
     _words,
-    abridge,
-    abridge_split,
     ask,
     everyday_words,
+    make_practice,
     make_splits,
 )
 from tests.examples.help_pages import KIWI, ZEBRA, library, page, page_of_classes
@@ -159,7 +159,8 @@ def test_no_leakage_between_splits():
         packages = [set(split.packages) for split in splits.values()]
         assert sum(map(len, packages)) == len(set.union(*packages))
         for split in splits.values():
-            assert {p.package for p in split.pages.values()} <= set(split.packages)
+            help_pages = [p for p in split.pages.values() if not p.module.startswith("digest")]
+            assert {p.package for p in help_pages} <= set(split.packages)
             assert {q.module for q in split.questions} <= set(split.pages)
         trained = {
             tuple(_words(d.sentence))
@@ -223,26 +224,72 @@ def test_a_real_module():
     assert "__init__" not in answers
 
 
-def test_abridged_page():
-    text = abridge(ZEBRA).text
-    assert "Wait a second." in text  # The line goes as a whole.
-    for gone in ("water must be warm", "fake_definition", "Paint stripes", "undocumented_one"):
-        assert gone not in text
-    for stays in ("    class Brush(builtins.object)", "     |  Methods defined here:", "FUNCTIONS"):
-        assert f"{stays}\n" in text
-    before = [(d.name, d.sentence) for d in find_definitions(ZEBRA) if d.sentence]
-    assert [(d.name, d.sentence) for d in find_definitions(abridge(ZEBRA))] == before
-    assert abridge(abridge(ZEBRA)) == abridge(ZEBRA)
+def test_outlines_of_a_page():
+    brush, functions = find_outlines(ZEBRA)
+    assert (brush.section, functions.section) == ("CLASSES", "FUNCTIONS")
+    assert brush.text.startswith(
+        "    class Brush(builtins.object)\n     |  Methods defined here:\n"
+    )
+    assert "     |  undocumented_one(self)\n" in brush.text
+    assert "Wait a second." in brush.text  # The line goes as a whole.
+    assert "    draw_stripe(canvas, start=(0, 0))\n        Draw one" in functions.text
+    for gone in (
+        "water must be warm",
+        "fake_definition",
+        "Paint stripes",
+        "bristle",
+        "of two lines",
+    ):
+        assert gone not in brush.text + functions.text
 
 
-def test_abridged_split_repeats_questions_so_often_only():
-    pages = library()
-    pages += [Page(f"jay.copy{i}", pages[-1].text) for i in range(4)]
-    split = make_splits(pages, seed=0)["train"]
-    practice = abridge_split(split, max_repeats=2)
-    assert set(practice.pages) == set(split.pages)
+def test_outlines_leave_out_what_is_inherited():
+    text = KIWI.text.replace("Methods defined here:", "Methods inherited from Bird:", 1)
+    (egg,) = find_outlines(Page("kiwi", text))  # Nest defines nothing now.
+    assert egg.text.startswith("    class Egg(")
+    again = KIWI.text + KIWI.text.partition("    class Nest(builtins.object)\n")[2].replace(
+        "Methods defined here:", "Class methods defined here:"
+    )
+    names = [d.name for d in find_definitions(make_digests([Page("kiwi", again)])[0])]
+    assert collections.Counter(names)["nest_rows"] == 2
+
+
+def test_digests_have_every_definition_once():
+    pages = [*library(), Page("kiwi.again", KIWI.text)]
+    digests = make_digests(pages, size=400)
+    assert [digest.module for digest in digests] == [f"digest {i + 1}" for i in range(len(digests))]
+    assert len(digests) > 2
+    assert {len(digest.text.encode()) > 500 for digest in digests} == {False}
+    found = collections.Counter(
+        (d.name, d.owner, d.sentence) for digest in digests for d in find_definitions(digest)
+    )
+    every = [d for p in library() for d in find_definitions(p)]
+    expected = collections.Counter((d.name, d.owner, d.sentence) for d in every)
+    assert found == expected
+
+
+def test_digests_come_in_another_order_each_round():
+    rounds = make_digests(library(), size=10**6, rounds=3)
+    assert len(rounds) == 3
+    assert len({digest.text for digest in rounds}) == 3
+    assert make_digests(library(), size=10**6, rounds=3) == rounds
+    assert make_digests(library(), size=10**6, seed=1)[0].text != rounds[0].text
+
+
+def test_digests_ask_for_classes_and_help_pages_for_sentences():
+    for split in make_splits(library(), test_share=0.3, validation_share=0.2).values():
+        for question in split.questions:
+            is_digest = question.module.startswith("digest")
+            assert question.kind == ("class" if is_digest else "sentence")
+            text = split.pages[question.module].text.encode()
+            assert text[question.start : question.end].decode() == question.answer
+
+
+def test_practice_asks_everything_in_many_orders():
+    split = make_splits(library())["train"]
+    practice = make_practice(split, rounds=3)
     times = collections.Counter((q.text, q.answer) for q in practice.questions)
-    assert max(times.values()) == 2
+    assert max(times.values()) == 3
     assert set(times) >= {(q.text, q.answer) for q in split.questions}
     for question in practice.questions:
         text = practice.pages[question.module].text.encode()
