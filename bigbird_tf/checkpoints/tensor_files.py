@@ -169,7 +169,11 @@ def write_tensors(tensors: dict[str, np.ndarray], file: Path) -> None:
     Args:
         tensors: Arrays by name.
         file: The path; its folder is made if it is not there.
+
+    Raises:
+        OSError: If it cannot be written; what was at `file` before stays.
     """
+    from safetensors import SafetensorError
     from safetensors.numpy import save_file
 
     file.parent.mkdir(parents=True, exist_ok=True)
@@ -182,5 +186,7 @@ def write_tensors(tensors: dict[str, np.ndarray], file: Path) -> None:
         save_file(tensors, partial, metadata={"format": "pt"})
         partial.chmod(mode)
         os.replace(partial, file)
+    except SafetensorError as error:
+        raise OSError(f"{file} could not be written: {error}") from error
     finally:
         partial.unlink(missing_ok=True)

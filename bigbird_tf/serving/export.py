@@ -147,7 +147,6 @@ def _write_saved_model(servable: Servable, folder: Path) -> None:
     try:
         tf.saved_model.save(module, str(folder), servable.signatures(), options)
     except tf.errors.OpError as error:
-        raise OSError(
-            f"The SavedModel could not be written to {folder.parent}: {error.message}"
-        ) from error
+        # TensorFlow's errors of files are none of Python's.
+        raise OSError(error.message) from error
     shutil.rmtree(sources)

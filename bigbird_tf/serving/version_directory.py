@@ -49,7 +49,11 @@ def write_version(path: str | os.PathLike, write: Callable[[Path], None]) -> Pat
         reason = f"`path` must be a folder that can be written to: {error.strerror}"
         raise type(error)(error.errno, reason, str(path)) from error
     try:
-        write(temporary)
+        try:
+            write(temporary)
+        except OSError as error:
+            # A full disk's own message may name no file.
+            raise OSError(f"The version could not be written to {path}: {error}") from error
         # What `mkdtemp` makes is for its owner only, and servers run as someone else.
         temporary.chmod(0o755)
         return _rename_to_next(temporary, path)
