@@ -11,10 +11,10 @@ import tensorflow as tf
 from bigbird_tf.preprocessing.tokenizer import BigBirdTokenizer
 from examples.docs_qa.questions import Question, Split
 
-__all__ = ["MAX_LENGTH", "EncodedSplit", "describe", "encode_split", "training_windows"]
+__all__ = ["IGNORED", "MAX_LENGTH", "EncodedSplit", "describe", "encode_split", "training_windows"]
 
 MAX_LENGTH = 4096
-NUM_SPECIAL = 3  # [CLS] question [SEP] page [SEP]
+IGNORED = -1  # No label.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -207,9 +207,10 @@ def training_windows(
         Batches `(inputs, labels)` of int32. Inputs: `input_ids`, `attention_mask`,
         `token_type_ids`, `position_ids` of shape (B, T). Labels, under the names of the outputs of
         `TrainingModel`: positions of shape (B,), `start_logits` and `end_logits`, the answer's
-        first and last piece, and `name_logits`, the last piece of the name where it is defined;
-        and of shape (B, T), `inside_logits`, 1 from the first to the last piece of the evidence,
-        and `occurs_logits`, 1 where a piece of the page is among the question's pieces.
+        first and last piece, `name_logits` and `noted_name_logits`, the last piece of the name
+        where it is defined, `noted_owner_logits`, the first piece of a class that is the answer,
+        else `IGNORED`; and of shape (B, T), `inside_logits`, 1 from the first to the last piece of
+        the evidence, and `occurs_logits`, 1 where a piece of the page is among the question's.
 
     Raises:
         ValueError: If `max_position` is below `length`, or no answer fits into a window.
@@ -244,6 +245,10 @@ def training_windows(
             "start_logits": answers[question, 0] + offset,
             "end_logits": answers[question, 1] + offset,
             "name_logits": definitions[question] + offset,
+            "noted_name_logits": definitions[question] + offset,
+            "noted_owner_logits": tf.where(
+                is_class[question], answers[question, 0] + offset, IGNORED
+            ),
             "inside_logits": tf.cast(is_inside, tf.int32) * inputs["token_type_ids"],
             "occurs_logits": tf.cast(occurs, tf.int32) * inputs["token_type_ids"],
         }
@@ -255,6 +260,7 @@ def training_windows(
     page_starts = tf.constant(encoded.page_starts)
     page_of = tf.constant(encoded.page_of)
     definitions = tf.constant(encoded.definitions)
+    is_class = tf.constant([question.kind == "class" for question in encoded.questions])
     names = tf.constant(encoded.names)
     order = tf.data.Dataset.from_tensor_slices(fitting.astype(np.int32))
     order = order.shuffle(len(fitting), seed=seed, reshuffle_each_iteration=True).repeat()

@@ -130,42 +130,45 @@ def _first_sentence(
 
 
 class Outline(NamedTuple):
-    """A class or the functions of a page in outline; `section` is where a page has them."""
+    """A class or the functions of a page in outline.
+
+    Attributes:
+        section: Where a page has it: `"CLASSES"` or `"FUNCTIONS"`.
+        heading: Lines that come first.
+        definitions: Of each definition its signature and the first sentence of its documentation.
+    """
 
     section: str
-    text: str
+    heading: str
+    definitions: tuple[str, ...]
+
+    @property
+    def text(self) -> str:
+        """The outline as a page has it."""
+        return self.heading + "".join(self.definitions)
 
 
 def find_outlines(page: Page) -> list[Outline]:
     """Gives the classes and the functions of a page in outline.
 
-    Left are headings, and of each definition its signature and the first sentence of its
-    documentation. Methods that a class inherits go; so does a class that defines none.
+    Methods that a class inherits are left out, and a class that defines none.
     """
     lines = page.text.splitlines(keepends=True)
     starts = list(itertools.accumulate((len(line.encode()) for line in lines), initial=0))
-    kept = set()
+    outlines: dict[tuple[str, str], list[str]] = {}
     for definition in find_definitions(page):
-        number = bisect.bisect_right(starts, definition.name_start) - 1
-        if definition.owner or lines[number].startswith(f"    {definition.name}"):
-            kept.add(number)
-            if definition.sentence:
-                first = bisect.bisect_right(starts, definition.start) - 1
-                last = bisect.bisect_right(starts, definition.end - 1) - 1
-                kept.update(range(first, last + 1))
-
-    outlines = []
-    section, headings, text = "", [], ""
-    for number, line in enumerate([*lines, "END"]):
-        stripped = line.rstrip()
-        if SECTION.match(stripped) or CLASS.match(stripped):
-            if text:
-                outlines.append(Outline(section, text))
-            section = stripped if SECTION.match(stripped) else section
-            headings, text = [line] if CLASS.match(stripped) else [], ""
-        elif METHODS_FOLLOW.match(stripped):
-            headings = [*(heading for heading in headings if CLASS.match(heading)), line]
-        elif number in kept:
-            text += "".join(headings) + line
-            headings = []
-    return outlines
+        signature = bisect.bisect_right(starts, definition.name_start) - 1
+        if definition.owner:
+            heading = lines[bisect.bisect_right(starts, definition.owner_start) - 1]
+            key = "CLASSES", heading + "     |  Methods defined here:\n"
+        elif lines[signature].startswith("     |"):
+            continue
+        else:
+            key = "FUNCTIONS", ""
+        text = lines[signature]
+        if definition.sentence:
+            first = bisect.bisect_right(starts, definition.start) - 1
+            last = bisect.bisect_right(starts, definition.end - 1) - 1
+            text += "".join(lines[first : last + 1])
+        outlines.setdefault(key, []).append(text)
+    return [Outline(*key, tuple(definitions)) for key, definitions in outlines.items()]

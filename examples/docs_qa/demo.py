@@ -70,8 +70,8 @@ class Settings:
             warmup_steps=20,
             # The extra outputs were dropped after training; new ones would shake what is learnt.
             loss_weights={
+                **dict.fromkeys(Recipe().loss_weights, 0.0),
                 **dict.fromkeys(("start_logits", "end_logits"), 1.0),
-                **dict.fromkeys(("name_logits", "inside_logits", "occurs_logits"), 0.0),
             },
         )
     )

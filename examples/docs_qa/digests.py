@@ -15,7 +15,12 @@ __all__ = ["make_digests"]
 
 
 def make_digests(
-    pages: Iterable[Page], *, size: int = 13_000, seed: int = 0, rounds: int = 1
+    pages: Iterable[Page],
+    *,
+    size: int = 13_000,
+    seed: int = 0,
+    rounds: int = 1,
+    shorten: bool = False,
 ) -> list[Page]:
     """Puts the outlines of pages together in random order.
 
@@ -25,6 +30,8 @@ def make_digests(
             between 3,000 and 4,000 pieces.
         seed: Seed of the order.
         rounds: How often everything is put together, in a new order each time.
+        shorten: Whether to leave a random choice of each outline's definitions, between 1 and 16,
+            anew each round. More classes are in as many pieces then.
 
     Returns:
         The digests, as pages of modules `"digest 1"`, `"digest 2"`, …
@@ -35,8 +42,15 @@ def make_digests(
     texts = []
     for _ in range(rounds):
         draw.shuffle(outlines)
-        texts += [_join(members) for members in _divide(outlines, size)]
+        chosen = [_shorten(outline, draw) for outline in outlines] if shorten else outlines
+        texts += [_join(members) for members in _divide(chosen, size)]
     return [Page(f"digest {number}", text) for number, text in enumerate(texts, 1)]
+
+
+def _shorten(outline: Outline, draw: random.Random) -> Outline:
+    count = min(2 ** draw.randrange(5), len(outline.definitions))
+    kept = sorted(draw.sample(range(len(outline.definitions)), count))
+    return outline._replace(definitions=tuple(outline.definitions[i] for i in kept))
 
 
 def _divide(outlines: Sequence[Outline], size: int) -> list[list[Outline]]:

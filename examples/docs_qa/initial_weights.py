@@ -14,7 +14,7 @@ import numpy as np
 
 from bigbird_tf import BigBirdForQuestionAnswering
 
-__all__ = ["set_initial_weights", "sinusoids"]
+__all__ = ["LOOK_BEFORE", "NOTE", "note_readers", "set_initial_weights", "sinusoids"]
 
 # Large beside the learning rate, so that pieces and places keep what tells them apart; the layer
 # normalisation behind them makes the scale itself meaningless.
@@ -28,6 +28,8 @@ SHARPNESS = 1.6
 # that; to look at whoever has noted one's own place.
 FOLLOWER = 2
 NOTE, LOOK_BEFORE, COMPARE = 2, 3, 4
+# A note that is a single place stands out by a few nats then.
+READ_SCALE = 0.5
 # A turn by the same angle in all frequencies prefers, at every scale, what stands before.
 BEFORE = math.pi / 4
 
@@ -65,9 +67,8 @@ def set_initial_weights(model: BigBirdForQuestionAnswering) -> None:
     """
     width, head_size = model.config.hidden_size, model.config.head_size
     half = width // 2
-    pairs = min(half // 8, head_size // 2)
-    places = _Register.spread(half, pairs)
-    noted = [_Register.at(half + 2 * pairs * number, pairs) for number in range(2)]
+    places, *noted = _places_and_notes(width, head_size)
+    pairs = len(places.indices)
     kept = half + 4 * pairs  # Positions and notes.
 
     embeddings = model.backbone.embeddings
@@ -107,6 +108,29 @@ def set_initial_weights(model: BigBirdForQuestionAnswering) -> None:
                 _copy(value[:, FOLLOWER], output[FOLLOWER], places, noted[1])
             elif layer == COMPARE:
                 _match(*into, places, noted[1], np.zeros(pairs))
+
+
+def note_readers(width: int, head_size: int) -> list[np.ndarray]:
+    """Gives kernels that read the two notes: from a state `(width,)` to sinusoids of the place.
+
+    What is not noted of the place is zero. The result's product with the sinusoids of all places is
+    largest at the noted one.
+    """
+    half = width // 2
+    places, *notes = _places_and_notes(width, head_size)
+    kernels = []
+    for note in notes:
+        kernel = np.zeros((width, half // 2 * 2))
+        kernel[note.sines, places.sines] = kernel[note.cosines, places.cosines] = READ_SCALE
+        kernels.append(kernel)
+    return kernels
+
+
+def _places_and_notes(width: int, head_size: int) -> list["_Register"]:
+    half = width // 2
+    pairs = min(half // 8, head_size // 2)
+    notes = [_Register.at(half + 2 * pairs * number, pairs) for number in range(2)]
+    return [_Register.spread(half, pairs), *notes]
 
 
 @contextlib.contextmanager

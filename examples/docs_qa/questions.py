@@ -80,11 +80,11 @@ class Split:
 
 
 def make_practice(split: Split, *, rounds: int = 4, seed: int = 1) -> Split:
-    """Puts a split's pages together as digests again and again, and asks everything in them.
+    """Puts a split's pages together as short digests again and again, and asks everything in them.
 
-    This is for training. A short window of a digest has many definitions to choose from, where one
-    of a help page has two or three: more to learn from the same number of pieces. And no class is
-    near the same others twice, so that there is nothing to learn by heart.
+    This is for training. A short window of a digest has many definitions and classes to choose
+    from, where one of a help page has two or three: more to learn from the same number of pieces.
+    And no class is near the same others twice, so that there is nothing to learn by heart.
 
     Args:
         split: The split.
@@ -92,7 +92,7 @@ def make_practice(split: Split, *, rounds: int = 4, seed: int = 1) -> Split:
         seed: Seed of the order.
     """
     help_pages = [page for page in split.pages.values() if page.package in split.packages]
-    digests = make_digests(help_pages, rounds=rounds, seed=seed)
+    digests = make_digests(help_pages, rounds=rounds, seed=seed, shorten=True)
     return Split(
         split.packages,
         {digest.module: digest for digest in digests},

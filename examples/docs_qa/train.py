@@ -9,7 +9,7 @@ import tensorflow as tf
 from keras import ops
 
 from bigbird_tf import BigBirdConfig, BigBirdForQuestionAnswering
-from examples.docs_qa.dataset import MAX_LENGTH, EncodedSplit, training_windows
+from examples.docs_qa.dataset import IGNORED, MAX_LENGTH, EncodedSplit, training_windows
 from examples.docs_qa.initial_weights import set_initial_weights
 from examples.docs_qa.training_model import POINTERS, TrainingModel
 
@@ -64,6 +64,8 @@ class Recipe:
             "name_logits": 0.5,
             "inside_logits": 2.0,
             "occurs_logits": 0.5,
+            "noted_name_logits": 0.5,
+            "noted_owner_logits": 1.0,
         }
     )
     seed: int = 0
@@ -168,7 +170,7 @@ class TimeBudget(keras.callbacks.Callback):
 
 def _loss(name: str) -> keras.losses.Loss:
     if name in POINTERS:
-        return keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+        return keras.losses.SparseCategoricalCrossentropy(from_logits=True, ignore_class=IGNORED)
     return keras.losses.BinaryCrossentropy(from_logits=True)
 
 

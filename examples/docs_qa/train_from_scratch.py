@@ -51,10 +51,10 @@ class Plan:
 
 # Many definitions in short windows of digests: of these, a step teaches most.
 STAGES = (
-    Stage("practice", 128, 32, 0.08),
-    Stage("practice", 512, 16, 0.22),
-    Stage("practice", 1024, 8, 0.2),
-    Stage("train", 2048, 4, 0.2),
+    Stage("practice", 128, 32, 0.05),
+    Stage("practice", 512, 16, 0.15),
+    Stage("practice", 1024, 8, 0.25),
+    Stage("train", 2048, 4, 0.25),
     Stage("train", 4096, 2, 0.3),
 )
 RECIPE = Recipe(stages=STAGES, final_learning_rate=1e-4)
@@ -143,7 +143,7 @@ def run(
 
 def main(
     recipe: Annotated[str, typer.Option(help=f"One of {', '.join(RECIPES)}.")] = "six-layers",
-    minutes: Annotated[float, typer.Option(min=0.01, help="Minutes of all processors.")] = 55.0,
+    minutes: Annotated[float, typer.Option(min=0.01, help="Minutes of all processors.")] = 50.0,
     output: Annotated[Path, typer.Option(help="The folder to write.")] = Path("docs_qa_model"),
     max_questions: Annotated[int | None, typer.Option(min=1, help="At most so many.")] = None,
     test: Annotated[bool, typer.Option(help="Ask the test packages, too.")] = False,

@@ -6,13 +6,19 @@ import keras
 from keras import ops
 
 from bigbird_tf import BigBirdForQuestionAnswering
+from examples.docs_qa.initial_weights import LOOK_BEFORE, NOTE, note_readers, sinusoids
 
 __all__ = ["POINTERS", "TrainingModel"]
 
 MASKED = -1e6
 # Outputs that choose one position; the others say yes or no to each.
-POINTERS = ("start_logits", "end_logits", "name_logits")
+POINTERS = (
+    *("start_logits", "end_logits", "name_logits"),
+    *("noted_name_logits", "noted_owner_logits"),
+)
+# What each piece tells of itself, and what [CLS] tells of places, after which layer.
 EXTRAS = ("occurs", "name", "inside")
+NOTES = {"noted_name": NOTE + 1, "noted_owner": LOOK_BEFORE + 1}
 
 
 class TrainingModel(keras.Model):
@@ -20,8 +26,10 @@ class TrainingModel(keras.Model):
 
     Pointing at an answer takes three steps: which pieces of the page are pieces of the question,
     where all of them stand in a row, and what follows there. One label an example says little about
-    the first two, so lower layers get labels of their own. The extra heads are dropped afterwards:
-    what is trained is `question_answering` itself.
+    the first two, so lower layers get labels of their own. Which class defines a method takes two
+    more: `[CLS]` must have noted where the method is, and then where the class's heading is, in
+    terms of positions. The extra heads are dropped afterwards: what is trained is
+    `question_answering` itself.
 
     Args:
         question_answering: The model to train.
@@ -33,12 +41,12 @@ class TrainingModel(keras.Model):
 
     Call arguments:
         inputs: A dictionary of tensors of shape (B, T), as `BigBirdModel`'s; `token_type_ids` must
-            be there, 0 for the question, and `attention_mask`.
+            be there, 0 for the question, `attention_mask` and `position_ids`.
         training: Whether dropout acts.
 
     Returns:
         A dictionary of float32 tensors of shape (B, T): `start_logits`, `end_logits`,
-        `name_logits`, `inside_logits`, `occurs_logits`.
+        `name_logits`, `inside_logits`, `occurs_logits`, `noted_name_logits`, `noted_owner_logits`.
 
     Raises:
         ValueError: If the model has no such block.
@@ -65,10 +73,23 @@ class TrainingModel(keras.Model):
         self.extra_heads = [
             keras.layers.Dense(1, dtype="float32", name=name) for name in self.extra_layers
         ]
+        config = question_answering.config
+        readers = note_readers(config.hidden_size, config.head_size)
+        self.places = sinusoids(config.max_position_embeddings, readers[0].shape[1])
+        # From nothing, reading would wait for something noted, and noting for a reader.
+        self.note_heads = [
+            keras.layers.Dense(
+                reader.shape[1],
+                kernel_initializer=keras.initializers.Constant(reader),
+                dtype="float32",
+                name=name,
+            )
+            for name, reader in zip(NOTES, readers, strict=True)
+        ]
 
     def build(self, input_shape=None):
         """Makes the weights of the extra heads."""
-        for head in self.extra_heads:
+        for head in (*self.extra_heads, *self.note_heads):
             head.build((None, None, self.question_answering.config.hidden_size))
 
     def call(self, inputs, training=None):
@@ -80,6 +101,10 @@ class TrainingModel(keras.Model):
         logits = {"start_logits": span[:, :, 0], "end_logits": span[:, :, 1]}
         for head, layer in zip(self.extra_heads, self.extra_layers.values(), strict=True):
             logits[f"{head.name}_logits"] = head(states[layer])[:, :, 0]
+        places = ops.take(ops.convert_to_tensor(self.places, "float32"), inputs["position_ids"], 0)
+        for head, layer in zip(self.note_heads, NOTES.values(), strict=True):
+            note = head(states[min(layer, len(states) - 1)][:, :1])
+            logits[f"{head.name}_logits"] = ops.sum(note * places, axis=-1)
         # The question is out of the competition, as in the model's own call; and so is padding, as
         # in the decoder.
         is_page = inputs["token_type_ids"] * inputs["attention_mask"]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from bigbird_tf.preprocessing import QuestionAnsweringPreprocessor
-from examples.docs_qa.dataset import describe, encode_split, training_windows
+from examples.docs_qa.dataset import IGNORED, describe, encode_split, training_windows
 from examples.docs_qa.pages import Page
 from examples.docs_qa.questions import Split, ask
 from tests.examples.help_pages import ZEBRA, library, page
@@ -96,9 +96,12 @@ def test_training_windows(encoded, tokenizer):
         np.testing.assert_array_equal(labels["occurs_logits"], expected)
 
         defined = labels["name_logits"]
+        is_class = name.startswith("class of")
         assert first < defined < second
         assert tokenizer.detokenize(ids[defined : defined + 1]).numpy()[-1:] == name[-1:].encode()
-        assert (defined < start) == (not name.startswith("class of"))
+        assert (defined < start) == (not is_class)
+        assert labels["noted_name_logits"] == defined
+        assert labels["noted_owner_logits"] == (start if is_class else IGNORED)
         inside = np.zeros(LENGTH, bool)
         inside[min(start, defined) : max(end, defined) + 1] = True
         np.testing.assert_array_equal(labels["inside_logits"], inside)

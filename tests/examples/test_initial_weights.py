@@ -3,7 +3,14 @@
 import numpy as np
 import pytest
 
-from examples.docs_qa.initial_weights import COMPARE, FOLLOWER, LOOK_BEFORE, NOTE, sinusoids
+from examples.docs_qa.initial_weights import (
+    COMPARE,
+    FOLLOWER,
+    LOOK_BEFORE,
+    NOTE,
+    note_readers,
+    sinusoids,
+)
 from examples.docs_qa.train import build_model
 
 WIDTH, LENGTH = 256, 2048
@@ -59,6 +66,17 @@ def test_compares_with_the_place_that_was_found(blocks):
     assert same[0].argmax() == 0
     assert same[2].argmax() == 1
     assert min(same[0, 0], same[2, 1]) > same[1].max() + 3
+
+
+def test_notes_are_read(blocks):
+    table = sinusoids(LENGTH, HALF)
+    for layer, reader in zip((NOTE, LOOK_BEFORE), note_readers(WIDTH, 64), strict=True):
+        found = written(blocks[layer], places([PLACE, 3])) @ reader @ table.T
+        assert found.argmax(axis=1).tolist() == [PLACE, 3]
+        # By a few nats from what is fifty pieces away, and the other note says nothing.
+        assert found[0, PLACE] > found[0, [PLACE - 50, PLACE + 50]].max() + 2
+        other = written(blocks[NOTE + LOOK_BEFORE - layer], places([PLACE]))
+        assert not (other @ reader).any()
 
 
 def test_notes_do_not_overwrite_each_other(blocks):

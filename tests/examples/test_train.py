@@ -14,7 +14,7 @@ from examples.docs_qa.train import (
     faster_dtype_policy,
     train,
 )
-from examples.docs_qa.training_model import TrainingModel
+from examples.docs_qa.training_model import POINTERS, TrainingModel
 from tests.examples.help_pages import library
 
 TINY = {
@@ -95,7 +95,7 @@ def test_training_model_has_the_models_own_logits(model, encoded):
         np.testing.assert_allclose(
             outputs[name].numpy()[is_page], expected[name].numpy()[is_page], atol=1e-6
         )
-    for name in ("start_logits", "end_logits", "name_logits"):
+    for name in POINTERS:
         assert outputs[name].shape == (3, 61)
         assert outputs[name].numpy()[~is_page].max() < -1e5
         assert outputs[name].numpy()[is_page].min() > -1e3
