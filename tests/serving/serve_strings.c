@@ -4,8 +4,8 @@
  *
  * Standard input has a row of a batch a line, with an input (a string) a column, tabs between them.
  * Every thread runs the whole batch, and then each row by itself. If all of them agree, standard
- * output has a row a line, with an output (strings, float32 or int32) a column; otherwise the
- * program ends with status 3.
+ * output has a row a line, with an output (strings, float32 or int32) a column, whose values have
+ * blanks between them where a row has several; otherwise the program ends with status 3.
  */
 #include <pthread.h>
 #include <stdio.h>
@@ -64,6 +64,26 @@ static TF_Tensor *strings_of_rows(int first, int count, int column) {
                       free_strings, NULL);
 }
 
+static void print_value(const TF_Tensor *tensor, int64_t index, FILE *text) {
+  void *data = TF_TensorData(tensor);
+  switch (TF_TensorType(tensor)) {
+    case TF_STRING: {
+      const TF_TString *string = (TF_TString *)data + index;
+      fwrite(TF_TString_GetDataPointer(string), 1, TF_TString_GetSize(string), text);
+      break;
+    }
+    case TF_FLOAT:
+      fprintf(text, "%.3f", ((float *)data)[index]);
+      break;
+    case TF_INT32:
+      fprintf(text, "%d", ((int *)data)[index]);
+      break;
+    default:
+      fprintf(stderr, "an output is of an unknown type\n");
+      exit(2);
+  }
+}
+
 /* Appends the rows `first` to `first + count` of all outputs to `text`. */
 static void run(int first, int count, FILE *text) {
   TF_Status *status = TF_NewStatus();
@@ -74,26 +94,13 @@ static void run(int first, int count, FILE *text) {
   check(status, "run");
   for (int row = 0; row < count; ++row) {
     for (int i = 0; i < num_outputs; ++i) {
-      void *data = TF_TensorData(results[i]);
-      if (i > 0) fputc('\t', text);
-      switch (TF_TensorType(results[i])) {
-        case TF_STRING: {
-          const TF_TString *string = (TF_TString *)data + row;
-          fwrite(TF_TString_GetDataPointer(string), 1, TF_TString_GetSize(string), text);
-          break;
-        }
-        case TF_FLOAT:
-          fprintf(text, "%.4f", ((float *)data)[row]);
-          break;
-        case TF_INT32:
-          fprintf(text, "%d", ((int *)data)[row]);
-          break;
-        default:
-          fprintf(stderr, "output %d is of an unknown type\n", i);
-          exit(2);
+      int64_t width = TF_TensorElementCount(results[i]) / count;
+      for (int64_t k = 0; k < width; ++k) {
+        if (k > 0) fputc(' ', text);
+        print_value(results[i], row * width + k, text);
       }
+      fputc(i + 1 < num_outputs ? '\t' : '\n', text);
     }
-    fputc('\n', text);
   }
   for (int i = 0; i < num_inputs; ++i) TF_DeleteTensor(values[i]);
   for (int i = 0; i < num_outputs; ++i) TF_DeleteTensor(results[i]);

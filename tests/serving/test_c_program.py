@@ -4,6 +4,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import numpy as np
 import pytest
 import tensorflow as tf
 import tensorflow_text
@@ -76,6 +77,31 @@ def test_continuations_are_pythons(program, exported):
     lines = [line[:40] for line in LINES]
     expected = lm.run(text=lines)["continuation"]
     assert serve(program, lm.folder, ["continuation"], lines) == [[x.decode()] for x in expected]
+
+
+def test_labels_and_probabilities_are_pythons(program, exported):
+    classifier = exported("BigBirdForSequenceClassification")
+    expected = classifier.run(text=LINES)
+    rows = serve(program, classifier.folder, ["labels", "probabilities"], LINES)
+    assert len(rows) == len(LINES)
+    for (labels, probabilities), *right in zip(rows, *expected.values(), strict=True):
+        by_name = dict(zip(expected, right, strict=True))
+        assert labels.encode() == b" ".join(by_name["labels"])
+        found = np.array(probabilities.split(), float)
+        np.testing.assert_allclose(found, by_name["probabilities"], atol=1e-3)
+
+
+def test_filled_masks_are_pythons(program, exported):
+    lm = exported("BigBirdForMaskedLM")
+    lines = [f"{line[:60]} [MASK] house" for line in LINES]
+    expected = lm.run(text=lines)
+    rows = serve(program, lm.folder, ["filled", "scores"], lines)
+    assert len(rows) == len(lines)
+    for (filled, scores), right, right_scores in zip(
+        rows, expected["filled"], expected["scores"], strict=True
+    ):
+        assert filled.encode() == b" ".join(right.ravel())
+        np.testing.assert_allclose(np.array(scores.split(), float), right_scores.ravel(), atol=1e-3)
 
 
 def test_no_model(program, tmp_path):
