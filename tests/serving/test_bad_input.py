@@ -13,7 +13,6 @@ import tensorflow as tf
 
 from bigbird_tf import models
 from bigbird_tf.preprocessing import BigBirdTokenizer
-from bigbird_tf.serving import make_servable
 from tests.preprocessing.conftest import train_vocabulary
 from tests.serving.conftest import Exported, small_config
 
@@ -105,44 +104,6 @@ def test_a_server_goes_on_after_a_request_that_failed(exported):
         with pytest.raises(tf.errors.InvalidArgumentError, match="of one batch size"):
             classifier.run("pair", text=["a"], text_pair=["b", "c"])
     np.testing.assert_array_equal(classifier.run(text=["A bird sings."])["probabilities"], before)
-
-
-class TestCostFollowsTheLength:
-    """Short texts do not pay for the model's longest input."""
-
-    def shapes_of(self, name, tokenizer, num_words: list[int]) -> list[tuple[int, int]]:
-        """Runs texts of so many pieces and gives the shapes that the model has computed."""
-        config = small_config(max_position_embeddings=4096, block_size=64, num_random_blocks=3)
-        servable = make_servable(getattr(models, name)(config), tokenizer)
-        shapes = []
-
-        def encode(input_ids, **inputs):
-            shapes.append(tuple(input_ids.shape))
-            if name == "BigBirdForQuestionAnswering":
-                return dict.fromkeys(("start_logits", "end_logits"), tf.zeros(input_ids.shape))
-            return tf.zeros([len(input_ids), config.num_labels])
-
-        servable.encode = encode
-        texts = tf.constant(["bird " * count for count in num_words])
-        # Eagerly, what the signature's graph does step by step.
-        if name == "BigBirdForQuestionAnswering":
-            servable._answers(tf.repeat("bird", len(num_words)), texts, 1)
-        else:
-            servable._logits(servable.text_windows(texts))
-        return sorted(shapes)
-
-    def test_classification(self, tokenizer):
-        name = "BigBirdForSequenceClassification"
-        # [CLS] and [SEP] beside the words; steps of 64.
-        assert self.shapes_of(name, tokenizer, [1]) == [(1, 64)]
-        assert self.shapes_of(name, tokenizer, [63, 1, 300, 3001]) == [(1, 3008), (3, 320)]
-        # Longer than the model: 4094 pieces in a window, the next begins 2047 later.
-        assert self.shapes_of(name, tokenizer, [4095]) == [(1, 2112), (1, 4096)]
-
-    def test_question_answering(self, tokenizer):
-        name = "BigBirdForQuestionAnswering"
-        assert self.shapes_of(name, tokenizer, [60]) == [(1, 64)]
-        assert self.shapes_of(name, tokenizer, [61, 2, 1000]) == [(1, 1024), (2, 128)]
 
 
 @pytest.mark.slow
