@@ -8,7 +8,6 @@ import json
 import logging
 import math
 import os
-import signal
 import subprocess
 import sys
 from importlib import metadata
@@ -21,6 +20,7 @@ import rich.table
 import typer
 
 from bigbird_tf_cli import convert
+from bigbird_tf_cli.interrupts import heed_signals
 from bigbird_tf_cli.terminal import ModelName, console, messages
 
 __all__ = ["app", "main"]
@@ -65,8 +65,7 @@ def main() -> None:
     if not is_verbose:
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
         logging.getLogger("absl").setLevel(logging.ERROR)
-    # As an error would, so that half an export is cleared away. Shells use this status, too.
-    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
+    heed_signals()
     try:
         app(
             args=[argument for argument in arguments if argument != "--verbose"],
