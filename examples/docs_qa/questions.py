@@ -158,6 +158,8 @@ def make_splits(
 ) -> dict[str, Split]:
     """Divides pages into splits by package, and asks their questions.
 
+    Help pages are asked for sentences, and digests of each split's pages for classes.
+
     No package is in two splits. Since packages also repeat each other's documentation (`keras.ops`
     repeats NumPy's), a held-out question is dropped when its answer is the documentation of
     anything in a training page, when a training page's class of that name defines a method of that
@@ -182,6 +184,7 @@ def make_splits(
     pages = sorted(pages, key=lambda page: page.module)
     everyday = everyday_words(pages, min_packages_everyday)
     asked = {page.module: ask(page, everyday) for page in pages}
+    # Digests ask for as many classes as help pages would.
     sizes: collections.Counter[str] = collections.Counter()
     for page in pages:
         sizes[page.package] += len(asked[page.module])
