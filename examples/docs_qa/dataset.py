@@ -30,8 +30,9 @@ class EncodedSplit:
         names: Ids of the questions' pieces, padded with -1, int32 of shape (Q, longest).
         answers: First and last piece of each answer, counted within the page, int32 of shape
             (Q, 2).
-        definitions: The name's last piece where the page defines it, counted within the page, int32
-            of shape (Q,). It comes before the answer to a `"sentence"`, after that to a `"class"`.
+        definitions: First and last piece of the name where the page defines it, counted within the
+            page, int32 of shape (Q, 2). They come before the answer to a `"sentence"`, after that
+            to a `"class"`.
         questions: The questions themselves.
         special_ids: Ids of `[CLS]`, `[SEP]`, `<pad>`.
     """
@@ -59,7 +60,7 @@ class EncodedSplit:
 
         That is from the answer to where the name is defined, or the other way round.
         """
-        places = np.concatenate([self.answers, self.definitions[:, None]], axis=1)
+        places = np.concatenate([self.answers, self.definitions], axis=1)
         return np.stack([places.min(axis=1), places.max(axis=1)], axis=1)
 
     def answered_within(self, length: int) -> np.ndarray:
@@ -135,13 +136,16 @@ def encode_split(
     index_of = {module: index for index, module in enumerate(modules)}
     page_of = np.array([index_of[question.module] for question in questions], np.int32)
     answers = np.empty((len(questions), 2), np.int32)
-    definitions = np.empty(len(questions), np.int32)
+    definitions = np.empty((len(questions), 2), np.int32)
     for row, question in enumerate(questions):
         begins, ends = offsets[page_starts[page_of[row]] : page_starts[page_of[row] + 1]].T
-        # The piece that ends after the answer begins, and the last that begins before it ends.
-        answers[row, 0] = np.searchsorted(ends, question.start, side="right")
-        answers[row, 1] = np.searchsorted(begins, question.end, side="left") - 1
-        definitions[row] = np.searchsorted(begins, question.name_end, side="left") - 1
+        for places, start, end in (
+            (answers, question.start, question.end),
+            (definitions, question.name_start, question.name_end),
+        ):
+            # The piece that ends after the text begins, and the last that begins before it ends.
+            places[row, 0] = np.searchsorted(ends, start, side="right")
+            places[row, 1] = np.searchsorted(begins, end, side="left") - 1
     return EncodedSplit(
         pieces=np.concatenate(pieces),
         offsets=offsets,
@@ -244,8 +248,8 @@ def training_windows(
         labels = {
             "start_logits": answers[question, 0] + offset,
             "end_logits": answers[question, 1] + offset,
-            "name_logits": definitions[question] + offset,
-            "noted_name_logits": definitions[question] + offset,
+            "name_logits": definitions[question, 1] + offset,
+            "noted_name_logits": definitions[question, 1] + offset,
             "noted_owner_logits": tf.where(
                 is_class[question], answers[question, 0] + offset, IGNORED
             ),

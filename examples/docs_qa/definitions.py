@@ -14,7 +14,9 @@ __all__ = ["Definition", "Outline", "find_definitions", "find_outlines"]
 # A definition as pydoc prints it: the name at the margin of its section, its signature, then the
 # documentation four columns further right. Functions stand four columns in, methods behind the bar
 # that pydoc draws beside a class.
-DEFINITION = re.compile(r"^(?P<margin>    (?: \|  )?)(?P<name>[A-Za-z_]\w*)\((?P<rest>.*)$")
+DEFINITION = re.compile(
+    r"^(?P<margin>    (?: \|  )?)(?:async )?(?P<name>[A-Za-z_]\w*)\((?P<rest>.*)$"
+)
 SECTION = re.compile(r"^[A-Z][A-Z ]+$")
 # A class under another name stands as `Name = class RealName(...)`.
 CLASS = re.compile(r"^    (?:\w+ = )?class (?P<name>\w+)")

@@ -143,7 +143,7 @@ def run(
 
 def main(
     recipe: Annotated[str, typer.Option(help=f"One of {', '.join(RECIPES)}.")] = "six-layers",
-    minutes: Annotated[float, typer.Option(min=0.01, help="Minutes of all processors.")] = 50.0,
+    minutes: Annotated[float, typer.Option(min=0.01, help="Minutes of all processors.")] = 32.0,
     output: Annotated[Path, typer.Option(help="The folder to write.")] = Path("docs_qa_model"),
     max_questions: Annotated[int | None, typer.Option(min=1, help="At most so many.")] = None,
     test: Annotated[bool, typer.Option(help="Ask the test packages, too.")] = False,

@@ -102,9 +102,16 @@ def test_training_windows(encoded, tokenizer):
         assert (defined < start) == (not is_class)
         assert labels["noted_name_logits"] == defined
         assert labels["noted_owner_logits"] == (start if is_class else IGNORED)
-        inside = np.zeros(LENGTH, bool)
-        inside[min(start, defined) : max(end, defined) + 1] = True
-        np.testing.assert_array_equal(labels["inside_logits"], inside)
+        inside = np.flatnonzero(labels["inside_logits"])
+        # All of the name is in the window, too.
+        begin = inside[0]
+        assert (
+            tokenizer.detokenize(ids[begin:])
+            .numpy()
+            .decode()
+            .startswith(name if begin != start else answer)
+        )
+        assert list(inside) == list(range(begin, max(end, defined) + 1))
 
         positions = inputs["position_ids"]
         assert list(positions[: first + 1]) == list(range(first + 1))
@@ -211,11 +218,12 @@ def test_a_whole_page_is_what_the_preprocessor_gives(encoded, tokenizer):
 
 def test_the_name_is_found_where_it_is_defined(encoded):
     for index, question in enumerate(encoded.questions):
-        last = encoded.definitions[index]
-        before = encoded.text(index, last - len(question.name), last)
-        assert before.endswith(question.name)
+        begin, last = encoded.definitions[index]
+        # A piece may begin before the name does, with the bar.
+        assert encoded.text(index, begin, last).endswith(question.name)
+        assert len(encoded.text(index, begin, last)) <= len(question.name) + 3
         first, end = encoded.evidence()[index]
-        assert first == min(last, encoded.answers[index, 0])
+        assert first == min(begin, encoded.answers[index, 0])
         assert end == max(last, encoded.answers[index, 1])
         if question.kind == "sentence":
             after = encoded.text(index, last + 1, encoded.answers[index, 0] - 1)

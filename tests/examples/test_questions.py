@@ -254,26 +254,63 @@ def test_outlines_leave_out_what_is_inherited():
     assert collections.Counter(names)["nest_rows"] == 2
 
 
-def test_digests_have_every_definition_once():
-    pages = [*library(), Page("kiwi.again", KIWI.text)]
-    digests = make_digests(pages, size=400)
+def many_classes():
+    """Pages with classes of 1 to 40 methods."""
+    return [
+        page_of_classes(
+            f"lot{number}",
+            {
+                f"Owner{number}x{size}": [f"deed_{number}_{size}_{i}" for i in range(size)]
+                for size in range(1, 41, 3)
+            },
+        )
+        for number in range(5)
+    ]
+
+
+def owners_of(digest):
+    """The classes of a digest, in their order, with the names of their methods."""
+    owners = collections.defaultdict(list)
+    for definition in find_definitions(digest):
+        owners[definition.owner].append(definition.name)
+    return owners
+
+
+def test_digests_have_every_method_once():
+    pages = [*library(), *many_classes(), Page("kiwi.again", KIWI.text)]
+    digests = make_digests(pages, size=4000, longest=4000)
     assert [digest.module for digest in digests] == [f"digest {i + 1}" for i in range(len(digests))]
-    assert len(digests) > 2
-    assert {len(digest.text.encode()) > 500 for digest in digests} == {False}
+    assert len(digests) > 5
+    assert {len(digest.text.encode()) > 4200 for digest in digests} == {False}
     found = collections.Counter(
         (d.name, d.owner, d.sentence) for digest in digests for d in find_definitions(digest)
     )
-    every = [d for p in library() for d in find_definitions(p)]
-    expected = collections.Counter((d.name, d.owner, d.sentence) for d in every)
-    assert found == expected
+    every = [d for p in (*library(), *many_classes()) for d in find_definitions(p) if d.owner]
+    assert found == collections.Counter((d.name, d.owner, d.sentence) for d in every)
+
+
+def test_the_classes_of_a_digest_are_of_one_length():
+    """Who does not see where a method stands must not win by guessing the longest."""
+    for digest in make_digests(many_classes(), size=4000, longest=1500):
+        sizes = [len(names) for names in owners_of(digest).values()]
+        assert max(sizes) <= 30  # Of up to 40.
+        assert max(sizes) - min(sizes) <= 0.5 * max(sizes) + 3, sizes
 
 
 def test_digests_come_in_another_order_each_round():
-    rounds = make_digests(library(), size=10**6, rounds=3)
+    rounds = make_digests(many_classes(), size=10**6, rounds=3)
     assert len(rounds) == 3
-    assert len({digest.text for digest in rounds}) == 3
-    assert make_digests(library(), size=10**6, rounds=3) == rounds
-    assert make_digests(library(), size=10**6, seed=1)[0].text != rounds[0].text
+    assert len({tuple(owners_of(digest)) for digest in rounds}) == 3
+    assert make_digests(many_classes(), size=10**6, rounds=3) == rounds
+    assert make_digests(many_classes(), size=10**6, seed=1)[0].text != rounds[0].text
+
+
+def test_definitions_with_async():
+    text = KIWI.text.replace("     |  count_eggs(", "     |  async count_eggs(")
+    (found,) = [d for d in find_definitions(Page("kiwi", text)) if d.name == "count_eggs"]
+    assert found.owner == "Nest"
+    assert text.encode()[found.name_start :].startswith(b"count_eggs(self)")
+    assert found.sentence == "The deed of count_eggs in it."
 
 
 def test_digests_ask_for_classes_and_help_pages_for_sentences():
