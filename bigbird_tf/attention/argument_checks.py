@@ -53,11 +53,11 @@ def check_shapes(query, value, key, attention_mask):
                 f"`{name}` must be of shape (batch, length, features). Received: "
                 f"{name}.shape={tuple(x.shape)}"
             )
-        if None not in (x.shape[1], query.shape[1]) and x.shape[1] != query.shape[1]:
+        if not _may_be_equal(x.shape[:2], query.shape[:2]):
             raise ValueError(
                 "Block-sparse attention is self attention: `query`, `value` and `key` must "
-                f"have one length. Received: query.shape={tuple(query.shape)}, "
-                f"{name}.shape={tuple(x.shape)}"
+                "have one batch size and one length. Received: query.shape="
+                f"{tuple(query.shape)}, {name}.shape={tuple(x.shape)}"
             )
     if query.shape[1] == 0:
         raise ValueError(
@@ -66,10 +66,7 @@ def check_shapes(query, value, key, attention_mask):
     if attention_mask is None:
         return
     shape = tuple(attention_mask.shape)
-    fits = len(shape) == 2 and all(
-        None in pair or pair[0] == pair[1] for pair in zip(shape, query.shape[:2], strict=True)
-    )
-    if not fits:
+    if len(shape) != 2 or not _may_be_equal(shape, query.shape[:2]):
         raise ValueError(
             "`attention_mask` must be of shape (batch, length), 1 for tokens and 0 for "
             f"padding. Received: attention_mask.shape={shape}, query.shape="
@@ -77,19 +74,23 @@ def check_shapes(query, value, key, attention_mask):
         )
 
 
+def _may_be_equal(shape, other) -> bool:
+    return all(None in pair or pair[0] == pair[1] for pair in zip(shape, other, strict=True))
+
+
 def check_shapes_when_run(query, value, key, attention_mask):
     """Gives `query` after a check of what `check_shapes` could not know."""
-    if query.shape[1] is not None:
-        return query
+    others = {"value": value, "key": key}
+    if query.shape[1] is None:
+        others["attention_mask"] = attention_mask
     messages = {
         "value": "`query` and `value` must be of one batch size and one length",
         "key": "`query` and `key` must be of one batch size and one length",
         "attention_mask": "`attention_mask` must be of shape (batch, length)",
     }
-    others = {"value": value, "key": key, "attention_mask": attention_mask}
     checks = [
         (lambda x=x: same_shape(query, x, 2), messages[name])
         for name, x in others.items()
-        if x is not None and x is not query
+        if x is not None and x is not query and None in (*query.shape[:2], *x.shape[:2])
     ]
     return after_checks(query, *checks) if checks else query

@@ -230,7 +230,7 @@ class BlockSparseAttention(keras.layers.Layer):
         length = ops.shape(query)[1]
         if attention_mask is None:
             attention_mask = ops.ones(ops.shape(query)[:2], "float32")
-        attention_mask = ops.cast(attention_mask, "float32")
+        attention_mask = ops.cast(ops.not_equal(attention_mask, 0), "float32")
 
         def full():
             return self._full(query, value, key, attention_mask, training, dropout_seed)
@@ -263,7 +263,10 @@ class BlockSparseAttention(keras.layers.Layer):
 
             return branch
 
-        outputs = ops.cond(is_full, only_needed(full), only_needed(sparse))
+        # Under XLA the length is known after all, and of a switch, unlike of a `cond`, only the
+        # branch that is taken gets compiled. Of a `cond`'s gradient, XLA mistakes shapes.
+        number = ops.cast(is_full, "int32")
+        outputs = ops.switch(number, [only_needed(sparse), only_needed(full)])
         return outputs if with_weights else (outputs[0], None)
 
     def _project(self, query, value, key):
