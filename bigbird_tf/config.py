@@ -3,7 +3,9 @@
 import dataclasses
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
+from types import NoneType
 from typing import Any
 
 from bigbird_tf import hub
@@ -155,6 +157,12 @@ class BigBirdConfig:
 
     def _settle_labels(self, num_labels_given: bool) -> None:
         """Brings `num_labels` and the labels' names in line; JSON makes keys strings."""
+        for name in ("label2id", "id2label"):
+            if not isinstance(getattr(self, name), (Mapping, NoneType)):
+                raise ValueError(
+                    f"`{name}` must be a dictionary or None. Received: "
+                    f"{name}={getattr(self, name)!r}"
+                )
         if self.label2id is not None and self.id2label is None:
             self.id2label = {index: label for label, index in self.label2id.items()}
         if self.id2label is None:

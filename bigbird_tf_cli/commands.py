@@ -20,6 +20,7 @@ import rich.table
 import typer
 
 from bigbird_tf_cli import convert
+from bigbird_tf_cli.inputs import parse_options, read_text, standard_input
 from bigbird_tf_cli.interrupts import heed_signals
 from bigbird_tf_cli.terminal import ModelName, console, messages
 
@@ -64,7 +65,8 @@ def main() -> None:
     is_verbose = "--verbose" in arguments
     if not is_verbose:
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-        logging.getLogger("absl").setLevel(logging.ERROR)
+        for name in ("absl", "huggingface_hub"):
+            logging.getLogger(name).setLevel(logging.ERROR)
     heed_signals()
     try:
         app(
@@ -159,7 +161,7 @@ def export(
     options = _drop_none(max_length=max_length, weight_dtype=weight_dtype and str(weight_dtype))
     with messages.status("exporting"):
         version = export_saved_model(
-            loaded, path, tokenizer, warmup=warmup, **options, **_parse_options(option)
+            loaded, path, tokenizer, warmup=warmup, **options, **parse_options(option)
         )
     console.print(str(version), highlight=False, soft_wrap=True)
 
@@ -204,21 +206,22 @@ def predict(
         signature = "pair"
     with messages.status("loading"):
         predictor = Predictor(
-            model, class_name=class_name, signature=signature, **_parse_options(option)
+            model, class_name=class_name, signature=signature, **parse_options(option)
         )
     if jsonl is not None:
         if text or file:
             raise ValueError("--jsonl has the texts already. Received: texts or --file besides it")
         lines, total = sys.stdin, None
         if str(jsonl) != "-":
-            lines = jsonl.read_text(encoding="utf-8").split("\n")
+            lines = read_text(jsonl).split("\n")
             total = sum(1 for line in lines if line.strip())
         records = read_records(lines)
     else:
-        texts = [*(text or []), *(entry.read_text(encoding="utf-8") for entry in file or [])]
+        # Bytes: what is no UTF-8 is the model's to read.
+        texts = [*(text or []), *(entry.read_bytes() for entry in file or [])]
         total = len(texts)
         if not text and not file:
-            texts, total = (line.rstrip("\n") for line in sys.stdin), None
+            texts, total = (line.rstrip(b"\r\n") for line in standard_input()), None
         shared = _drop_none(question=question, choices=choice or None, text_pair=pair)
         name = "context" if "context" in predictor.input_names else "text"
         records = ({name: item, **shared} for item in texts)
@@ -260,9 +263,14 @@ def evaluate(
     from bigbird_tf.serving.evaluation import evaluate_question_answering
     from bigbird_tf.serving.predictor import Predictor
 
-    if predictions is not None and not predictions.parent.is_dir():
-        # Better known now than after hours.
-        raise NotADirectoryError(f"--predictions must be in a folder that is there: {predictions}")
+    # Better known now than after hours.
+    if predictions is not None:
+        if not predictions.parent.is_dir():
+            raise NotADirectoryError(
+                f"--predictions must be in a folder that is there: {predictions}"
+            )
+        if predictions.is_dir():
+            raise IsADirectoryError(f"--predictions must be a file. Received: {predictions}")
     with messages.status("loading"):
         predictor = Predictor(model, class_name=class_name)
     with rich.progress.Progress(console=messages) as progress:
@@ -322,7 +330,8 @@ def pattern(
         seed=layer,
         random_plan=plan,
     )
-    report = report_pattern(built, block_size, head_size, head)
+    with messages.status("measuring"):
+        report = report_pattern(built, block_size, head_size, head)
     if output is not None:
         draw_pattern(built, output, head)
     if as_json:
@@ -372,17 +381,3 @@ def info(
 
 def _drop_none(**values: Any) -> dict[str, Any]:
     return {name: value for name, value in values.items() if value is not None}
-
-
-def _parse_options(options: list[str] | None) -> dict[str, Any]:
-    """Reads NAME=VALUE, where VALUE is JSON (`3`, `null`, `{"top_k": 5}`) or else a string."""
-    parsed = {}
-    for option in options or []:
-        name, equals, value = option.partition("=")
-        if not equals or not name.isidentifier():
-            raise ValueError(f"--option must be NAME=VALUE, such as num_best=3. Received: {option}")
-        try:
-            parsed[name] = json.loads(value)
-        except json.JSONDecodeError:
-            parsed[name] = value
-    return parsed

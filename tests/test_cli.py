@@ -268,9 +268,36 @@ class TestQuestionAnswering:
         outcome = run("predict", pretrained, "-q", "Who?", "--batch-size", 2)
         assert [json.loads(line)["end"] <= 12 for line in outcome.out.splitlines()] == [True] * 3
 
+    def test_lines_before_a_broken_one_are_answered(self, run, pretrained, monkeypatch):
+        record = json.dumps({"question": "Who?", "context": PAGE}) + "\n"
+        monkeypatch.setattr(sys, "stdin", iter([record, record, "broken\n", record]))
+        outcome = run("predict", pretrained, "--jsonl", "-")
+        assert len(outcome.out.splitlines()) == 2
+        assert outcome.code == 1
+        assert "Line 3 is no JSON" in outcome.err
+
+    def test_files_that_are_no_utf8(self, run, pretrained, tmp_path):
+        file = tmp_path / "latin.txt"
+        file.write_bytes(b"caf\xe9 " + PAGE.encode())
+        outcome = run("predict", pretrained, "-q", "Who?", "-f", file)
+        assert outcome.code == 0, outcome.err
+        assert json.loads(outcome.out)["end"] <= len(PAGE) + 5
+        outcome = run("predict", pretrained, "--jsonl", file)
+        assert outcome.code == 1
+        assert "latin.txt must be UTF-8" in outcome.err
+
+    def test_predictions_into_a_folder(self, run, pretrained, squad, tmp_path):
+        outcome = run("evaluate", pretrained, squad, "--predictions", tmp_path)
+        assert outcome.code == 1
+        assert "--predictions must be a file" in outcome.err
+        assert outcome.out == ""
+
     @pytest.mark.parametrize(
         ("arguments", "message"),
         [
+            (["text", "--option", "tokenizer=null"], "--option cannot set tokenizer"),
+            (["text", "--option", "doc_stride=abc"], "`doc_stride` must be an integer or None"),
+            (["text", "--option", "no_answer_threshold=x"], "`no_answer_threshold` must be a num"),
             (["text"], "A record must have context, question. Received: context"),
             (["text", "--signature", "best"], "`signature` must be one of from_ids, n_best"),
             (["text", "--option", "top_p=3"], "no option top_p"),

@@ -107,6 +107,8 @@ def test_integers(name):
         ({"initializer_range": 0}, "`initializer_range` must be a positive number"),
         ({"layer_norm_eps": -1e-12}, "`layer_norm_eps` must be a positive number"),
         ({"layer_norm_eps": float("nan")}, "`layer_norm_eps` must be a positive number"),
+        ({"id2label": 5}, "`id2label` must be a dictionary or None. Received: id2label=5"),
+        ({"label2id": ["no", "yes"]}, "`label2id` must be a dictionary or None"),
         ({"attention_type": "full"}, "`attention_type` must be one of 'block_sparse', .*'full'"),
         ({"random_plan": "hf"}, "`random_plan` must be one of 'google', 'transformers'"),
         ({"inference_random_blocks": None}, "`inference_random_blocks` must be one of"),

@@ -91,20 +91,22 @@ def path_lengths(reads: np.ndarray) -> tuple[float, float]:
     n = len(reads)
     if n == 1:
         return 0.0, 0.0
-    step = (reads | np.eye(n, dtype=bool)).astype(np.float32)
-    reached = np.eye(n, dtype=bool)
-    lengths, length = np.zeros((n, n)), 0
+    step = reads | np.eye(n, dtype=bool)
+    columns = np.nonzero(step)[1]
+    row_starts = np.concatenate([[0], np.cumsum(step.sum(axis=1))[:-1]])
+    # What each block reaches, a bit for each other one: a row is what its neighbours reach.
+    reached = np.packbits(np.eye(n, dtype=bool), axis=1)
+    count, total, length = n, 0, 0
     while True:
-        following = (reached.astype(np.float32) @ step) > 0
-        fresh = following & ~reached
-        if not fresh.any():
+        reached = np.bitwise_or.reduceat(reached[columns], row_starts, axis=0)
+        count, before = int(np.unpackbits(reached, axis=1).sum()), count
+        if count == before:
             break
         length += 1
-        lengths[fresh] = length
-        reached = following
-    if not reached.all():
+        total += length * (count - before)
+    if count < n * n:
         return float("inf"), float("inf")
-    return float(lengths.sum() / (n * (n - 1))), float(length)
+    return total / (n * (n - 1)), float(length)
 
 
 def report_pattern(

@@ -43,10 +43,11 @@ class CausalLMServable(Servable):
         **options: Any,
     ):
         super().__init__(model, tokenizer, **options)
-        if isinstance(max_new_tokens, bool) or not 1 <= max_new_tokens < self.max_length:
+        is_integer = isinstance(max_new_tokens, int) and not isinstance(max_new_tokens, bool)
+        if not is_integer or not 1 <= max_new_tokens < self.max_length:
             raise ValueError(
-                "`max_new_tokens` must be at least 1, and leave room for a prompt in "
-                f"`max_length`, {self.max_length}. Received: max_new_tokens={max_new_tokens}"
+                "`max_new_tokens` must be an integer from 1 on that leaves room for a prompt in "
+                f"`max_length`, {self.max_length}. Received: max_new_tokens={max_new_tokens!r}"
             )
         self.max_new_tokens = max_new_tokens
         self.stops = self.model.stop_tokens(stop_token_ids)

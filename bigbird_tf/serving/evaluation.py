@@ -102,6 +102,13 @@ def _squad_questions(data: Any) -> Iterator[_Question]:
         for paragraph in article["paragraphs"]:
             context = paragraph["context"]
             for question in paragraph["qas"]:
+                # What is missing shall be known before hours of answering.
+                texts = [answer["text"] for answer in question["answers"]]
+                if not texts and not question.get("is_impossible", False):
+                    raise ValueError(
+                        "`dataset` must have an answer to each question that is not "
+                        f"`is_impossible`. Received: {question['id']!r} without any"
+                    )
                 yield _Question(question["id"], question["question"], lambda text=context: text)
 
 

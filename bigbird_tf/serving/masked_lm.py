@@ -4,6 +4,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from bigbird_tf.attention.run_time_checks import after_checks
 from bigbird_tf.models.pretrained_model import PretrainedModel
 from bigbird_tf.preprocessing import BigBirdTokenizer
 from bigbird_tf.serving.servable import Servable
@@ -12,6 +13,8 @@ __all__ = ["MaskedLMServable"]
 
 # Logits are as wide as the vocabulary, so fewer rows go into a step.
 TOKENS_AT_ONCE = 4096
+# A text of nothing but masks would take the square of its length.
+MAX_FILLED_BYTES = 64 * 2**20
 WORD_BEGIN = "▁"
 
 
@@ -22,7 +25,7 @@ class MaskedLMServable(Servable):
     filled in. With M the most masks of a text and K `num_best` it gives, the best first, of shape
     (B, M, K): `tokens`, strings; `scores`, float32, their probabilities; `filled`, the text with
     that one mask filled. Texts with fewer masks have `""` and 0 at the end; a batch without masks
-    gives M = 0.
+    gives M = 0. Refused are calls whose filled texts would take more than 64 MiB.
 
     `from_ids` gives `logits`, float32 of shape (B, T, vocab_size); of `BigBirdForPreTraining`
     `prediction_logits` of that shape, and `seq_relationship_logits` of shape (B, 2).
@@ -73,6 +76,7 @@ class MaskedLMServable(Servable):
 
     def _fill_masks(self, text: tf.Tensor) -> dict[str, tf.Tensor]:
         windows = self.text_windows(text)
+        text = self._check_size(text, windows)
         is_mask = windows.ids.flat_values == self.tokenizer.mask_token_id
         num_masks = tf.reduce_sum(tf.cast(is_mask, tf.int32))
         mask_index = tf.cumsum(tf.cast(is_mask, tf.int32), exclusive=True)
@@ -122,6 +126,18 @@ class MaskedLMServable(Servable):
                 )
             }
 
+    def _check_size(self, text: tf.Tensor, windows) -> tf.Tensor:
+        """Gives the texts if what is filled fits: a copy of a text for each mask and token."""
+        is_mask = tf.cast(windows.ids == self.tokenizer.mask_token_id, tf.int64)
+        length = tf.cast(tf.strings.length(text), tf.int64)
+        size = tf.reduce_sum(tf.reduce_sum(is_mask, axis=1) * length) * self.num_best
+        message = (
+            "The filled texts of a call must not take more than "
+            f"{MAX_FILLED_BYTES // 2**20} MiB: the bytes of each text, times its masks, times "
+            "`num_best`. Send fewer or shorter texts, or such with fewer masks"
+        )
+        return after_checks(text, (lambda: size <= MAX_FILLED_BYTES, message))
+
     def _windows_with_masks(self, windows) -> tf.Tensor:
         """Gives the indices of windows that a mask belongs to; others need not be computed."""
         is_mask = tf.cast(windows.ids.flat_values == self.tokenizer.mask_token_id, tf.int32)
@@ -147,7 +163,9 @@ class MaskedLMServable(Servable):
         pieces = [self.tokenizer.id_to_token(i) for i in range(self.tokenizer.vocab_size)]
         begins_word = tf.constant([piece.startswith(WORD_BEGIN) for piece in pieces])
         # A new word needs a space, where there is none yet.
-        has_space = (starts == 0) | tf.strings.regex_full_match(before, r"(?s).*\s")
+        # The last byte alone: the others may be no UTF-8.
+        last = tf.strings.substr(before, tf.maximum(starts - 1, 0), tf.ones_like(starts))
+        has_space = (starts == 0) | tf.strings.regex_full_match(last, r"\s")
         needs_space = tf.gather(begins_word, ids) & ~has_space[:, tf.newaxis]
         tokens = tf.where(needs_space, " " + tokens, tokens)
         return before[:, tf.newaxis] + tokens + after[:, tf.newaxis]

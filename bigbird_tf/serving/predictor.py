@@ -28,7 +28,8 @@ def model_class_of(config: BigBirdConfig, class_name: str | None = None) -> type
         ValueError: If there is no such class, or the config names none.
     """
     known = sorted(model_class.__name__ for model_class in SERVABLES)
-    name = class_name or (config.extra.get("architectures") or [None])[0]
+    named = config.extra.get("architectures")
+    name = class_name or (named[0] if isinstance(named, list) and named else named)
     if name not in known:
         raise ValueError(
             f"The model's class must be one of {', '.join(known)}. Received: {name}. A config that "
@@ -142,13 +143,20 @@ class Predictor:
         self, records: Iterable[dict[str, Any]], batch_size: int = 8
     ) -> Iterator[dict[str, Any]]:
         """Gives the outputs one after the other, computed in batches."""
-        batch = []
-        for record in records:
-            batch.append(record)
-            if len(batch) == batch_size:
+        batch, records, error, is_over = [], iter(records), None, False
+        while not is_over:
+            try:
+                batch.append(next(records))
+            except StopIteration:
+                is_over = True
+            except Exception as raised:
+                # What came before it has its answers all the same.
+                error, is_over = raised, True
+            if len(batch) == batch_size or is_over:
                 yield from self(batch)
                 batch = []
-        yield from self(batch)
+        if error is not None:
+            raise error
 
 
 def _find_saved_model(path: Path) -> Path | None:
@@ -164,8 +172,9 @@ def _find_saved_model(path: Path) -> Path | None:
 def _load_saved_model(folder: Path) -> Any:
     try:
         return tf.saved_model.load(str(folder))
-    # TensorFlow's reader of truncated checkpoints ends in an IndexError.
-    except (OSError, IndexError, tf.errors.OpError) as error:
+    # TensorFlow's reader of truncated checkpoints ends in an IndexError, that of empty graphs in a
+    # ValueError or RuntimeError.
+    except (OSError, IndexError, ValueError, RuntimeError, tf.errors.OpError) as error:
         raise OSError(
             f"The SavedModel {folder} is damaged or not whole; export it again. TensorFlow: {error}"
         ) from error

@@ -59,7 +59,7 @@ def write_warmup_requests(
             request.model_spec.name = model_name
             request.model_spec.signature_name = signature_name
             for name, value in inputs.items():
-                request.inputs[name].CopyFrom(tf.make_tensor_proto(value))
+                request.inputs[name].CopyFrom(tf.make_tensor_proto(value, tf.string))
             log = prediction_log_pb2.PredictionLog(
                 predict_log=prediction_log_pb2.PredictLog(request=request)
             )

@@ -30,7 +30,7 @@ def predict_request(
     request.model_spec.name = model
     request.model_spec.signature_name = signature_name
     for name, texts in inputs.items():
-        request.inputs[name].CopyFrom(tf.make_tensor_proto(texts))
+        request.inputs[name].CopyFrom(tf.make_tensor_proto(texts, tf.string))
     return request
 
 
@@ -63,7 +63,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--model", default="qa")
     parser.add_argument("--timeout", type=float, default=60.0, help="seconds")
     options = parser.parse_args(arguments)
-    contexts = [file.read_bytes() for file in options.files]
+    try:
+        contexts = [file.read_bytes() for file in options.files]
+    except OSError as error:
+        print(error, file=sys.stderr)
+        return 1
     inputs = {"question": [options.question] * len(contexts), "context": contexts}
     try:
         outputs = ask(options.server, predict_request(options.model, inputs), options.timeout)

@@ -20,7 +20,7 @@ SENTENCE = "A river walks by the stone house, and eleven birds sing for it. "
 
 def run_load(
     send, *, num_requests: int, num_clients: int, max_seconds: float
-) -> tuple[list[float], int]:
+) -> tuple[list[float], list[str]]:
     """Sends requests from several clients at once.
 
     Args:
@@ -30,13 +30,13 @@ def run_load(
         max_seconds: After this no further request is sent.
 
     Returns:
-        The seconds that each answered request took, and how many failed.
+        The seconds that each answered request took, and why the others failed.
     """
     numbers, lock = itertools.count(), threading.Lock()
     end = time.monotonic() + max_seconds
 
-    def client() -> tuple[list[float], int]:
-        seconds, failed = [], 0
+    def client() -> tuple[list[float], list[str]]:
+        seconds, failed = [], []
         for _ in range(num_requests):
             with lock:
                 number = next(numbers)
@@ -46,13 +46,14 @@ def run_load(
             try:
                 send(number)
                 seconds.append(time.monotonic() - began)
-            except (RuntimeError, OSError):
-                failed += 1
+            except (RuntimeError, OSError) as error:
+                failed.append(str(error))
         return seconds, failed
 
     with concurrent.futures.ThreadPoolExecutor(num_clients) as pool:
         results = [future.result() for future in [pool.submit(client) for _ in range(num_clients)]]
-    return list(itertools.chain(*(seconds for seconds, _ in results))), sum(f for _, f in results)
+    seconds, failed = zip(*results, strict=True)
+    return list(itertools.chain(*seconds)), list(itertools.chain(*failed))
 
 
 def percentile(values: Sequence[float], percent: float) -> float:
@@ -71,6 +72,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seconds", type=float, default=120.0)
     parser.add_argument("--sentences", type=int, nargs="+", default=[1, 30, 200])
     options = parser.parse_args(arguments)
+    if options.clients < 1:
+        parser.error("--clients must be 1 at least")
     bodies = [
         rest_request({"question": ["Who sings?"], "context": [SENTENCE * count]})
         for count in options.sentences
@@ -87,7 +90,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         max_seconds=options.seconds,
     )
     took = time.monotonic() - began
-    print(f"{len(seconds)} answered, {failed} failed, {len(seconds) / took:.1f} a second")
+    print(f"{len(seconds)} answered, {len(failed)} failed, {len(seconds) / took:.1f} a second")
+    if failed:
+        print(f"the first failure: {failed[0]}")
     if seconds:
         for percent in (50, 90, 99):
             print(f"{percent} % within {1000 * percentile(seconds, percent):.0f} ms")

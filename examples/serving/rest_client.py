@@ -2,6 +2,7 @@
 
 import argparse
 import base64
+import http.client
 import json
 import sys
 import urllib.error
@@ -52,9 +53,12 @@ def ask(server: str, model: str, body: dict[str, Any], timeout: float = 60.0) ->
     )
     try:
         with urllib.request.urlopen(request, timeout=timeout) as response:
-            return json.load(response)
+            # A server writes an answer's bytes as they are, whether they are UTF-8 or not.
+            return json.loads(response.read().decode(errors="replace"))
     except urllib.error.HTTPError as error:
         raise RuntimeError(f"{error.code}: {error.read().decode(errors='replace')}") from error
+    except (ValueError, http.client.HTTPException) as error:
+        raise RuntimeError(f"no answer of TensorFlow Serving: {error}") from error
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -66,12 +70,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--model", default="qa")
     parser.add_argument("--timeout", type=float, default=60.0, help="seconds")
     options = parser.parse_args(arguments)
-    contexts = [file.read_bytes() for file in options.files]
-    body = rest_request({"question": [options.question] * len(contexts), "context": contexts})
     try:
+        contexts = [file.read_bytes() for file in options.files]
+        body = rest_request({"question": [options.question] * len(contexts), "context": contexts})
         outputs = ask(options.server, options.model, body, options.timeout)["outputs"]
     except (RuntimeError, OSError) as error:
-        print(f"{options.server}: {error}", file=sys.stderr)
+        where = "" if isinstance(error, FileNotFoundError) else f"{options.server}: "
+        print(f"{where}{error}", file=sys.stderr)
         return 1
     for file, answer, score in zip(options.files, outputs["answer"], outputs["score"], strict=True):
         print(f"{file}\t{score:.2f}\t{answer}")

@@ -98,6 +98,11 @@ def test_triviaqa_web_counts_each_page(evidence):
     assert scores["exact_match"] == 50
 
 
+QUESTION = (
+    '{"data": [{"paragraphs": [{"context": "c", "qas": [{"id": "q7", "question": "q"%s}]}]}]}'
+)
+
+
 class TestBadInput:
     @pytest.mark.parametrize(
         ("content", "message"),
@@ -105,6 +110,10 @@ class TestBadInput:
             ("{", "`dataset` must be a JSON file"),
             ('{"data": [{"paragraphs": [{}]}]}', "`dataset` must follow its schema.*context"),
             ('{"data": []}', "`dataset` has no questions"),
+            (QUESTION % "", "`dataset` must follow its schema.*answers"),
+            (QUESTION % ', "answers": [{}]', "`dataset` must follow its schema.*text"),
+            (QUESTION % ', "answers": "x"', "`dataset` must follow its schema"),
+            (QUESTION % ', "answers": []', "an answer to each question.*'q7'"),
             ("[]", "`dataset` must follow its schema"),
         ],
     )

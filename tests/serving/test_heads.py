@@ -185,6 +185,20 @@ class TestMaskedLM:
             ["birdé".encode(), "sé".encode()],
         ]
 
+    def test_filled_behind_bytes_that_are_no_text(self, exported):
+        lm = exported("BigBirdForMaskedLM")
+        found = lm.run(text=[b"caf\xe9 [MASK] x", b"caf\xe9 [MASK]"])["filled"]
+        for filled in found.ravel():
+            assert filled.startswith(b"caf\xe9 ")
+            assert b"  " not in filled
+
+    def test_a_text_of_masks(self, exported):
+        """What is filled in grows with the square of the masks."""
+        lm = exported("BigBirdForMaskedLM")
+        with pytest.raises(tf.errors.InvalidArgumentError, match="must not take more than 64 MiB"):
+            lm.run(text=["[MASK]" * 3000])
+        assert lm.run(text=["[MASK]" * 30])["filled"].shape == (1, 30, 3)
+
     def test_masks_of_long_texts(self, exported):
         """Each mask is filled once, in the window that it belongs to."""
         text = "[MASK] " + " ".join(f"stone {i} window" for i in range(40)) + " [MASK] end"
