@@ -60,6 +60,9 @@ def measure(peers, modes, lengths, rounds, **options) -> dict:
 
 def report(mode: str, length: int, by_peer: dict, options: dict) -> None:
     """Prints a table of one mode and length."""
+    if not by_peer:
+        print(f"{mode}, length {length}: no peer finished")
+        return
     base = by_peer[next(iter(by_peer))]
     measuring.print_table(
         f"{mode}, length {length}, {options}",

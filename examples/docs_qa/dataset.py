@@ -113,13 +113,17 @@ def encode_split(
         The pages that have questions, and the questions.
 
     Raises:
-        ValueError: If there are no questions.
+        ValueError: If there are no questions, or all are too long.
     """
     if not split.questions:
         raise ValueError("`split` must have questions. Received a split without any")
     names = tokenizer.tokenize([question.text for question in split.questions])
     kept = [i for i, n in enumerate(names.row_lengths().numpy()) if n <= max_name_pieces]
     questions = [split.questions[i] for i in kept]
+    if not kept:
+        raise ValueError(
+            f"`max_name_pieces` leaves no question. Received: max_name_pieces={max_name_pieces}"
+        )
     names = tf.gather(names, kept).to_tensor(default_value=-1).numpy()
 
     modules = sorted({question.module for question in questions})
@@ -306,5 +310,5 @@ def _window_maker(encoded: EncodedSplit, length: int):
 
 
 def _uniform(draw: tf.Tensor, count: tf.Tensor | int) -> tf.Tensor:
-    """Turns a draw of 64 random bits into one of `count` integers from 0 on, int32."""
+    """Turns random bits into one of `count` integers from 0 on, int32."""
     return tf.cast(tf.math.floormod(draw, tf.cast(count, tf.int64)), tf.int32)

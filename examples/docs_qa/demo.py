@@ -35,7 +35,7 @@ from examples.docs_qa.dataset import MAX_LENGTH, EncodedSplit, describe, encode_
 from examples.docs_qa.evaluate import MAX_ANSWER_PIECES, View, choose_questions
 from examples.docs_qa.plotting import plot_accuracy
 from examples.docs_qa.questions import make_splits
-from examples.docs_qa.train import Recipe, Stage, faster_dtype_policy, train
+from examples.docs_qa.train import LOSS_WEIGHTS, Recipe, Stage, faster_dtype_policy, train
 
 __all__ = ["CHECKPOINT", "QUICK", "STANDARD", "Settings", "main", "run"]
 
@@ -70,7 +70,7 @@ class Settings:
             warmup_steps=20,
             # The extra outputs were dropped after training; new ones would shake what is learnt.
             loss_weights={
-                **dict.fromkeys(Recipe().loss_weights, 0.0),
+                **dict.fromkeys(LOSS_WEIGHTS, 0.0),
                 **dict.fromkeys(("start_logits", "end_logits"), 1.0),
             },
         )

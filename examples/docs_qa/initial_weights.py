@@ -55,7 +55,8 @@ def _frequencies(width: int) -> np.ndarray:
 def set_initial_weights(model: BigBirdForQuestionAnswering) -> None:
     """Sets embeddings, queries and keys of a new model.
 
-    Positions are sinusoids in the first half of the width, words are random in the other half. In
+    Positions are sinusoids in the first half of the width, words are random where the notes leave
+    room in the other. In
     every layer the first two heads look back: a turned sinusoid is a shifted one, so keys turned by
     a few positions match queries that stand so much later. The other heads of the first layer have
     equal queries and keys, of words alone: they look for the same piece. One head of three later

@@ -184,7 +184,6 @@ def make_splits(
     pages = sorted(pages, key=lambda page: page.module)
     everyday = everyday_words(pages, min_packages_everyday)
     asked = {page.module: ask(page, everyday) for page in pages}
-    # Digests ask for as many classes as help pages would.
     sizes: collections.Counter[str] = collections.Counter()
     for page in pages:
         sizes[page.package] += len(asked[page.module])

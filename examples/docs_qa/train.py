@@ -1,4 +1,4 @@
-"""The demo's recipe: a small BigBird trained from scratch in minutes, with `model.fit`."""
+"""How the documentation model is trained, from scratch and on, with `model.fit`."""
 
 import dataclasses
 import time
@@ -13,9 +13,27 @@ from examples.docs_qa.dataset import IGNORED, MAX_LENGTH, EncodedSplit, training
 from examples.docs_qa.initial_weights import set_initial_weights
 from examples.docs_qa.training_model import POINTERS, TrainingModel
 
-__all__ = ["Recipe", "Stage", "TimeBudget", "build_model", "faster_dtype_policy", "train"]
+__all__ = [
+    "LOSS_WEIGHTS",
+    "Recipe",
+    "Stage",
+    "TimeBudget",
+    "build_model",
+    "faster_dtype_policy",
+    "train",
+]
 
 ENDLESS = 10**9  # The time budget ends a stage.
+# Of `TrainingModel`'s outputs.
+LOSS_WEIGHTS = {
+    "start_logits": 1.0,
+    "end_logits": 1.0,
+    "name_logits": 0.5,
+    "inside_logits": 2.0,
+    "occurs_logits": 0.5,
+    "noted_name_logits": 0.5,
+    "noted_owner_logits": 1.0,
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,27 +65,11 @@ class Recipe:
         seed: Seed of the weights and of the data.
     """
 
-    stages: tuple[Stage, ...] = (
-        Stage("practice", 128, 32, 0.2),
-        Stage("practice", 256, 24, 0.2),
-        Stage("train", 512, 16, 0.2),
-        Stage("train", 2048, 4, 0.2),
-        Stage("train", 4096, 2, 0.2),
-    )
+    stages: tuple[Stage, ...]
     learning_rate: float = 1e-3
     final_learning_rate: float = 2e-4
     warmup_steps: int = 60
-    loss_weights: Mapping[str, float] = dataclasses.field(
-        default_factory=lambda: {
-            "start_logits": 1.0,
-            "end_logits": 1.0,
-            "name_logits": 0.5,
-            "inside_logits": 2.0,
-            "occurs_logits": 0.5,
-            "noted_name_logits": 0.5,
-            "noted_owner_logits": 1.0,
-        }
-    )
+    loss_weights: Mapping[str, float] = dataclasses.field(default_factory=LOSS_WEIGHTS.copy)
     seed: int = 0
 
 
@@ -91,7 +93,7 @@ def faster_dtype_policy() -> str:
 def build_model(
     vocab_size: int, sep_token_id: int, *, dtype: str = "float32", seed: int = 0, **fields
 ) -> BigBirdForQuestionAnswering:
-    """Makes the demo's model: 4 layers, 256 wide, blocks of 32; see also `initial_weights`.
+    """Makes a new model: 4 layers, 256 wide, blocks of 32; see also `initial_weights`.
 
     Args:
         vocab_size: Number of pieces.

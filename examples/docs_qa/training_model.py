@@ -35,7 +35,7 @@ class TrainingModel(keras.Model):
         question_answering: The model to train.
         layers: For each extra output the encoder block, counted from 1, that tells it: `"occurs"`,
             whether a piece of the page is among the question's pieces; `"name"`, where the name is
-            defined; `"inside"`, whether a piece lies between there and the answer's end. `None` for
+            defined; `"inside"`, whether a piece is of both or lies between them. `None` for
             the first, the second, and the last but one, where a far answer may have been found.
         **kwargs: Of `keras.Model`.
 

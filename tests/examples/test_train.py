@@ -14,6 +14,7 @@ from examples.docs_qa.train import (
     faster_dtype_policy,
     train,
 )
+from examples.docs_qa.train_from_scratch import RECIPE
 from examples.docs_qa.training_model import POINTERS, TrainingModel
 from tests.examples.help_pages import library
 
@@ -152,7 +153,7 @@ def test_training_follows_the_clock_and_learns(model, encoded):
 def test_time_budget_stops_at_its_deadline(model):
     clock = Clock()
     budget = TimeBudget(
-        Recipe(), begin=clock.now, seconds=50, deadline=clock.now + 3, clock=clock.monotonic
+        RECIPE, begin=clock.now, seconds=50, deadline=clock.now + 3, clock=clock.monotonic
     )
     budget.set_model(model)
     stopped = []
@@ -164,7 +165,7 @@ def test_time_budget_stops_at_its_deadline(model):
 
 
 def test_the_standard_recipe_uses_all_of_its_time():
-    recipe = Recipe()
+    recipe = RECIPE
     assert sum(stage.share for stage in recipe.stages) == pytest.approx(1)
     assert [stage.length for stage in recipe.stages] == sorted(s.length for s in recipe.stages)
     assert recipe.stages[-1].length == training.MAX_LENGTH
