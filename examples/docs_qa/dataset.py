@@ -63,6 +63,26 @@ class EncodedSplit:
         places = np.concatenate([self.answers, self.definitions], axis=1)
         return np.stack([places.min(axis=1), places.max(axis=1)], axis=1)
 
+    def distances(self) -> np.ndarray:
+        """Pieces between the ends of each question's evidence, int32 of shape (Q,)."""
+        return np.ptp(self.evidence(), axis=1)
+
+    def repeat(self, times: np.ndarray) -> "EncodedSplit":
+        """Gives the same pages with each question so many times.
+
+        Args:
+            times: Integers of shape (Q,), 0 or more.
+        """
+        rows = np.repeat(np.arange(len(self)), times)
+        return dataclasses.replace(
+            self,
+            page_of=self.page_of[rows],
+            names=self.names[rows],
+            answers=self.answers[rows],
+            definitions=self.definitions[rows],
+            questions=[self.questions[row] for row in rows],
+        )
+
     def answered_within(self, length: int) -> np.ndarray:
         """Questions with all evidence within the first `length` pieces of the input: indices."""
         last = self.context_start() + self.evidence()[:, 1]

@@ -35,7 +35,7 @@ from examples.docs_qa.dataset import MAX_LENGTH, EncodedSplit, describe, encode_
 from examples.docs_qa.evaluate import MAX_ANSWER_PIECES, View, choose_questions
 from examples.docs_qa.plotting import plot_accuracy
 from examples.docs_qa.questions import make_splits
-from examples.docs_qa.train import LOSS_WEIGHTS, Recipe, Stage, faster_dtype_policy, train
+from examples.docs_qa.train import SPAN_LOSSES, Recipe, Stage, faster_dtype_policy, train
 
 __all__ = ["CHECKPOINT", "QUICK", "STANDARD", "Settings", "main", "run"]
 
@@ -68,11 +68,7 @@ class Settings:
             learning_rate=5e-5,
             final_learning_rate=5e-6,
             warmup_steps=20,
-            # The extra outputs were dropped after training; new ones would shake what is learnt.
-            loss_weights={
-                **dict.fromkeys(LOSS_WEIGHTS, 0.0),
-                **dict.fromkeys(("start_logits", "end_logits"), 1.0),
-            },
+            loss_weights=SPAN_LOSSES,
         )
     )
     training_minutes: float = 3.0

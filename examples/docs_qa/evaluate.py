@@ -179,7 +179,7 @@ def evaluate(
         view=view,
         kinds=np.array([encoded.questions[index].kind for index in asked]),
         positions=encoded.context_start()[asked] + encoded.answers[asked, 0],
-        distances=np.ptp(encoded.evidence()[asked], axis=1),
+        distances=encoded.distances()[asked],
         predictions=predictions,
         exact=np.array([exact_match(*pair) for pair in pairs]),
         f1=np.array([f1_score(*pair) for pair in pairs]),

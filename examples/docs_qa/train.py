@@ -15,6 +15,7 @@ from examples.docs_qa.training_model import POINTERS, TrainingModel
 
 __all__ = [
     "LOSS_WEIGHTS",
+    "SPAN_LOSSES",
     "Recipe",
     "Stage",
     "TimeBudget",
@@ -34,6 +35,8 @@ LOSS_WEIGHTS = {
     "noted_name_logits": 0.5,
     "noted_owner_logits": 1.0,
 }
+# Once trained, the other outputs are gone; new ones would shake what is learnt.
+SPAN_LOSSES = {**dict.fromkeys(LOSS_WEIGHTS, 0.0), "start_logits": 1.0, "end_logits": 1.0}
 
 
 @dataclasses.dataclass(frozen=True)

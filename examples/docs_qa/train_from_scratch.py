@@ -15,6 +15,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from bigbird_tf import BigBirdForQuestionAnswering
 from bigbird_tf.preprocessing import BigBirdTokenizer
 from examples.docs_qa.console import (
     ProgressCallback,
@@ -26,9 +27,9 @@ from examples.docs_qa.console import (
     print_evaluations,
 )
 from examples.docs_qa.dataset import MAX_LENGTH, describe, encode_split
-from examples.docs_qa.evaluate import View, choose_questions
+from examples.docs_qa.evaluate import FAR, View, choose_questions
 from examples.docs_qa.questions import make_practice, make_splits
-from examples.docs_qa.train import Recipe, Stage, build_model, train
+from examples.docs_qa.train import SPAN_LOSSES, Recipe, Stage, build_model, train
 from examples.docs_qa.vocabulary import train_vocabulary
 
 __all__ = ["RECIPES", "VIEWS", "run"]
@@ -45,7 +46,7 @@ class Plan:
         model: Fields of the model's config that differ from `build_model`'s.
     """
 
-    recipe: Recipe = dataclasses.field(default_factory=Recipe)
+    recipe: Recipe
     model: dict = dataclasses.field(default_factory=dict)
 
 
@@ -64,6 +65,15 @@ RECIPES = {
     "four-layers": Plan(RECIPE),
     "five-layers": Plan(RECIPE, {"num_hidden_layers": 5, "intermediate_size": 768}),
     "six-layers": Plan(RECIPE, {"num_hidden_layers": 6, "intermediate_size": 512}),
+    # What goes on from a model of these, without new auxiliary outputs.
+    "longer": Plan(
+        Recipe(
+            (Stage("train", 4096, 2, 1.0),),
+            learning_rate=3e-4,
+            final_learning_rate=3e-5,
+            loss_weights=SPAN_LOSSES,
+        )
+    ),
 }
 
 
@@ -80,6 +90,7 @@ def run(
     minutes: float,
     packages: tuple[str, ...] | None = None,
     vocab_size: int = 8000,
+    start: Path | None = None,
     max_questions: int | None = None,
     test: bool = False,
 ) -> dict:
@@ -92,6 +103,7 @@ def run(
         minutes: Training time, in minutes of all processors.
         packages: Only these packages; `None` for all.
         vocab_size: Pieces of the vocabulary.
+        start: The folder of a model to go on from, with its vocabulary; `None` for a new one.
         max_questions: At most so many questions in an evaluation.
         test: Whether to ask the test packages, too.
 
@@ -103,19 +115,28 @@ def run(
     splits = make_splits(pages)
     with console.status("training the vocabulary, cutting pages into pieces"):
         texts = splits["train"].pages.values()
-        tokenizer = BigBirdTokenizer(train_vocabulary(texts, vocab_size=vocab_size))
+        if start is None:
+            tokenizer = BigBirdTokenizer(train_vocabulary(texts, vocab_size=vocab_size))
+        else:
+            tokenizer = BigBirdTokenizer.from_pretrained(start)
         encoded = {name: encode_split(split, tokenizer) for name, split in splits.items()}
         practice = encode_split(make_practice(splits["train"]), tokenizer)
+        # Evidence far apart is rare.
+        distances = encoded["train"].distances()
+        often = encoded["train"].repeat(1 + 2 * (distances >= FAR // 2) + 6 * (distances >= FAR))
     data = {name: describe(splits[name], encoded[name]) for name in splits}
     print_data(data, console)
 
     heading(console, "2. Training", f"{minutes:g} minutes of {os.cpu_count()} processors")
-    model = build_model(tokenizer.vocab_size, tokenizer.sep_token_id, **plan.model)
+    if start is None:
+        model = build_model(tokenizer.vocab_size, tokenizer.sep_token_id, **plan.model)
+    else:
+        model = BigBirdForQuestionAnswering.from_pretrained(start)
     console.print(f"{model.count_params():,} weights")
     with make_progress(console) as progress:
         stages = train(
             model,
-            {"train": encoded["train"], "practice": practice},
+            {"train": often, "practice": practice},
             plan.recipe,
             seconds=60 * minutes,
             clock=processor_time,
@@ -145,6 +166,7 @@ def main(
     recipe: Annotated[str, typer.Option(help=f"One of {', '.join(RECIPES)}.")] = "six-layers",
     minutes: Annotated[float, typer.Option(min=0.01, help="Minutes of all processors.")] = 32.0,
     output: Annotated[Path, typer.Option(help="The folder to write.")] = Path("docs_qa_model"),
+    start: Annotated[Path | None, typer.Option(help="A model to go on from.")] = None,
     max_questions: Annotated[int | None, typer.Option(min=1, help="At most so many.")] = None,
     test: Annotated[bool, typer.Option(help="Ask the test packages, too.")] = False,
 ) -> None:
@@ -153,7 +175,7 @@ def main(
         raise typer.BadParameter(
             f"--recipe must be one of {', '.join(RECIPES)}. Received: {recipe}"
         )
-    options = {"minutes": minutes, "max_questions": max_questions, "test": test}
+    options = {"minutes": minutes, "max_questions": max_questions, "test": test, "start": start}
     run(RECIPES[recipe], output, Console(), **options)
 
 

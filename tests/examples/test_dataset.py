@@ -140,6 +140,20 @@ def test_each_round_asks_every_question_once(encoded):
     assert asked == expected
 
 
+def test_questions_repeated(encoded):
+    times = np.arange(len(encoded)) % 3
+    repeated = encoded.repeat(times)
+    assert len(repeated) == times.sum()
+    places = [0, len(repeated) // 2, len(repeated) - 1]
+    rows = np.repeat(np.arange(len(encoded)), times)
+    for place in places:
+        row = rows[place]
+        assert repeated.questions[place] == encoded.questions[row]
+        np.testing.assert_array_equal(repeated.evidence()[place], encoded.evidence()[row])
+        assert repeated.beginning(place, 100) == encoded.beginning(row, 100)
+        assert repeated.distances()[place] == encoded.distances()[row]
+
+
 def test_evidence_that_is_too_far_apart_is_left_out(encoded):
     def asked(length):
         windows = training_windows(encoded, length=length, batch_size=1, max_position=length)

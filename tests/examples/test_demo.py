@@ -42,6 +42,16 @@ def test_the_demo_from_end_to_end(tmp_path):
         "512 pieces, sliding over 4,096",
     ]
     assert "test" not in trained
+    longer = train_from_scratch.run(
+        *(plan, tmp_path / "longer", console),
+        minutes=0.001,
+        packages=PACKAGES,
+        start=tmp_path / "scratch",
+        max_questions=1,
+    )
+    assert [stage["steps"] for stage in longer["training"]] == [1]
+    vocabularies = [tmp_path / name / "spiece.model" for name in ("scratch", "longer")]
+    assert vocabularies[0].read_bytes() == vocabularies[1].read_bytes()
 
     settings = dataclasses.replace(
         demo.QUICK,
