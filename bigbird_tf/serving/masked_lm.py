@@ -4,7 +4,6 @@ from typing import Any
 
 import tensorflow as tf
 
-from bigbird_tf.attention.run_time_checks import after_checks
 from bigbird_tf.models.pretrained_model import PretrainedModel
 from bigbird_tf.preprocessing import BigBirdTokenizer
 from bigbird_tf.serving.servable import Servable
@@ -136,7 +135,9 @@ class MaskedLMServable(Servable):
             f"{MAX_FILLED_BYTES // 2**20} MiB: the bytes of each text, times its masks, times "
             "`num_best`. Send fewer or shorter texts, or such with fewer masks"
         )
-        return after_checks(text, (lambda: size <= MAX_FILLED_BYTES, message))
+        limit = tf.constant(MAX_FILLED_BYTES, tf.int64)
+        with tf.control_dependencies([tf.debugging.assert_less_equal(size, limit, message)]):
+            return tf.identity(text)
 
     def _windows_with_masks(self, windows) -> tf.Tensor:
         """Gives the indices of windows that a mask belongs to; others need not be computed."""
