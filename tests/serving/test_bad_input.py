@@ -118,7 +118,13 @@ def test_an_export_interrupted_by_a_signal(tmp_path, number):
     command = [sys.executable, "-m", "bigbird_tf_cli", "export", tmp_path / "model", versions]
     environment = {**os.environ, "TMPDIR": str(tmp_path)}
     process = subprocess.Popen(
-        command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        command,
+        cwd=ROOT,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        # Shells have it ignored in what they run in the background.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     # It traces for a second or more from here on.
     while process.poll() is None and not list(versions.glob(".export-*")):
