@@ -12,7 +12,7 @@ from examples.docs_qa.evaluate import Evaluation
 __all__ = ["plot_accuracy", "score_by_range"]
 
 POSITION_EDGES = (0, 256, 512, 1024, 2048, 4096)
-DISTANCE_EDGES = (0, 128, 256, 512, 1024, 4096)
+DISTANCE_EDGES = (0, 128, 256, 512, 4096)
 
 
 def score_by_range(
