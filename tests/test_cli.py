@@ -296,7 +296,7 @@ class TestQuestionAnswering:
         ("arguments", "message"),
         [
             (["text", "--option", "tokenizer=null"], "--option cannot set tokenizer"),
-            (["text", "--option", "doc_stride=abc"], "`doc_stride` must be an integer or None"),
+            (["text", "--option", "doc_stride=abc"], "`doc_stride` must be a positive integer"),
             (["text", "--option", "no_answer_threshold=x"], "`no_answer_threshold` must be a num"),
             (["text"], "A record must have context, question. Received: context"),
             (["text", "--signature", "best"], "`signature` must be one of from_ids, n_best"),

@@ -71,14 +71,16 @@ class QuestionAnsweringPreprocessor(Preprocessor):
         **kwargs,
     ):
         super().__init__(tokenizer, max_length, padding, pad_to_multiple_of, **kwargs)
-        room = max_length - self.num_special - max_question_length
         for name, value in (
             ("max_question_length", max_question_length),
             ("doc_stride", doc_stride),
             ("max_windows", max_windows),
         ):
-            if value is not None and (isinstance(value, bool) or value < 1):
+            if value is None and name != "max_question_length":
+                continue
+            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
                 raise ValueError(f"`{name}` must be a positive integer. Received: {name}={value!r}")
+        room = max_length - self.num_special - max_question_length
         if room < 1:
             raise ValueError(
                 "`max_length` must leave room for the context beside `max_question_length` pieces "

@@ -143,20 +143,23 @@ class Predictor:
         self, records: Iterable[dict[str, Any]], batch_size: int = 8
     ) -> Iterator[dict[str, Any]]:
         """Gives the outputs one after the other, computed in batches."""
-        batch, records, error, is_over = [], iter(records), None, False
-        while not is_over:
-            try:
-                batch.append(next(records))
-            except StopIteration:
-                is_over = True
-            except Exception as raised:
-                # What came before it has its answers all the same.
-                error, is_over = raised, True
-            if len(batch) == batch_size or is_over:
-                yield from self(batch)
+        for batch in _batches(records, batch_size):
+            yield from self(batch)
+
+
+def _batches(records: Iterable[dict[str, Any]], size: int) -> Iterator[list[dict[str, Any]]]:
+    batch = []
+    try:
+        for record in records:
+            batch.append(record)
+            if len(batch) == size:
+                yield batch
                 batch = []
-        if error is not None:
-            raise error
+    except Exception:
+        # What came before a broken record has its answers all the same.
+        yield batch
+        raise
+    yield batch
 
 
 def _find_saved_model(path: Path) -> Path | None:

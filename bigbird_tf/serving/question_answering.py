@@ -55,13 +55,6 @@ class QuestionAnsweringServable(Servable):
         for name, value in (("max_answer_length", max_answer_length), ("num_best", num_best)):
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
                 raise ValueError(f"`{name}` must be a positive integer. Received: {name}={value!r}")
-        for name, value in (
-            ("doc_stride", doc_stride),
-            ("max_question_length", max_question_length),
-            ("max_windows", max_windows),
-        ):
-            if value is not None and (isinstance(value, bool) or not isinstance(value, int)):
-                raise ValueError(f"`{name}` must be an integer or None. Received: {name}={value!r}")
         if no_answer_threshold is not None and not isinstance(no_answer_threshold, (int, float)):
             raise ValueError(
                 "`no_answer_threshold` must be a number or None. Received: "

@@ -197,7 +197,7 @@ def describe(split: Split, encoded: EncodedSplit, *, length: int = MAX_LENGTH) -
     positions = encoded.context_start()[within] + encoded.answers[within, 0]
     lengths = np.diff(encoded.page_starts)[encoded.page_of[within]]
     sentences, classes = positions[kinds == "sentence"], kinds == "class"
-    apart = np.ptp(encoded.evidence()[within], axis=1)[classes]
+    apart = encoded.distances()[within][classes]
     return {
         "packages": split.packages,
         "pages": len(encoded.pages),
@@ -249,7 +249,7 @@ def training_windows(
             f"length={length}"
         )
     span = encoded.evidence()
-    fitting = np.flatnonzero(encoded.context_start() + np.ptp(span, axis=1) + 2 <= length)
+    fitting = np.flatnonzero(encoded.context_start() + encoded.distances() + 2 <= length)
     if not len(fitting):
         raise ValueError(f"`length` is too short for every question. Received: length={length}")
     make = _window_maker(encoded, length)

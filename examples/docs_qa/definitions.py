@@ -14,9 +14,7 @@ __all__ = ["Definition", "Outline", "find_definitions", "find_outlines"]
 # A definition as pydoc prints it: the name at the margin of its section, its signature, then the
 # documentation four columns further right. Functions stand four columns in, methods behind the bar
 # that pydoc draws beside a class.
-DEFINITION = re.compile(
-    r"^(?P<margin>    (?: \|  )?)(?:async )?(?P<name>[A-Za-z_]\w*)\((?P<rest>.*)$"
-)
+DEFINITION = re.compile(r"^(?P<margin>    (?: \|  )?)(?:async )?(?P<name>[A-Za-z_]\w*)\(")
 SECTION = re.compile(r"^[A-Z][A-Z ]+$")
 # A class under another name stands as `Name = class RealName(...)`.
 CLASS = re.compile(r"^    (?:\w+ = )?class (?P<name>\w+)")
@@ -64,11 +62,7 @@ def find_definitions(page: Page) -> list[Definition]:
         The definitions in the order of the page, documented or not.
     """
     encoded = page.text.encode()
-    lines = page.text.splitlines(keepends=True)
-    starts = [0]  # Byte offset of each line.
-    for line in lines:
-        starts.append(starts[-1] + len(line.encode()))
-
+    lines, starts = _lines(page)
     found = []
     section = ""
     among_methods = is_own = False
@@ -105,6 +99,12 @@ def find_definitions(page: Page) -> list[Definition]:
     return found
 
 
+def _lines(page: Page) -> tuple[list[str], list[int]]:
+    """Gives a page's lines, and the byte where each begins and the last ends."""
+    lines = page.text.splitlines(keepends=True)
+    return lines, list(itertools.accumulate((len(line.encode()) for line in lines), initial=0))
+
+
 def _first_sentence(
     lines: Sequence[str], first: int, margin: str, starts: Sequence[int]
 ) -> tuple[int, int]:
@@ -113,7 +113,6 @@ def _first_sentence(
     The sentence ends where it says so, or with the paragraph if that is one line.
     """
     begin = end = starts[first]
-    text = ""
     for number in range(first, len(lines)):
         line = lines[number].rstrip()
         if not line.startswith(margin) or line[len(margin) : len(margin) + 1] in ("", " "):
@@ -123,7 +122,6 @@ def _first_sentence(
         for match in SENTENCE_END.finditer(line, len(margin)):
             if not ABBREVIATION.search(line, 0, match.end()):
                 return begin, starts[number] + len(line[: match.end()].encode())
-        text += line
         end = starts[number] + len(line.encode())
         if number > first:
             # Several lines and no end yet: go on, but a paragraph without one is no sentence.
@@ -155,8 +153,7 @@ def find_outlines(page: Page) -> list[Outline]:
 
     Methods that a class inherits are left out, and a class that defines none.
     """
-    lines = page.text.splitlines(keepends=True)
-    starts = list(itertools.accumulate((len(line.encode()) for line in lines), initial=0))
+    lines, starts = _lines(page)
     outlines: dict[tuple[str, str], list[str]] = {}
     for definition in find_definitions(page):
         signature = bisect.bisect_right(starts, definition.name_start) - 1

@@ -175,6 +175,8 @@ def main(
         raise typer.BadParameter(
             f"--recipe must be one of {', '.join(RECIPES)}. Received: {recipe}"
         )
+    if recipe == "longer" and start is None:
+        raise typer.BadParameter("--recipe longer goes on from a model: give its folder, --start")
     options = {"minutes": minutes, "max_questions": max_questions, "test": test, "start": start}
     run(RECIPES[recipe], output, Console(), **options)
 

@@ -131,6 +131,7 @@ def test_command_line_of_training(tmp_path, monkeypatch):
     assert plan in train_from_scratch.RECIPES.values()
     assert output == tmp_path
     assert options == {"minutes": 3.0, "max_questions": None, "test": True, "start": None}
+    assert runner.invoke(app, ["--recipe", "longer"]).exit_code == 2
     refused = runner.invoke(app, ["--recipe", "cake"])
     assert refused.exit_code == 2
     assert "cake" in refused.output

@@ -10,7 +10,6 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from tensorflow.core.protobuf import saved_model_pb2
 
 from bigbird_tf import BigBirdConfig, models
 from bigbird_tf.preprocessing import BigBirdTokenizer
@@ -19,6 +18,7 @@ from bigbird_tf.serving.export import SERVABLES, make_servable
 from tests.preprocessing.conftest import train_vocabulary
 from tests.serving.allowed_ops import TENSORFLOW_OPS, TEXT_OPS
 from tests.serving.conftest import MAX_LENGTH, TEXTS, small_config
+from tests.serving.saved_graphs import function_names, nodes_of, ops_of
 
 ROOT = Path(__file__).parents[2]
 CLASSES = sorted(model_class.__name__ for model_class in SERVABLES)
@@ -45,22 +45,6 @@ def id_inputs(class_name, length=37) -> dict:
     ids[..., 6] = 4
     types = (np.arange(length) > 6).astype(np.int32) * np.ones(shape, np.int32)
     return {"input_ids": ids, "attention_mask": mask, "token_type_ids": types}
-
-
-def graph_of(folder: Path):
-    return saved_model_pb2.SavedModel.FromString((folder / "saved_model.pb").read_bytes())
-
-
-def function_names(folder: Path) -> set[str]:
-    library = graph_of(folder).meta_graphs[0].graph_def.library
-    return {function.signature.name for function in library.function}
-
-
-def nodes_of(folder: Path):
-    graph = graph_of(folder).meta_graphs[0].graph_def
-    yield from (("", node) for node in graph.node)
-    for function in graph.library.function:
-        yield from ((function.signature.name, node) for node in function.node_def)
 
 
 def assert_close(actual: dict, expected: dict, **tolerance):
@@ -157,8 +141,7 @@ class TestEveryHead:
 
     def test_ops(self, exported, name):
         folder = exported(name).folder
-        ops = {node.op for _, node in nodes_of(folder)} - function_names(folder)
-        assert ops - TENSORFLOW_OPS - TEXT_OPS == set()
+        assert ops_of(folder) - TENSORFLOW_OPS - TEXT_OPS == set()
 
     def test_strings_are_on_the_cpu_and_out_of_loops(self, exported, name):
         """A placer that puts the vocabulary's resource into a GPU's loop or branch would fail."""
@@ -251,8 +234,7 @@ def test_ops_of_activations_and_sampling(tokenizer, tmp_path, hidden_act):
     model = models.BigBirdForCausalLM(small_config(hidden_act=hidden_act, is_decoder=True))
     generation = {"do_sample": True, "top_p": 0.9}
     folder = export_saved_model(model, tmp_path, tokenizer, generation=generation, max_new_tokens=7)
-    ops = {node.op for _, node in nodes_of(folder)} - function_names(folder)
-    assert ops - TENSORFLOW_OPS - TEXT_OPS == set()
+    assert ops_of(folder) - TENSORFLOW_OPS - TEXT_OPS == set()
 
 
 class TestArguments:
@@ -332,8 +314,7 @@ class TestWeightDtype:
 
         # The names of the weights are in that file, too.
         assert size(folder) < share * size(whole.folder) + 4000
-        ops = {node.op for _, node in nodes_of(folder)} - function_names(folder)
-        assert ops - TENSORFLOW_OPS - TEXT_OPS == set()
+        assert ops_of(folder) - TENSORFLOW_OPS - TEXT_OPS == set()
         inputs = {key: tf.constant(value) for key, value in id_inputs("").items()}
         halved = tf.saved_model.load(str(folder)).signatures["from_ids"](**inputs)["logits"]
         logits = whole.run("from_ids", **inputs)["logits"]
