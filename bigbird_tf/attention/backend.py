@@ -5,7 +5,19 @@ import functools
 import keras
 from keras import ops
 
-__all__ = ["call_traced_once", "is_compiled_by_xla", "map_in_order", "once_there"]
+__all__ = [
+    "at_least_float32",
+    "call_traced_once",
+    "has_exact_bfloat16_softmax",
+    "is_compiled_by_xla",
+    "map_in_order",
+    "once_there",
+]
+
+
+def at_least_float32(x):
+    """Casts half precision to float32."""
+    return ops.cast(x, keras.backend.result_type(x.dtype, "float32"))
 
 
 def is_compiled_by_xla() -> bool:
@@ -20,6 +32,25 @@ def is_compiled_by_xla() -> bool:
     return not tf.executing_eagerly() and control_flow_util.GraphOrParentsInXlaContext(
         tf.compat.v1.get_default_graph()
     )
+
+
+def has_exact_bfloat16_softmax() -> bool:
+    """Tells whether softmax of bfloat16 is computed in float32 inside, and rounded at the end.
+
+    That of oneDNN is. XLA's, and TensorFlow's own without oneDNN, round each step.
+    """
+    return not is_compiled_by_xla() and _rounds_at_the_end()
+
+
+@functools.cache
+def _rounds_at_the_end() -> bool:
+    import tensorflow as tf
+
+    # The kernel itself is asked, on the device that it will run on.
+    with tf.init_scope():
+        x = tf.cast(tf.math.sin(tf.range(1024.0)) * 5, "bfloat16")
+        rounded = tf.cast(tf.nn.softmax(tf.cast(x, "float32")), "bfloat16")
+        return bool(tf.reduce_all(tf.nn.softmax(x) == rounded))
 
 
 def call_traced_once(function, *tensors, **static):

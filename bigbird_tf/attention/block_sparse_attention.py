@@ -9,6 +9,7 @@ from bigbird_tf.attention.argument_checks import (
     check_shapes_when_run,
 )
 from bigbird_tf.attention.block_pattern import BlockPattern
+from bigbird_tf.attention.dense import call_dense
 from bigbird_tf.attention.dropout import Dropout
 from bigbird_tf.attention.full_attention import full_attention, pattern_bias
 from bigbird_tf.attention.pattern_choice import PatternChoice
@@ -275,7 +276,11 @@ class BlockSparseAttention(keras.layers.Layer):
             ops.transpose(
                 ops.reshape(x, (-1, ops.shape(x)[1], self.num_heads, self.key_dim)), (0, 2, 1, 3)
             )
-            for x in (self.query_dense(query), self.key_dense(key), self.value_dense(value))
+            for x in (
+                call_dense(self.query_dense, query),
+                call_dense(self.key_dense, key),
+                call_dense(self.value_dense, value),
+            )
         ]
 
     def _merge_heads(self, context):
@@ -290,7 +295,7 @@ class BlockSparseAttention(keras.layers.Layer):
             scale=self.key_dim**-0.5,
             dropout=lambda x: self.dropout_layer(x, training=training, seed=dropout_seed),
         )
-        return self.output_dense(self._merge_heads(context)), weights
+        return call_dense(self.output_dense, self._merge_heads(context)), weights
 
     def _full_bias(self, mask):
         """Gives what full attention adds to scores, to broadcast to `(B, N, T, T)`."""
@@ -321,7 +326,7 @@ class BlockSparseAttention(keras.layers.Layer):
         context = self._merge_heads(context)
         # As in the originals: padded queries give nothing, whatever they attended to.
         context = context * ops.cast(mask[:, :, None], context.dtype)
-        return self.output_dense(context)[:, :length], weights
+        return call_dense(self.output_dense, context)[:, :length], weights
 
     def compute_output_spec(
         self,

@@ -5,6 +5,8 @@ Shapes: see `sparse_products`.
 
 from keras import ops
 
+from bigbird_tf.attention.backend import at_least_float32
+
 __all__ = ["sums_by_order", "sums_by_slot"]
 
 
@@ -49,7 +51,7 @@ def sums_by_slot(parts, ids, num_blocks, num_left: int, num_right: int, num_wind
         num_left, num_right, num_window: As `PatternIndex`'s.
 
     Returns:
-        float32 tensor `(G, n * b, H)`.
+        Tensor `(G, n * b, H)`, float32 at least.
     """
     group, num_rows, num_slots = ops.shape(ids)
     *_, width, head_size = parts.shape
@@ -57,7 +59,7 @@ def sums_by_slot(parts, ids, num_blocks, num_left: int, num_right: int, num_wind
     after_window = num_left + num_window
     after_right = after_window + num_right
     left, window, right, random = (
-        ops.cast(parts[:, :, start:end], "float32")
+        at_least_float32(parts[:, :, start:end])
         for start, end in (
             (0, num_left),
             (num_left, after_window),

@@ -21,7 +21,13 @@ from typing import NamedTuple
 import keras
 from keras import ops
 
-from bigbird_tf.attention.backend import call_traced_once, is_compiled_by_xla, map_in_order
+from bigbird_tf.attention.backend import (
+    at_least_float32,
+    call_traced_once,
+    has_exact_bfloat16_softmax,
+    is_compiled_by_xla,
+    map_in_order,
+)
 from bigbird_tf.attention.in_order import InOrder
 from bigbird_tf.attention.pattern_index import PatternIndex
 from bigbird_tf.attention.readers import sums_by_order, sums_by_slot
@@ -102,7 +108,7 @@ def _plan(query, index, block_size, scale, chunk_bytes) -> _Layout:
     _, num_rows, num_slots = index.key_blocks.shape
     group, edges = 1, ()
     if length is not None and num_rows is not None:
-        itemsize = 4 if keras.backend.standardize_dtype(query.dtype) == "float32" else 2
+        itemsize = {"float64": 8, "float32": 4}.get(keras.backend.standardize_dtype(query.dtype), 2)
         rows_of_chunk = max(1, chunk_bytes // (num_slots * block_size * head_size * itemsize))
         divisors = [g for g in range(1, num_heads + 1) if num_heads % g == 0]
         group = max(g for g in divisors if g == 1 or g * num_rows <= rows_of_chunk)
@@ -248,24 +254,30 @@ class _Chunk:
 
 
 def attention_weights(query, key, bias, scale: float = 1.0):
-    """Gives softmax(query × key × scale + bias) in float32, `(…, Tq, Tk)`."""
-    if keras.backend.standardize_dtype(query.dtype) in ("float16", "bfloat16"):
+    """Gives softmax(query × key × scale + bias), `(…, Tq, Tk)`, computed in float32 at least.
+
+    The result is float32 at least; bfloat16 where the kernel computes in float32 all the same.
+    """
+    dtype = keras.backend.standardize_dtype(query.dtype)
+    if dtype == "float16":
         # The product of unscaled ones could overflow.
         query, scale = query * scale, 1.0
+    if dtype != "bfloat16" or not has_exact_bfloat16_softmax():
+        dtype = keras.backend.result_type(dtype, "float32")
     # TensorFlow makes one kernel of product, scale and bias.
     scores = ops.matmul(query, ops.swapaxes(key, -1, -2))
-    scores = ops.cast(scores if scale == 1.0 else scores * scale, "float32") + bias
+    scores = scores if scale == 1.0 else scores * scale
+    scores = ops.cast(scores, dtype) + ops.cast(bias, dtype)
     # Keras warns of a softmax over a single entry.
     return ops.ones_like(scores) if scores.shape[-1] == 1 else ops.softmax(scores)
 
 
 def _inner(context, upstream):
-    """Gives the sum of weight × what flows back to it, for each query: `(…, 1)`, float32.
+    """Gives the sum of weight × what flows back to it, for each query: `(…, 1)`.
 
     Softmax's derivative needs it. It is the product of the result and what flows back to that.
     """
-    context, upstream = ops.cast(context, "float32"), ops.cast(upstream, "float32")
-    return ops.sum(context * upstream, axis=-1, keepdims=True)
+    return ops.sum(at_least_float32(context) * at_least_float32(upstream), axis=-1, keepdims=True)
 
 
 def _gradients(query, key, value, bias, upstream, inner, layout, in_order):
@@ -273,7 +285,8 @@ def _gradients(query, key, value, bias, upstream, inner, layout, in_order):
 
     def score_gradient(weights):
         weight_grad = ops.matmul(upstream, ops.swapaxes(value, -1, -2))
-        return ops.cast(weights * (ops.cast(weight_grad, "float32") - inner), query.dtype)
+        difference = ops.cast(at_least_float32(weight_grad) - inner, weights.dtype)
+        return ops.cast(weights * difference, query.dtype)
 
     weights = in_order(attention_weights, query, key, bias, layout.scale)
     score_grad = in_order(score_gradient, weights)
@@ -308,7 +321,7 @@ def _sums_of_readers(parts, ids, layout):
         last = min(first + half, len(chunks)) - 1
         of_rows = ids[:, chunks[first][0] : chunks[last][1]]
         sums = sums_by_order(put_together(parts[first : last + 1]), of_rows, num_blocks)
-        total += ops.cast(sums, keras.backend.result_type(sums.dtype, "float32"))
+        total += at_least_float32(sums)
     return total
 
 

@@ -1,4 +1,4 @@
-"""The activations that configs name."""
+"""The activations that configs name, and two dense layers with one between."""
 
 import math
 from collections.abc import Callable
@@ -6,9 +6,10 @@ from collections.abc import Callable
 import keras
 from keras import ops
 
-from bigbird_tf.attention.backend import once_there
+from bigbird_tf.attention.backend import at_least_float32, once_there
+from bigbird_tf.attention.dense import sum_of_rows
 
-__all__ = ["gelu_tanh", "gelu_tanh_matmul", "get_activation"]
+__all__ = ["activated_product", "gelu_tanh", "get_activation", "has_activated_product"]
 
 
 # The tanh form of GELU is x · sigmoid(2u), u = √(2/π) · (x + 0.044715 x³).
@@ -18,12 +19,35 @@ _CUBIC = 0.044715 * _SLOPE
 
 def _gelu_tanh_again(x, upstream):
     """Gives the tanh form of GELU, computed again, and what flows back to `x`."""
-    # In float32, or the cube overflows float16.
-    wide = ops.cast(once_there(upstream, x), "float32")
+    # Or the cube overflows float16.
+    wide = at_least_float32(once_there(upstream, x))
     square = wide * wide
     gate = ops.sigmoid(wide * (_SLOPE + _CUBIC * square))
     slope = gate * (1 + (1 - gate) * wide * (_SLOPE + 3 * _CUBIC * square))
     return ops.cast(wide * gate, x.dtype), upstream * ops.cast(slope, upstream.dtype)
+
+
+def _gelu_again(x, upstream):
+    """As `_gelu_tanh_again`, of the exact form: x · Φ(x), whose derivative is Φ(x) + x · φ(x)."""
+    wide = at_least_float32(once_there(upstream, x))
+    share = 0.5 * (1 + ops.erf(wide * math.sqrt(0.5)))
+    density = math.sqrt(0.5 / math.pi) * ops.exp(-0.5 * wide * wide)
+    slope = share + wide * density
+    return ops.cast(wide * share, x.dtype), upstream * ops.cast(slope, upstream.dtype)
+
+
+def _relu_again(x, upstream):
+    """As `_gelu_tanh_again`, of ReLU."""
+    x = once_there(upstream, x)
+    return ops.relu(x), upstream * ops.cast(x > 0, upstream.dtype)
+
+
+def _gelu(x):
+    return ops.gelu(x, approximate=False)
+
+
+def _gelu_tanh(x):
+    return ops.gelu(x, approximate=True)
 
 
 @ops.custom_gradient
@@ -37,30 +61,58 @@ def gelu_tanh(x):
     def gradient(upstream, **_):
         return _gelu_tanh_again(x, upstream)[1]
 
-    return ops.gelu(x, approximate=True), gradient
+    return _gelu_tanh(x), gradient
 
 
-@ops.custom_gradient
-def gelu_tanh_matmul(x, kernel):
-    """`matmul(gelu_tanh(x), kernel)` of `(…, D)` and `(D, E)`, which keeps `x` and `kernel` alone.
+# What TensorFlow makes one kernel of with a product and a bias before it.
+_WRITTEN_OUT = {
+    gelu_tanh: (_gelu_tanh, _gelu_tanh_again),
+    _gelu: (_gelu, _gelu_again),
+    keras.activations.relu: (ops.relu, _relu_again),
+}
 
-    The product's own backward pass needs GELU's result, which is as wide as its input.
+
+def has_activated_product(activation: Callable) -> bool:
+    """Tells whether `activated_product` takes an activation."""
+    return activation in _WRITTEN_OUT
+
+
+def activated_product(activation: Callable, x, kernel, bias, next_kernel):
+    """Gives `matmul(activation(matmul(x, kernel) + bias), next_kernel)`, and keeps little.
+
+    For the backward pass it keeps what goes into the activation. Left to automatic differentiation,
+    the last product would need the activation's result as well. All in one function, for TensorFlow
+    to make one kernel of the first product, bias and activation where no gradient is asked for.
+
+    Args:
+        activation: One for which `has_activated_product`.
+        x: Tensor `(M, D)`.
+        kernel: Tensor `(D, E)` of the same dtype.
+        bias: Tensor `(E,)` of the same dtype.
+        next_kernel: Tensor `(E, F)` of the same dtype.
+
+    Returns:
+        Tensor `(M, F)` of that dtype.
     """
+    activate, activate_again = _WRITTEN_OUT[activation]
 
-    def gradient(upstream, **_):
-        activated_grad = ops.matmul(upstream, ops.transpose(kernel))
-        activated, x_grad = _gelu_tanh_again(x, activated_grad)
-        activated = ops.reshape(activated, (-1, x.shape[-1]))
-        kernel_grad = ops.matmul(
-            ops.transpose(activated), ops.reshape(upstream, (-1, kernel.shape[-1]))
-        )
-        return x_grad, kernel_grad
+    @ops.custom_gradient
+    def product(x, kernel, bias, next_kernel):
+        hidden = ops.add(ops.matmul(x, kernel), bias)
 
-    return ops.matmul(ops.gelu(x, approximate=True), kernel), gradient
+        def gradient(upstream, **_):
+            activated_grad = ops.matmul(upstream, ops.transpose(next_kernel))
+            activated, hidden_grad = activate_again(hidden, activated_grad)
+            return (
+                ops.matmul(hidden_grad, ops.transpose(kernel)),
+                ops.matmul(ops.transpose(x), hidden_grad),
+                sum_of_rows(hidden_grad),
+                ops.matmul(ops.transpose(activated), upstream),
+            )
 
+        return ops.matmul(activate(hidden), next_kernel), gradient
 
-def _gelu(x):
-    return ops.gelu(x, approximate=False)
+    return product(x, kernel, bias, next_kernel)
 
 
 _ACTIVATIONS = {

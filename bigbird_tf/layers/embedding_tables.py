@@ -3,6 +3,8 @@
 import keras
 from keras import ops
 
+from bigbird_tf.attention.backend import at_least_float32
+
 __all__ = ["Embedding", "ReversibleEmbedding"]
 
 
@@ -18,7 +20,7 @@ def _look_up(table, ids):
     @ops.custom_gradient
     def take(table):
         def gradient(upstream, **_):
-            flat = ops.reshape(ops.cast(upstream, "float32"), (-1, width))
+            flat = ops.reshape(at_least_float32(upstream), (-1, width))
             rows = ops.segment_sum(flat, ops.reshape(ids, (-1,)), num_rows)
             return ops.cast(rows, table.dtype)
 

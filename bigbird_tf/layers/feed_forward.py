@@ -3,8 +3,9 @@
 import keras
 from keras import ops
 
+from bigbird_tf.attention.dense import add_bias, as_matrix, call_dense, is_plain
 from bigbird_tf.attention.dropout import Dropout
-from bigbird_tf.layers.activations import gelu_tanh, gelu_tanh_matmul, get_activation
+from bigbird_tf.layers.activations import activated_product, get_activation, has_activated_product
 from bigbird_tf.layers.config_layer import ConfigLayer
 
 __all__ = ["FeedForward"]
@@ -41,17 +42,25 @@ class FeedForward(ConfigLayer):
 
     def call(self, inputs, residual=None, training=None, seed=None):
         """Computes; see the class."""
-        hidden = self._activate_and_project(self.intermediate_dense(inputs))
+        # As matrices throughout: see `call_dense`.
+        residual = as_matrix(inputs if residual is None else residual)
+        hidden = self._dense_layers(as_matrix(inputs))
         hidden = self.dropout(hidden, training=training, seed=seed)
-        return self.layer_norm(hidden + (inputs if residual is None else residual))
+        return ops.reshape(self.layer_norm(hidden + residual), ops.shape(inputs))
 
-    def _activate_and_project(self, hidden):
-        """Gives `(B, T, hidden_size)` of `(B, T, intermediate_size)`, keeping little if it can."""
-        dense = self.output_dense
-        is_plain = dense.quantization_mode is None and dense.compute_dtype == self.compute_dtype
-        if self.activation is not gelu_tanh or not is_plain:
-            return dense(self.activation(hidden))
-        return gelu_tanh_matmul(hidden, ops.cast(dense.kernel, self.compute_dtype)) + dense.bias
+    def _dense_layers(self, x):
+        """Gives `(M, hidden_size)` of the same shape, keeping little if it can."""
+        first, second = self.intermediate_dense, self.output_dense
+        all_plain = all(
+            is_plain(dense) and dense.compute_dtype == self.compute_dtype
+            for dense in (first, second)
+        )
+        if not all_plain or not has_activated_product(self.activation):
+            return call_dense(second, self.activation(call_dense(first, x)))
+        weights = (first.kernel, first.bias, second.kernel)
+        tensors = (ops.cast(tensor, self.compute_dtype) for tensor in (x, *weights))
+        product = activated_product(self.activation, *tensors)
+        return add_bias(product, ops.cast(second.bias, self.compute_dtype))
 
     def compute_output_shape(self, input_shape, *args, **kwargs):
         """Gives the shape of the inputs."""

@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from bigbird_tf.attention.dense import add_bias, as_matrix, call_dense
 from bigbird_tf.layers.activations import get_activation
 from bigbird_tf.layers.config_layer import ConfigLayer
 
@@ -43,8 +44,10 @@ class LanguageModelHead(ConfigLayer):
 
     def call(self, inputs, word_embeddings):
         """Computes; see the class."""
-        hidden = self.layer_norm(self.activation(self.dense(inputs)))
-        return ops.add(word_embeddings(hidden, reverse=True), self.bias)
+        hidden = self.layer_norm(self.activation(call_dense(self.dense, inputs)))
+        logits = word_embeddings(hidden, reverse=True)
+        bias = ops.cast(self.bias, logits.dtype)
+        return ops.reshape(add_bias(as_matrix(logits), bias), ops.shape(logits))
 
     def compute_output_spec(self, inputs, word_embeddings):
         """Gives shape and dtype of the logits."""

@@ -4,6 +4,7 @@ import keras
 from keras import ops
 
 from bigbird_tf.attention.backend import once_there
+from bigbird_tf.attention.dense import as_matrix, sum_of_rows
 
 __all__ = ["LayerNorm"]
 
@@ -60,20 +61,19 @@ def _layer_norm(x, gamma, beta, epsilon: float):
     @ops.custom_gradient
     def normalized(x, gamma, beta):
         wide = ops.cast(x, dtype)
+        mean = ops.mean(wide, axis=-1, keepdims=True)
+        centered = wide - mean
+        inverse = ops.rsqrt(ops.mean(ops.square(centered), axis=-1, keepdims=True) + epsilon)
 
         def gradient(upstream, **_):
-            # The same numbers as in the forward pass: TensorFlow computes them once.
-            mean, variance = ops.moments(wide, axes=[-1], keepdims=True)
-            inverse = ops.rsqrt(variance + epsilon)
             normal = (ops.cast(once_there(upstream, x), dtype) - mean) * inverse
             scaled = upstream * gamma
             inner = ops.mean(scaled * normal, axis=-1, keepdims=True)
             x_grad = (scaled - ops.mean(scaled, axis=-1, keepdims=True) - normal * inner) * inverse
-            axes = list(range(len(x.shape) - 1))
-            gamma_grad = ops.sum(upstream * normal, axis=axes)
-            return ops.cast(x_grad, x.dtype), gamma_grad, ops.sum(upstream, axis=axes)
+            of_weights = (sum_of_rows(as_matrix(y)) for y in (upstream * normal, upstream))
+            return ops.cast(x_grad, x.dtype), *of_weights
 
-        return ops.layer_normalization(wide, gamma, beta, axis=-1, epsilon=epsilon), gradient
+        return centered * inverse * gamma + beta, gradient
 
     # Tensors: variables would be asked for in another way.
     return normalized(x, ops.cast(gamma, dtype), ops.cast(beta, dtype))

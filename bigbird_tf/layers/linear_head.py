@@ -2,6 +2,7 @@
 
 import keras
 
+from bigbird_tf.attention.dense import call_dense
 from bigbird_tf.attention.dropout import Dropout
 from bigbird_tf.layers.config_layer import ConfigLayer
 
@@ -38,7 +39,7 @@ class LinearHead(ConfigLayer):
 
     def call(self, inputs, training=None):
         """Computes; see the class."""
-        return self.dense(self.dropout(inputs, training=training))
+        return call_dense(self.dense, self.dropout(inputs, training=training))
 
     def compute_output_shape(self, input_shape):
         """Gives `(…, units)`."""

@@ -2,6 +2,7 @@
 
 import keras
 
+from bigbird_tf.attention.dense import call_dense
 from bigbird_tf.layers.config_layer import ConfigLayer
 
 __all__ = ["Pooler"]
@@ -31,7 +32,7 @@ class Pooler(ConfigLayer):
 
     def call(self, inputs):
         """Pools; see the class."""
-        return self.dense(inputs[:, 0])
+        return call_dense(self.dense, inputs[:, 0])
 
     def compute_output_shape(self, input_shape):
         """Gives `(B, hidden_size)`."""

@@ -2,6 +2,7 @@
 
 import keras
 
+from bigbird_tf.attention.dense import call_dense
 from bigbird_tf.layers.config_layer import ConfigLayer
 from bigbird_tf.layers.language_model_head import LanguageModelHead
 
@@ -39,7 +40,7 @@ class PreTrainingHead(ConfigLayer):
     def call(self, inputs, pooled, word_embeddings):
         """Computes; see the class."""
         predictions = self.predictions(inputs, word_embeddings=word_embeddings)
-        return predictions, self.seq_relationship(pooled)
+        return predictions, call_dense(self.seq_relationship, pooled)
 
     def compute_output_spec(self, inputs, pooled, word_embeddings):
         """Gives shapes and dtypes of what a call returns."""

@@ -2,6 +2,7 @@
 
 import keras
 
+from bigbird_tf.attention.dense import call_dense
 from bigbird_tf.attention.dropout import Dropout
 from bigbird_tf.layers.config_layer import ConfigLayer
 from bigbird_tf.layers.feed_forward import FeedForward
@@ -39,7 +40,7 @@ class QuestionAnsweringHead(ConfigLayer):
         """Computes; see the class."""
         dropped = self.dropout(inputs, training=training)
         hidden = self.feed_forward(dropped, residual=inputs, training=training)
-        return self.output_dense(hidden)
+        return call_dense(self.output_dense, hidden)
 
     def compute_output_shape(self, input_shape):
         """Gives `(B, T, 2)`."""

@@ -1,12 +1,14 @@
 """Tests of `activations`."""
 
+from functools import partial
+
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from bigbird_tf.config import ACTIVATIONS
-from bigbird_tf.layers.activations import gelu_tanh, gelu_tanh_matmul, get_activation
+from bigbird_tf.layers.activations import activated_product, get_activation
 from tests.graph_walk import operations_before
 
 
@@ -54,24 +56,29 @@ def test_gelu_new_keeps_nothing_but_its_input_for_the_backward_pass():
     assert not readers & operations_before(graph.outputs[0].op)
 
 
-@pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 2e-6), ("bfloat16", 2e-2)])
-@pytest.mark.parametrize("shape", [(3, 5), (2, 4, 5)])
-def test_gelu_tanh_matmul_is_both_one_after_the_other(dtype, tolerance, shape):
+@pytest.mark.parametrize("name", ["gelu_new", "gelu", "relu"])
+@pytest.mark.parametrize(
+    # TensorFlow rounds the coefficient of its tanh form to float32.
+    ("dtype", "tolerance"),
+    [("float32", 2e-6), ("float64", 1e-8), ("bfloat16", 2e-2)],
+)
+def test_activated_product_is_all_one_after_the_other(name, dtype, tolerance):
     rng = np.random.default_rng(0)
-    x, kernel = (tf.cast(rng.normal(size=size), dtype) for size in (shape, (5, 7)))
-    upstream = tf.cast(rng.normal(size=(*shape[:-1], 7)), dtype)
+    tensors = [tf.cast(rng.normal(size=size), dtype) for size in ((6, 5), (5, 7), (7,), (7, 4))]
+    upstream = tf.cast(rng.normal(size=(6, 4)), dtype)
 
     def value_and_gradients(function):
         with tf.GradientTape() as tape:
-            tape.watch([x, kernel])
-            y = function(x, kernel)
-        return y, *tape.gradient(y, [x, kernel], upstream)
+            tape.watch(tensors)
+            y = function(*tensors)
+        return y, *tape.gradient(y, tensors, upstream)
 
-    mine = tf.function(lambda: value_and_gradients(gelu_tanh_matmul))()
-    apart = value_and_gradients(lambda x, kernel: keras.ops.matmul(gelu_tanh(x), kernel))
+    activation = get_activation(name)
+    mine = tf.function(lambda: value_and_gradients(partial(activated_product, activation)))()
+    apart = value_and_gradients(lambda x, w, b, v: tf.matmul(activation(tf.matmul(x, w) + b), v))
     for ours, expected in zip(mine, apart, strict=True):
         assert ours.dtype == expected.dtype == dtype
-        ours, expected = (tf.cast(value, "float32").numpy() for value in (ours, expected))
+        ours, expected = (tf.cast(value, "float64").numpy() for value in (ours, expected))
         np.testing.assert_allclose(ours, expected, rtol=0, atol=tolerance * np.abs(expected).max())
 
 

@@ -1,0 +1,42 @@
+"""A server's TensorFlow makes few passes over the memory of what was exported."""
+
+import pytest
+import tensorflow as tf
+
+from bigbird_tf import models
+from bigbird_tf.serving import export_saved_model
+from tests.serving.conftest import small_config
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("activation", "kernel"),
+    [("gelu_new", b"GeluApproximate"), ("gelu", b"GeluExact"), ("relu", b"Relu")],
+)
+def test_one_kernel_of_product_bias_and_activation(tokenizer, tmp_path, activation, kernel):
+    config = small_config(hidden_act=activation, num_hidden_layers=2)
+    model = models.BigBirdForSequenceClassification(config)
+    folder = export_saved_model(model, tmp_path, tokenizer)
+    v1 = tf.compat.v1
+    with tf.Graph().as_default(), v1.Session() as session:
+        loaded = v1.saved_model.loader.load(session, ["serve"], str(folder))
+        signature = loaded.signature_def["serving_default"]
+        metadata = v1.RunMetadata()
+        session.run(
+            [output.name for output in signature.outputs.values()],
+            {signature.inputs["text"].name: ["a bird sings", "two birds"]},
+            options=v1.RunOptions(output_partition_graphs=True),
+            run_metadata=metadata,
+        )
+    nodes = [
+        node
+        for graph in metadata.partition_graphs
+        for part in (graph.node, *(function.node_def for function in graph.library.function))
+        for node in part
+    ]
+    if not any(node.op.startswith("_Mkl") for node in nodes):
+        pytest.skip("this TensorFlow has no oneDNN, whose kernels these are")
+    fused = [list(node.attr["fused_ops"].list.s) for node in nodes]
+    assert fused.count([b"BiasAdd", kernel]) >= config.num_hidden_layers
+    # No bias is added in a pass of its own.
+    assert not [node.name for node in nodes if node.op == "BiasAdd"]
