@@ -10,6 +10,7 @@ import numpy as np
 
 from bigbird_tf.attention.random_blocks import (
     TooFewBlocksError,
+    begins_like_longer_ones,
     draw_random_blocks,
     split_global_blocks,
 )
@@ -201,7 +202,13 @@ def random_blocks_of_all_lengths(
     table_starts: list[int] = []
     starts = np.full(max_blocks + 1, -1, np.int32)
     total = 0
+    start_of_longer = None
     for num_blocks in range(max_blocks, min_blocks - 1, -1):
+        begins_like_others = begins_like_longer_ones(num_blocks, **settings)
+        if begins_like_others and start_of_longer is not None:
+            # Drawn already; at 65,536 tokens, to draw for each length takes a quarter of a minute.
+            starts[num_blocks] = start_of_longer
+            continue
         try:
             pattern = BlockPattern.build(num_blocks, num_heads, **settings)
         except TooFewBlocksError:
@@ -216,6 +223,8 @@ def random_blocks_of_all_lengths(
             table_starts.append(total)
             starts[num_blocks] = total
             total += len(table)
+        if begins_like_others:
+            start_of_longer = starts[num_blocks]
     if not tables:
         tables.append(np.zeros((0, num_heads, settings.get("num_random_blocks", 3)), np.int32))
     return np.ascontiguousarray(np.concatenate(tables)), starts

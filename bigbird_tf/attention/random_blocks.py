@@ -7,7 +7,12 @@ random blocks of a row.
 
 import numpy as np
 
-__all__ = ["TooFewBlocksError", "draw_random_blocks", "split_global_blocks"]
+__all__ = [
+    "TooFewBlocksError",
+    "begins_like_longer_ones",
+    "draw_random_blocks",
+    "split_global_blocks",
+]
 
 # Both originals draw from the first tokens only, at the lengths they were trained at.
 _FIXED_PLAN_TOKENS = 1024
@@ -90,6 +95,33 @@ def draw_random_blocks(
             rng, num_blocks, num_heads, num_random_blocks, block_size, table_blocks
         )
     return _draw_general_plan(rng, num_blocks, num_heads, num_random_blocks)
+
+
+def begins_like_longer_ones(
+    num_blocks: int,
+    *,
+    num_random_blocks: int = 3,
+    block_size: int = 64,
+    num_window_blocks: int = 3,
+    num_global_blocks: int = 2,
+    random_plan: str = "google",
+    **_,
+) -> bool:
+    """Tells whether a table is the beginning of that of every longer sequence of which this holds.
+
+    In the general plan, all rows of sequences that are not very short draw from the same few blocks
+    at the start, row by row.
+
+    Args:
+        num_blocks, num_random_blocks, block_size, num_window_blocks, num_global_blocks,
+            random_plan: As `draw_random_blocks`'.
+        **_: Its other arguments, which decide nothing here.
+    """
+    return (
+        (num_window_blocks, num_global_blocks) == (3, 2)
+        and num_blocks > 2 * num_random_blocks + 5
+        and num_blocks * block_size not in _FIXED_PLAN_LENGTHS[random_plan]
+    )
 
 
 def split_global_blocks(num_global_blocks: int, num_blocks: int) -> tuple[int, int]:

@@ -6,7 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bigbird_tf import BlockPattern
+from bigbird_tf.attention import block_pattern
 from bigbird_tf.attention.block_pattern import random_blocks_of_all_lengths
+from bigbird_tf.attention.random_blocks import draw_random_blocks
 
 
 def test_window_and_globals_worked_out_on_paper():
@@ -223,6 +225,24 @@ def test_tables_that_begin_alike_are_stored_once():
     _, starts = random_blocks_of_all_lengths(12, 64, 2, block_size=64, num_random_blocks=3)
     assert starts[16] == starts[32] == starts[48] == starts[64]
     assert starts[17] != starts[64]
+
+
+def test_one_draw_serves_all_lengths_of_the_general_plan(monkeypatch):
+    drawn = []
+
+    def draw(num_blocks, *args, **kwargs):
+        drawn.append(num_blocks)
+        return draw_random_blocks(num_blocks, *args, **kwargs)
+
+    monkeypatch.setattr(block_pattern, "draw_random_blocks", draw)
+    random_blocks_of_all_lengths.cache_clear()
+    BlockPattern.build.cache_clear()
+    tables, starts = random_blocks_of_all_lengths(12, 1024, 2, num_random_blocks=3, seed=7)
+    assert drawn == [1024, 64, 48, 32, 16]
+    assert (starts[12:] >= 0).all()
+    pattern = BlockPattern.build(517, 2, num_random_blocks=3, seed=7)
+    rows = tables[starts[517] : starts[517] + pattern.num_rows]
+    np.testing.assert_array_equal(np.moveaxis(rows, 0, 1), pattern.random_blocks)
 
 
 def test_no_length_at_all():
