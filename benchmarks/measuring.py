@@ -8,7 +8,16 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-__all__ = ["interleave", "machine", "matmul_rate", "plot", "print_table", "write_json"]
+__all__ = [
+    "interleave",
+    "lines_of",
+    "machine",
+    "matmul_operations",
+    "matmul_rate",
+    "plot",
+    "print_table",
+    "write_json",
+]
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -92,6 +101,15 @@ def write_json(name: str, content: dict) -> Path:
     path = RESULTS / f"{name}.json"
     path.write_text(json.dumps({"machine": machine(), **content}, indent=2) + "\n")
     return path
+
+
+def lines_of(by_length: dict[int, dict], value: Callable) -> dict[str, dict[int, float]]:
+    """Turns results by length and peer into values by peer and length, for `plot`."""
+    lines: dict[str, dict[int, float]] = {}
+    for length, by_peer in by_length.items():
+        for peer, found in by_peer.items():
+            lines.setdefault(peer, {})[length] = value(found)
+    return lines
 
 
 def plot(name: str, panels: dict[str, dict[str, dict[int, float]]], unit: str) -> Path:

@@ -9,15 +9,15 @@ import os
 import statistics
 import subprocess
 import sys
+from operator import itemgetter
 from typing import Annotated
 
 import typer
 
-from benchmarks import measuring
+from benchmarks import attention_peers, measuring
 from benchmarks.peer_process import PEERS
 
 DEFAULT_PEERS = "bigbird_tf,transformers block_sparse,Model Garden graph,Model Garden XLA"
-LABELS = {"forward": "forward", "step": "training step"}
 
 
 def run_peer(peer: str, mode: str, **options) -> dict | None:
@@ -34,19 +34,30 @@ def run_peer(peer: str, mode: str, **options) -> dict | None:
     return json.loads(result.stdout.strip().splitlines()[-1])
 
 
+def label(mode: str, layers: int) -> str:
+    """Names a mode for people."""
+    step = "training step" if layers else attention_peers.MODES[1]
+    return {"forward": "forward", "step": step}[mode]
+
+
 def measure(peers, modes, lengths, rounds, **options) -> dict:
     """Gives medians by mode, length and peer."""
     results: dict = {mode: {} for mode in modes}
     for length in lengths:
         for mode in modes:
-            outcomes: dict[str, list[dict]] = {peer: [] for peer in peers}
+            outcomes: dict[str, list[dict]] = {
+                peer: []
+                for peer in peers
+                if options["layers"] or attention_peers.PEERS[peer].takes(length)
+            }
             for _ in range(rounds):
-                for peer in [peer for peer in peers if outcomes[peer] is not None]:
+                for peer in [peer for peer, found in outcomes.items() if found is not None]:
                     outcome = run_peer(peer, mode, length=length, **options)
                     outcomes[peer] = None if outcome is None else [*outcomes[peer], outcome]
             results[mode][length] = {
                 peer: {
                     "seconds": statistics.median(min(o["seconds"]) for o in found),
+                    "trace": statistics.median(o["trace"] for o in found),
                     "first": statistics.median(o["first"] for o in found),
                     "extra_mib": statistics.median(o["peak_mib"] - o["built_mib"] for o in found),
                     "peak_mib": statistics.median(o["peak_mib"] for o in found),
@@ -54,7 +65,7 @@ def measure(peers, modes, lengths, rounds, **options) -> dict:
                 for peer, found in outcomes.items()
                 if found
             }
-            report(LABELS[mode], length, results[mode][length], options)
+            report(label(mode, options["layers"]), length, results[mode][length], options)
     return results
 
 
@@ -66,12 +77,13 @@ def report(mode: str, length: int, by_peer: dict, options: dict) -> None:
     base = by_peer[next(iter(by_peer))]
     measuring.print_table(
         f"{mode}, length {length}, {options}",
-        ["", "s", "ratio", "first call, s", "extra MiB", "peak MiB", "peak ratio"],
+        ["", "s", "ratio", "tracing, s", "then first call, s", "extra MiB", "peak MiB", "ratio"],
         [
             [
                 peer,
                 found["seconds"],
                 found["seconds"] / base["seconds"],
+                found["trace"],
                 found["first"],
                 f"{found['extra_mib']:,.0f}",
                 f"{found['peak_mib']:,.0f}",
@@ -84,7 +96,7 @@ def report(mode: str, length: int, by_peer: dict, options: dict) -> None:
 
 def main(
     lengths: Annotated[str, typer.Option(help="Lengths, with commas between.")] = "4096",
-    layers: Annotated[int, typer.Option(help="Encoder blocks.")] = 12,
+    layers: Annotated[int, typer.Option(help="Encoder blocks; 0 for attention alone.")] = 12,
     dtype: Annotated[str, typer.Option(help="float32 or bfloat16.")] = "float32",
     batch: Annotated[int, typer.Option(help="Sequences in a batch.")] = 1,
     rounds: Annotated[int, typer.Option(help="Rounds; medians are taken.")] = 3,
@@ -109,10 +121,9 @@ def main(
     panels = {}
     for quantity, unit in (("seconds", "seconds"), ("extra_mib", "extra MiB")):
         for mode, by_length in found.items():
-            lines = panels[f"{LABELS[mode]}, {unit}"] = {}
-            for length, by_peer in by_length.items():
-                for peer, values in by_peer.items():
-                    lines.setdefault(peer, {})[length] = values[quantity]
+            panels[f"{label(mode, layers)}, {unit}"] = measuring.lines_of(
+                by_length, itemgetter(quantity)
+            )
     print(f"Wrote {path} and {measuring.plot(stem, panels, 'see the title')}")
 
 

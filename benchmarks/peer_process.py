@@ -1,19 +1,34 @@
-"""Times one peer's whole model in a process of its own, and says how much memory it took.
+"""Times one peer in a process of its own, and says how much memory it took.
 
 `python -m benchmarks.peer_process PEER MODE …` prints one line of JSON. `benchmarks.model` and
-`benchmarks.memory` call it.
+`benchmarks.memory` call it. A peer is a whole model; or, with `--layers 0`, attention alone.
 """
 
 import json
 import resource
 import time
 from collections.abc import Callable
-from typing import Annotated
+from functools import partial
+from typing import Annotated, NamedTuple
 
 import numpy as np
 import typer
 
+from benchmarks import attention_peers
+
 VOCABULARY = 50358
+
+
+class Work(NamedTuple):
+    """What a peer does.
+
+    Attributes:
+        run: Does it once.
+        trace: Traces the graph that `run` runs, where there is one.
+    """
+
+    run: Callable
+    trace: Callable | None = None
 
 
 def _ids(batch: int, length: int) -> np.ndarray:
@@ -33,7 +48,7 @@ def _tensorflow_step(model, call, ids, jit_compile):
     return tf.function(step, jit_compile=jit_compile)
 
 
-def bigbird_tf(mode, batch, length, layers, dtype, jit_compile=False, **config) -> Callable:
+def bigbird_tf(mode, batch, length, layers, dtype, jit_compile=False, **config) -> Work:
     """Ours; as a graph, or under XLA."""
     import keras
     import tensorflow as tf
@@ -48,7 +63,8 @@ def bigbird_tf(mode, batch, length, layers, dtype, jit_compile=False, **config) 
     ids = tf.constant(_ids(batch, length))
     if mode == "forward":
         forward = tf.function(lambda ids: model(ids)["last_hidden_state"], jit_compile=jit_compile)
-        return lambda: forward(ids)[0, 0, 0].numpy()
+        trace = partial(forward.get_concrete_function, ids)
+        return Work(lambda: forward(ids)[0, 0, 0].numpy(), trace)
     optimizer = keras.optimizers.AdamW(1e-4)
     optimizer.build(model.trainable_variables)
     gradients = _tensorflow_step(
@@ -61,10 +77,10 @@ def bigbird_tf(mode, batch, length, layers, dtype, jit_compile=False, **config) 
         optimizer.apply(grads, model.trainable_variables)
         return loss
 
-    return lambda: step().numpy()
+    return Work(lambda: step().numpy(), step.get_concrete_function)
 
 
-def model_garden(mode, batch, length, layers, dtype, jit_compile=False) -> Callable:
+def model_garden(mode, batch, length, layers, dtype, jit_compile=False) -> Work:
     """The encoder of `tf-models-official`; float32 only."""
     import tensorflow as tf
     import tf_keras
@@ -85,7 +101,8 @@ def model_garden(mode, batch, length, layers, dtype, jit_compile=False) -> Calla
 
     if mode == "forward":
         forward = tf.function(lambda ids: call(ids, False), jit_compile=jit_compile)
-        return lambda: forward(ids)[0, 0, 0].numpy()
+        trace = partial(forward.get_concrete_function, ids)
+        return Work(lambda: forward(ids)[0, 0, 0].numpy(), trace)
     optimizer = tf_keras.optimizers.AdamW(1e-4)
     optimizer.build(model.trainable_variables)
     gradients = _tensorflow_step(model, lambda ids: call(ids, True), ids, jit_compile)
@@ -97,10 +114,10 @@ def model_garden(mode, batch, length, layers, dtype, jit_compile=False) -> Calla
         optimizer.apply_gradients([pair for pair in pairs if pair[0] is not None])
         return loss
 
-    return lambda: step().numpy()
+    return Work(lambda: step().numpy(), step.get_concrete_function)
 
 
-def transformers(mode, batch, length, layers, dtype, attention_type="block_sparse") -> Callable:
+def transformers(mode, batch, length, layers, dtype, attention_type="block_sparse") -> Work:
     """`transformers` on torch; in bfloat16 the weights are bfloat16."""
     import torch
     from transformers import BigBirdConfig, BigBirdModel
@@ -119,7 +136,7 @@ def transformers(mode, batch, length, layers, dtype, attention_type="block_spars
             with torch.no_grad():
                 model(ids)
 
-        return forward
+        return Work(forward)
     model.train()
     optimizer = torch.optim.AdamW(model.parameters(), 1e-4)
 
@@ -128,7 +145,7 @@ def transformers(mode, batch, length, layers, dtype, attention_type="block_spars
         model(ids).last_hidden_state.float().square().mean().backward()
         optimizer.step()
 
-    return step
+    return Work(step)
 
 
 PEERS = {
@@ -142,28 +159,40 @@ PEERS = {
 }
 
 
+def build(peer: str, mode: str, length: int, layers: int, dtype: str, batch: int) -> Work:
+    """Builds a whole model, or attention alone for no layers, whose step is its gradient."""
+    if layers:
+        return PEERS[peer](mode, batch, length, layers, dtype)
+    mode = dict(zip(("forward", "step"), attention_peers.MODES, strict=True))[mode]
+    return Work(attention_peers.PEERS[peer].build(length, batch, dtype, 1)[mode])
+
+
 def main(
     peer: str,
     mode: Annotated[str, typer.Argument(help="forward or step.")],
     length: int = 4096,
-    layers: int = 12,
+    layers: Annotated[int, typer.Option(help="Encoder blocks; 0 for attention alone.")] = 12,
     dtype: str = "float32",
     batch: int = 1,
     repeats: int = 1,
 ) -> None:
-    """Builds the peer, runs it once to warm up, then `repeats` times."""
-    run = PEERS[peer](mode, batch, length, layers, dtype)
+    """Builds the peer, traces it, runs it once to warm up, then `repeats` times."""
+    work = build(peer, mode, length, layers, dtype, batch)
     built = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    start = time.perf_counter()
-    run()
-    first = time.perf_counter() - start
-    seconds = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        run()
-        seconds.append(time.perf_counter() - start)
+    result = {
+        "built_mib": built,
+        "trace": _seconds(work.trace) if work.trace else 0.0,
+        "first": _seconds(work.run),
+        "seconds": [_seconds(work.run) for _ in range(repeats)],
+    }
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(json.dumps({"seconds": seconds, "first": first, "built_mib": built, "peak_mib": peak}))
+    print(json.dumps({**result, "peak_mib": peak}))
+
+
+def _seconds(function: Callable) -> float:
+    start = time.perf_counter()
+    function()
+    return time.perf_counter() - start
 
 
 if __name__ == "__main__":

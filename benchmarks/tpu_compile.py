@@ -20,8 +20,8 @@ import numpy as np
 import typer
 
 from benchmarks import measuring
+from benchmarks.attention_peers import BLOCK, HEAD_SIZE, HEADS, RANDOM, padding_mask
 
-HEADS, HEAD_SIZE, BLOCK, RANDOM = 12, 64, 64, 3
 TOPOLOGY = "v5e:2x2"
 MEBI = 2**20
 
@@ -103,14 +103,7 @@ def compile_for_tpu(function: Callable, arguments: Any) -> dict[str, Any]:
     }
 
 
-def _padding(length: int, batch: int) -> np.ndarray:
-    """The last 13 keys are padding."""
-    mask = np.ones((batch, length), "float32")
-    mask[:, length - 13 :] = 0
-    return mask
-
-
-def ours(length: int, batch: int) -> Callable:
+def ours(length: int, batch: int, _: str) -> Callable:
     """The block-sparse products: `(B, N, T, H)` three times to `(B, N, T, H)`."""
     from bigbird_tf import BlockPattern
     from bigbird_tf.attention.pattern_index import PatternIndex
@@ -118,7 +111,7 @@ def ours(length: int, batch: int) -> Callable:
 
     pattern = BlockPattern.build(length // BLOCK, HEADS, num_random_blocks=RANDOM)
     index = PatternIndex.of(pattern)
-    bias = (1 - _padding(length, batch)) * np.float32(MASKED)
+    bias = (1 - padding_mask(length, batch)) * np.float32(MASKED)
 
     def attention(query, key, value):
         return block_sparse_products(query, key, value, bias, index, BLOCK, scale=HEAD_SIZE**-0.5)
@@ -126,11 +119,11 @@ def ours(length: int, batch: int) -> Callable:
     return attention
 
 
-def full(length: int, batch: int) -> Callable:
+def full(length: int, batch: int, _: str) -> Callable:
     """Plain full attention, softmax in the dtype of the inputs: the least that it can take."""
     import tensorflow as tf
 
-    bias = ((1 - _padding(length, batch)) * -1e4)[:, None, None]
+    bias = ((1 - padding_mask(length, batch)) * -1e4)[:, None, None]
 
     def attention(query, key, value):
         scores = tf.matmul(query * HEAD_SIZE**-0.5, key, transpose_b=True)
@@ -139,14 +132,14 @@ def full(length: int, batch: int) -> Callable:
     return attention
 
 
-def model_garden(length: int, batch: int) -> Callable:
+def model_garden(length: int, batch: int, dtype: str) -> Callable:
     """The function of `tf-models-official`, whose layout is `(B, T, N, H)`."""
     import tensorflow as tf
     from official.nlp.modeling.layers import bigbird_attention as peer
 
     like = tf.zeros((batch, length, HEADS, HEAD_SIZE))
-    masks = peer.BigBirdMasks(BLOCK)(like, tf.constant(_padding(length, batch)))
-    masks = [tf.cast(x, "bfloat16") for x in masks]
+    masks = peer.BigBirdMasks(BLOCK)(like, tf.constant(padding_mask(length, batch)))
+    masks = [tf.cast(x, dtype) for x in masks]
     layer = peer.BigBirdAttention(
         num_heads=HEADS, key_dim=HEAD_SIZE, num_rand_blocks=RANDOM, max_rand_mask_length=length
     )
@@ -156,11 +149,13 @@ def model_garden(length: int, batch: int) -> Callable:
 ATTENTIONS = {"bigbird_tf": ours, "full attention": full, "Model Garden": model_garden}
 
 
-def attention_in_both_modes(peer: str, length: int, batch: int) -> dict[str, dict]:
-    """Compiles attention of a peer in bfloat16, forward and with its gradient."""
+def attention_in_both_modes(
+    peer: str, length: int, batch: int, dtype: str = "bfloat16"
+) -> dict[str, dict]:
+    """Compiles attention of a peer, forward and with its gradient."""
     import tensorflow as tf
 
-    attention = ATTENTIONS[peer](length, batch)
+    attention = ATTENTIONS[peer](length, batch, dtype)
 
     def gradient(query, key, value, upstream):
         with tf.GradientTape() as tape:
@@ -170,7 +165,7 @@ def attention_in_both_modes(peer: str, length: int, batch: int) -> dict[str, dic
         return tape.gradient(context, [query, key, value], output_gradients=upstream)
 
     middle = (length, HEADS) if peer == "Model Garden" else (HEADS, length)
-    spec = ((batch, *middle, HEAD_SIZE), "bfloat16")
+    spec = ((batch, *middle, HEAD_SIZE), dtype)
     return {
         "forward": compile_for_tpu(attention, [spec] * 3),
         "gradient": compile_for_tpu(gradient, [spec] * 4),
@@ -178,9 +173,9 @@ def attention_in_both_modes(peer: str, length: int, batch: int) -> dict[str, dic
 
 
 def encoder_in_both_modes(
-    attention_type: str, length: int, batch: int, layers: int
+    attention_type: str, length: int, batch: int, layers: int, policy: str
 ) -> dict[str, dict]:
-    """Compiles the encoder of base size in mixed_bfloat16, forward and with its gradient."""
+    """Compiles the encoder of base size, forward and with its gradient."""
     import tensorflow as tf
 
     import bigbird_tf as bb
@@ -192,7 +187,7 @@ def encoder_in_both_modes(
         hidden_dropout_prob=0.0,
         attention_probs_dropout_prob=0.0,
     )
-    model = bb.BigBirdModel(config, add_pooling_layer=False, dtype="mixed_bfloat16")
+    model = bb.BigBirdModel(config, add_pooling_layer=False, dtype=policy)
     others = [w.value for w in model.non_trainable_variables]
 
     def forward(weights, ids, training=False):
@@ -241,24 +236,30 @@ def main(
     lengths: Annotated[str, typer.Option(help="Lengths, with commas between.")] = "4096,16384",
     batch: Annotated[int, typer.Option(help="Sequences in a batch, of attention alone.")] = 4,
     layers: Annotated[int, typer.Option(help="Encoder blocks; 0 for attention alone.")] = 12,
+    dtype: Annotated[
+        str, typer.Option(help="The encoder's policy: mixed_bfloat16, bfloat16 or float32.")
+    ] = "mixed_bfloat16",
     peers: Annotated[str, typer.Option(help=f"Of {', '.join(ATTENTIONS)}.")] = ",".join(ATTENTIONS),
 ) -> None:
-    """Compiles attention and a whole encoder (one sequence) in bfloat16 for a TPU v5e."""
+    """Compiles attention and a whole encoder (one sequence) for a TPU v5e."""
     results: dict[str, dict[int, dict]] = {"attention": {}, "encoder": {}}
     chosen = peers.split(",")
+    of_attention = dtype.removeprefix("mixed_")
     for length in [int(part) for part in lengths.split(",")]:
-        found = {peer: attention_in_both_modes(peer, length, batch) for peer in chosen}
+        found = {
+            peer: attention_in_both_modes(peer, length, batch, of_attention) for peer in chosen
+        }
         results["attention"][length] = found
-        report(f"attention, length {length}, batch {batch}", found)
+        report(f"attention, length {length}, batch {batch}, {of_attention}", found)
         if layers:
             types = {"bigbird_tf": "block_sparse", "full attention": "original_full"}
             results["encoder"][length] = found = {
-                peer: encoder_in_both_modes(kind, length, 1, layers)
+                peer: encoder_in_both_modes(kind, length, 1, layers, dtype)
                 for peer, kind in types.items()
                 if peer in chosen
             }
-            report(f"encoder of {layers} layers, length {length}, batch 1", found)
-    name = f"tpu_compile_{layers}layers_batch{batch}"
+            report(f"encoder of {layers} layers, length {length}, batch 1, {dtype}", found)
+    name = f"tpu_compile_{dtype}_{layers}layers_batch{batch}"
     path = measuring.write_json(name, {"topology": TOPOLOGY, "results": results})
     panels: dict[str, dict[str, dict[int, float]]] = {}
     for subject, by_length in results.items():

@@ -1,0 +1,224 @@
+"""Attention alone, ours and the peers': queries, keys and values given, 12 heads of 64.
+
+Each builder takes the length, the number of sequences, the dtype and how often attention is to be
+applied, one after the other (the result is the next query). It gives two functions, `"forward"` and
+`"forward+backward"`. Blocks of 64, 3 random blocks; the last 13 keys are padding.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+
+__all__ = ["BLOCK", "HEADS", "HEAD_SIZE", "MODES", "PEERS", "RANDOM", "padding_mask"]
+
+HEADS, HEAD_SIZE, BLOCK, RANDOM = 12, 64, 64, 3
+MODES = ("forward", "forward+backward")
+
+
+class Peer(NamedTuple):
+    """What is measured, and where it can be.
+
+    Attributes:
+        build: The builder.
+        shortest: The shortest length that it is for.
+        longest: The longest: dense scores would not fit into memory, or take minutes.
+    """
+
+    build: Callable
+    shortest: int = 0
+    longest: int = 2**20
+
+    def takes(self, length: int) -> bool:
+        """Tells whether a length is among those."""
+        return self.shortest <= length <= self.longest
+
+
+def padding_mask(length: int, batch: int) -> np.ndarray:
+    """Gives the mask of keys, 0 for the last 13."""
+    mask = np.ones((batch, length), "float32")
+    mask[:, length - 13 :] = 0
+    return mask
+
+
+def _arrays(*shape: int) -> list[np.ndarray]:
+    """Gives query, key, value and what flows back."""
+    rng = np.random.RandomState(0)
+    return [rng.randn(*shape).astype("float32") for _ in range(4)]
+
+
+def _tensorflow_modes(attention, shape, dtype, layers, jit_compile):
+    import tensorflow as tf
+
+    *tensors, upstream = (tf.cast(x, dtype) for x in _arrays(*shape))
+
+    def stacked(query, key, value):
+        for _ in range(layers):
+            query = tf.reshape(attention(query, key, value), shape)
+        return query
+
+    def gradient(*tensors):
+        with tf.GradientTape() as tape:
+            tape.watch(tensors)
+            output = stacked(*tensors)
+        return tape.gradient(output, tensors, output_gradients=upstream)
+
+    forward = tf.function(stacked, jit_compile=jit_compile)
+    backward = tf.function(gradient, jit_compile=jit_compile)
+    return {
+        "forward": lambda: forward(*tensors)[0, 0, 0, 0].numpy(),
+        "forward+backward": lambda: [x[0, 0, 0, 0].numpy() for x in backward(*tensors)],
+    }
+
+
+def ours(length, batch, dtype, layers, jit_compile=False):
+    """The sparse products, at every length."""
+    import tensorflow as tf
+
+    from bigbird_tf import BlockPattern
+    from bigbird_tf.attention.pattern_index import PatternIndex
+    from bigbird_tf.attention.sparse_products import MASKED, block_sparse_products
+
+    bias = tf.constant((1 - padding_mask(length, batch)) * np.float32(MASKED))
+    pattern = PatternIndex.of(BlockPattern.build(length // BLOCK, HEADS, num_random_blocks=RANDOM))
+
+    def attention(query, key, value):
+        return block_sparse_products(query, key, value, bias, pattern, BLOCK, scale=HEAD_SIZE**-0.5)
+
+    shape = batch, HEADS, length, HEAD_SIZE
+    return _tensorflow_modes(attention, shape, dtype, layers, jit_compile)
+
+
+def keras_full(length, batch, dtype, layers):
+    """What Keras' layer does between its projections, as a graph."""
+    import keras
+
+    shape = batch, length, HEADS, HEAD_SIZE
+    layer = keras.layers.MultiHeadAttention(HEADS, HEAD_SIZE, dtype=dtype)
+    layer.build((batch, length, HEADS * HEAD_SIZE), (batch, length, HEADS * HEAD_SIZE))
+    mask = padding_mask(length, batch)[:, None] > 0
+
+    def attention(query, key, value):
+        return layer._compute_attention(query, key, value, attention_mask=mask)[0]
+
+    return _tensorflow_modes(attention, shape, dtype, layers, False)
+
+
+def model_garden(length, batch, dtype, layers, jit_compile=False):
+    """The function of `tf-models-official`."""
+    import tensorflow as tf
+    from official.nlp.modeling.layers import bigbird_attention as peer
+
+    shape = batch, length, HEADS, HEAD_SIZE
+    masks = peer.BigBirdMasks(BLOCK)(tf.zeros(shape), tf.constant(padding_mask(length, batch)))
+    masks = [tf.cast(x, dtype) for x in masks]
+    layer = peer.BigBirdAttention(
+        num_heads=HEADS, key_dim=HEAD_SIZE, num_rand_blocks=RANDOM, max_rand_mask_length=length
+    )
+
+    def attention(query, key, value):
+        return layer._compute_attention(query, key, value, masks)
+
+    return _tensorflow_modes(attention, shape, dtype, layers, jit_compile)
+
+
+def _torch_modes(attention, length, batch, dtype, layers):
+    """Modes of a function of tensors `(B, N, T, H)`, whose result is `(B, T, N, H)` in memory."""
+    import torch
+
+    arrays = _arrays(batch, HEADS, length, HEAD_SIZE)
+    *tensors, upstream = (torch.tensor(x).to(getattr(torch, dtype)) for x in arrays)
+
+    def stacked(query, key, value):
+        for _ in range(layers):
+            query = attention(query, key, value)
+        return query
+
+    def forward():
+        with torch.no_grad():
+            stacked(*tensors)
+
+    def backward():
+        leaves = [x.clone().requires_grad_() for x in tensors]
+        torch.autograd.grad(stacked(*leaves), leaves, upstream)
+
+    return {"forward": forward, "forward+backward": backward}
+
+
+def torch_fused(length, batch, dtype, layers):
+    """Fused full attention, without padding, for which it is fastest."""
+    import torch
+
+    attention = torch.nn.functional.scaled_dot_product_attention
+    return _torch_modes(attention, length, batch, dtype, layers)
+
+
+def _transformers_heads(x, length, batch):
+    return x.reshape(batch, length, HEADS, HEAD_SIZE).transpose(1, 2)
+
+
+def transformers_full(length, batch, dtype, layers):
+    """`original_full` of `transformers`, its projections replaced by the identity."""
+    import torch
+    from transformers import BigBirdConfig
+    from transformers.models.big_bird.modeling_big_bird import BigBirdSelfAttention
+
+    class Given(torch.nn.Module):
+        """Gives what it was given, in place of a projection."""
+
+        def forward(self, _):
+            return self.given
+
+    layer = BigBirdSelfAttention(BigBirdConfig(attention_type="original_full")).eval()
+    layer.query, layer.key, layer.value = Given(), Given(), Given()
+    kind = getattr(torch, dtype)
+    bias = torch.tensor((1 - padding_mask(length, batch)) * -1e4)[:, None, None].to(kind)
+    like = torch.empty(batch, length, HEADS * HEAD_SIZE)
+
+    def attention(*tensors):
+        for given, x in zip((layer.query, layer.key, layer.value), tensors, strict=True):
+            given.given = x.transpose(1, 2)
+        return _transformers_heads(layer(like, attention_mask=bias)[0], length, batch)
+
+    return _torch_modes(attention, length, batch, dtype, layers)
+
+
+def transformers_sparse(length, batch, dtype, layers):
+    """`block_sparse` of `transformers`, with the random blocks of evaluation."""
+    import torch
+    from transformers import BigBirdConfig
+    from transformers.models.big_bird.modeling_big_bird import (
+        BigBirdBlockSparseAttention,
+        BigBirdModel,
+    )
+
+    config = BigBirdConfig(block_size=BLOCK, num_random_blocks=RANDOM)
+    layer = BigBirdBlockSparseAttention(config, seed=0).eval()
+    mask = torch.tensor(padding_mask(length, batch))
+    masks = BigBirdModel.create_masks_for_block_sparse_attn(mask, BLOCK)
+    blocked, band, from_mask, to_mask = (x.to(getattr(torch, dtype)) for x in masks)
+
+    def attention(query, key, value):
+        context = layer.bigbird_block_sparse_attention(
+            *(query, key, value, band, from_mask, to_mask, blocked, blocked),
+            *(HEADS, RANDOM, HEAD_SIZE, BLOCK, BLOCK, batch, length, length),
+            seed=0,
+            plan_from_length=None,
+            plan_num_rand_blocks=None,
+        )[0]
+        return _transformers_heads(context, length, batch)
+
+    return _torch_modes(attention, length, batch, dtype, layers)
+
+
+PEERS = {
+    "bigbird_tf graph": Peer(ours),
+    "bigbird_tf XLA": Peer(lambda *a: ours(*a, jit_compile=True)),
+    # It needs more than 11 blocks, and holds a dense length × length matrix.
+    "transformers block_sparse": Peer(transformers_sparse, 12 * BLOCK, 8192),
+    "transformers original_full": Peer(transformers_full, longest=4096),
+    "Model Garden graph": Peer(model_garden),
+    "Model Garden XLA": Peer(lambda *a: model_garden(*a, jit_compile=True)),
+    "torch fused full attention": Peer(torch_fused, longest=8192),
+    "Keras MultiHeadAttention": Peer(keras_full, longest=4096),
+}

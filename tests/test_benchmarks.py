@@ -1,0 +1,68 @@
+"""The benchmarks run, with every peer, and write what they say they do."""
+
+import json
+
+import pytest
+
+pytestmark = [pytest.mark.parity, pytest.mark.filterwarnings("default")]
+
+
+def test_attention_with_all_peers(tmp_path, monkeypatch, capsys):
+    from benchmarks import attention, measuring
+    from benchmarks.attention_peers import MODES, PEERS
+
+    monkeypatch.setattr(measuring, "RESULTS", tmp_path)
+    # The fewest blocks that `transformers` takes.
+    attention.main(lengths="768", batch=2, layers=2, rounds=1)
+    seconds = json.loads((tmp_path / "attention_float32_batch2_2layers.json").read_text())[
+        "seconds"
+    ]
+    assert set(seconds) == set(MODES)
+    for by_length in seconds.values():
+        assert set(by_length["768"]) == {*PEERS, attention.ARITHMETIC}
+        assert min(by_length["768"].values()) > 0
+    assert path.with_suffix(".png").stat().st_size > 0
+    assert "not with" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("layers", [0, 1])
+def test_memory_in_processes_of_their_own(tmp_path, monkeypatch, layers):
+    from benchmarks import measuring, memory
+
+    monkeypatch.setattr(measuring, "RESULTS", tmp_path)
+    peer = "bigbird_tf" if layers else "bigbird_tf graph"
+    memory.main(lengths="768", layers=layers, rounds=1, peers=peer)
+    path = tmp_path / f"memory_float32_{layers}layers_batch1.json"
+    results = json.loads(path.read_text())["results"]
+    for mode in ("forward", "step"):
+        assert results[mode]["768"][peer]["peak_mib"] > results[mode]["768"][peer]["extra_mib"] >= 0
+
+
+def test_full_attention_of_the_peers_is_one_function():
+    import numpy as np
+
+    from benchmarks import attention_peers as peers
+
+    outputs = []
+
+    def capture(attention, *options, **_):
+        query, key, value, _ = peers._arrays(*shape)
+        outputs.append(attention(*(convert(x) for x in (query, key, value))))
+
+    import tensorflow as tf
+    import torch
+
+    layout = {"torch": (2, 12, 64, 64), "tensorflow": (2, 64, 12, 64)}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(peers, "_torch_modes", capture)
+        patch.setattr(peers, "_tensorflow_modes", capture)
+        patch.setattr(peers, "_arrays", lambda *_: list(given))
+        rng = np.random.default_rng(0)
+        given = [rng.normal(size=layout["torch"]).astype("float32") for _ in range(4)]
+        shape, convert = layout["torch"], torch.tensor
+        peers.transformers_full(64, 2, "float32", 1)
+        given = [x.transpose(0, 2, 1, 3) for x in given]
+        shape, convert = layout["tensorflow"], tf.constant
+        peers.keras_full(64, 2, "float32", 1)
+    theirs, keras = (np.asarray(x) for x in outputs)
+    np.testing.assert_allclose(theirs, keras.transpose(0, 2, 1, 3), rtol=0, atol=1e-5)
