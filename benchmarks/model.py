@@ -1,7 +1,7 @@
 """The whole encoder of base size, time and memory: `python -m benchmarks.model`.
 
 Each peer runs in fresh processes, the peers in turn, in several rounds; medians are taken. Memory
-is the most that a process held, less what it held when the model had been built.
+is the most that a process held from then on, less what it held when the model had been built.
 """
 
 import json

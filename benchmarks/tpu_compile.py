@@ -172,8 +172,15 @@ def attention_in_both_modes(
     }
 
 
+ENCODERS = {
+    "bigbird_tf": {"attention_type": "block_sparse"},
+    "bigbird_tf rematerialised": {"attention_type": "block_sparse", "gradient_checkpointing": True},
+    "full attention": {"attention_type": "original_full"},
+}
+
+
 def encoder_in_both_modes(
-    attention_type: str, length: int, batch: int, layers: int, policy: str
+    peer: str, length: int, batch: int, layers: int, policy: str
 ) -> dict[str, dict]:
     """Compiles the encoder of base size, forward and with its gradient."""
     import tensorflow as tf
@@ -183,9 +190,9 @@ def encoder_in_both_modes(
     config = bb.BigBirdConfig(
         num_hidden_layers=layers,
         max_position_embeddings=max(length, 4096),
-        attention_type=attention_type,
         hidden_dropout_prob=0.0,
         attention_probs_dropout_prob=0.0,
+        **ENCODERS[peer],
     )
     model = bb.BigBirdModel(config, add_pooling_layer=False, dtype=policy)
     others = [w.value for w in model.non_trainable_variables]
@@ -252,11 +259,10 @@ def main(
         results["attention"][length] = found
         report(f"attention, length {length}, batch {batch}, {of_attention}", found)
         if layers:
-            types = {"bigbird_tf": "block_sparse", "full attention": "original_full"}
             results["encoder"][length] = found = {
-                peer: encoder_in_both_modes(kind, length, 1, layers, dtype)
-                for peer, kind in types.items()
-                if peer in chosen
+                peer: encoder_in_both_modes(peer, length, 1, layers, dtype)
+                for peer in ENCODERS
+                if peer.removesuffix(" rematerialised") in chosen
             }
             report(f"encoder of {layers} layers, length {length}, batch 1, {dtype}", found)
     name = f"tpu_compile_{dtype}_{layers}layers_batch{batch}"

@@ -14,9 +14,8 @@ def test_attention_with_all_peers(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(measuring, "RESULTS", tmp_path)
     # The fewest blocks that `transformers` takes.
     attention.main(lengths="768", batch=2, layers=2, rounds=1)
-    seconds = json.loads((tmp_path / "attention_float32_batch2_2layers.json").read_text())[
-        "seconds"
-    ]
+    path = tmp_path / "attention_float32_batch2_2layers.json"
+    seconds = json.loads(path.read_text())["seconds"]
     assert set(seconds) == set(MODES)
     for by_length in seconds.values():
         assert set(by_length["768"]) == {*PEERS, attention.ARITHMETIC}

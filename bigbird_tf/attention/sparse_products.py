@@ -70,7 +70,7 @@ def block_sparse_products(
         key: Tensor `(B, N, T, H)`, of the same dtype.
         value: Tensor `(B, N, T, H)`, of the same dtype.
         key_bias: float32 tensor `(B, T)`, added to the scores of each key (`MASKED` for padding).
-        index: The pattern, for T.
+        index: The pattern, for T; not all of its blocks may be global.
         block_size: b.
         scale: What scores are multiplied by, before the bias.
 
