@@ -4,7 +4,6 @@ import keras
 from keras import ops
 
 from bigbird_tf.attention.block_sparse_attention import BlockSparseAttention
-from bigbird_tf.attention.dense import call_dense
 from bigbird_tf.attention.full_attention import full_attention
 from bigbird_tf.attention.pattern_index import NOT_READ
 
@@ -78,4 +77,4 @@ class CausalAttention(BlockSparseAttention):
                 ops.where(is_new, new, old) for new, old in zip((key, value), cache, strict=True)
             )
         context, _ = full_attention(query, key, value, bias, scale=self.key_dim**-0.5)
-        return call_dense(self.output_dense, self._merge_heads(context)), (key, value)
+        return self._project_back(self._merge_heads(context)), (key, value)

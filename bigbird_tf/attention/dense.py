@@ -1,4 +1,4 @@
-"""Dense layers as products of matrices, with a gradient written out.
+"""Dense layers with a gradient written out.
 
 Shapes use M for rows (all leading dimensions together), D and E for the sizes of in- and output.
 """
@@ -39,12 +39,13 @@ def add_bias(x, bias):
 
 @ops.custom_gradient
 def _dense(x, kernel, *bias):
-    """Gives `(M, E)` of `(M, D)`, `(D, E)` and, if there is one, `(E,)`."""
+    """Gives `(…, E)` of `(…, D)`, `(D, E)` and, if there is one, `(E,)`."""
 
     def gradient(upstream, **_):
+        rows = as_matrix(upstream)
         x_grad = ops.matmul(upstream, ops.transpose(kernel))
-        kernel_grad = ops.matmul(ops.transpose(x), upstream)
-        return x_grad, kernel_grad, *(sum_of_rows(upstream) for _ in bias)
+        kernel_grad = ops.matmul(ops.transpose(as_matrix(x)), rows)
+        return x_grad, kernel_grad, *(sum_of_rows(rows) for _ in bias)
 
     # Together, for TensorFlow to make one kernel of them.
     product = ops.matmul(x, kernel)
@@ -57,10 +58,10 @@ def is_plain(layer) -> bool:
 
 
 def call_dense(layer, x):
-    """Calls a dense layer, on a matrix.
+    """Calls a dense layer, with the gradient of this module.
 
-    To the product of two matrices TensorFlow adds the bias in the same kernel; to a product with
-    more dimensions, in another pass over the memory.
+    If `x` is a matrix, TensorFlow adds the bias in the product's kernel; if it has more dimensions,
+    in another pass over the memory.
 
     Args:
         layer: A `keras.layers.Dense`, D to E.
@@ -69,11 +70,7 @@ def call_dense(layer, x):
     Returns:
         Tensor `(…, E)` of the layer's compute dtype.
     """
-    if is_plain(layer):
-        dtype = layer.compute_dtype
-        bias = [ops.cast(layer.bias, dtype)] if layer.use_bias else []
-        outputs = _dense(ops.cast(as_matrix(x), dtype), ops.cast(layer.kernel, dtype), *bias)
-        outputs = layer.activation(outputs)
-    else:
-        outputs = layer(as_matrix(x))
-    return ops.reshape(outputs, (*ops.shape(x)[:-1], outputs.shape[-1]))
+    if not is_plain(layer):
+        return layer(x)
+    tensors = (x, layer.kernel, *([layer.bias] if layer.use_bias else []))
+    return layer.activation(_dense(*(ops.cast(tensor, layer.compute_dtype) for tensor in tensors)))

@@ -42,7 +42,7 @@ class FeedForward(ConfigLayer):
 
     def call(self, inputs, residual=None, training=None, seed=None):
         """Computes; see the class."""
-        # As matrices throughout: see `call_dense`.
+        # As matrices: see `call_dense`.
         residual = as_matrix(inputs if residual is None else residual)
         hidden = self._dense_layers(as_matrix(inputs))
         hidden = self.dropout(hidden, training=training, seed=seed)
