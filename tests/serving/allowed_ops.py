@@ -21,7 +21,7 @@ _NAMES = """
     OnesLike Pack Pad PadV2 PartitionedCall Placeholder Pow Prod RaggedGather RaggedRange
     RaggedTensorToTensor RandomUniformInt Range ReadVariableOp RealDiv ReduceJoin Relu Reshape
     RestoreV2 Round Rsqrt SaveV2 Select SelectV2 Shape ShardedFilename Sigmoid Size Softmax
-    SquaredDifference Squeeze StatefulPartitionedCall StatelessCase StatelessIf
+    Square SquaredDifference Squeeze StatefulPartitionedCall StatelessCase StatelessIf
     StatelessMultinomial StatelessWhile StaticRegexFullMatch StopGradient StridedSlice
     StringJoin StringLength Sub Substr Sum Tanh TensorListFromTensor TensorListGetItem
     TensorListReserve TensorListSetItem TensorListStack TensorScatterUpdate Tile TopKV2
