@@ -21,7 +21,7 @@ import typer
 
 from bigbird_tf_cli import convert
 from bigbird_tf_cli.inputs import parse_options, read_text, standard_input
-from bigbird_tf_cli.interrupts import heed_signals
+from bigbird_tf_cli.interrupts import heed_signals, signal_that_came
 from bigbird_tf_cli.terminal import ModelName, console, messages
 
 __all__ = ["app", "main"]
@@ -74,6 +74,8 @@ def main() -> None:
             prog_name="bigbird-tf",
         )
     except Exception as error:
+        if number := signal_that_came():
+            raise SystemExit(128 + number) from error
         if is_verbose or not _is_mistake(error):
             raise
         # The terminal wraps long lines itself; a path with line breaks in it is no path.

@@ -59,3 +59,29 @@ def test_other_errors_there_are_reported():
     )
     assert run.returncode == 0
     assert "ZeroDivisionError" in run.stderr
+
+
+@pytest.mark.parametrize("number", [2, 15])
+def test_a_signal_that_came_out_as_another_error(number):
+    """As within TensorFlow, which asks tensors for attributes and takes any error for a no."""
+    script = (
+        "import signal, sys\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "from bigbird_tf_cli import commands\n"
+        "def app(**_):\n"
+        "    try:\n"
+        "        signal.raise_signal(int(sys.argv.pop()))\n"
+        "    except BaseException:\n"
+        "        raise AttributeError('no attribute') from None\n"
+        "commands.app = app\n"
+        "commands.main()\n"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", script, str(number)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert run.returncode == 128 + number
+    assert run.stdout == run.stderr == ""
