@@ -21,7 +21,7 @@ import typer
 
 from bigbird_tf_cli import convert
 from bigbird_tf_cli.inputs import parse_options, read_text, standard_input
-from bigbird_tf_cli.interrupts import heed_signals, signal_that_came
+from bigbird_tf_cli.interrupts import heed_signals
 from bigbird_tf_cli.terminal import ModelName, console, messages
 
 __all__ = ["app", "main"]
@@ -67,15 +67,13 @@ def main() -> None:
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
         for name in ("absl", "huggingface_hub"):
             logging.getLogger(name).setLevel(logging.ERROR)
-    heed_signals()
     try:
-        app(
-            args=[argument for argument in arguments if argument != "--verbose"],
-            prog_name="bigbird-tf",
-        )
+        with heed_signals():
+            app(
+                args=[argument for argument in arguments if argument != "--verbose"],
+                prog_name="bigbird-tf",
+            )
     except Exception as error:
-        if number := signal_that_came():
-            raise SystemExit(128 + number) from error
         if is_verbose or not _is_mistake(error):
             raise
         # The terminal wraps long lines itself; a path with line breaks in it is no path.

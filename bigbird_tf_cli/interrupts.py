@@ -1,58 +1,73 @@
 """Signals that end the command, wherever they arrive."""
 
+import contextlib
 import os
 import signal
 import sys
 import threading
+from collections.abc import Iterator
 
-__all__ = ["heed_signals", "signal_that_came"]
+__all__ = ["heed_signals"]
 
-PAUSE = 0.05  # seconds
-
-_came: list[int] = []
+PAUSE = 0.1  # seconds
 
 
-def signal_that_came() -> int | None:
-    """Gives the number of the signal that was to end the command, or `None`.
+@contextlib.contextmanager
+def heed_signals() -> Iterator[None]:
+    """Lets SIGTERM end what is within as an error would, so that half an export is cleared away.
 
-    What its handler raised may have come out as another error: code that asks whether an object has
-    an attribute takes any error for a no.
+    Neither that nor Ctrl-C gets lost. What a signal's handler raises is dropped within callbacks of
+    the garbage collector (jax has one), finalizers, and code in C that asks an object for an
+    attribute and takes any error for a no; there it may come out as another error, too. So the
+    signal is sent again until what is within has ended, and not heeded while it is ending.
+
+    Raises:
+        KeyboardInterrupt: At Ctrl-C.
+        SystemExit: At SIGTERM; and in place of another error, if a signal came before that.
     """
-    return _came[0] if _came else None
+    came: list[int] = []
+    is_over = threading.Event()
 
+    def end(number: int, _) -> None:
+        if is_over.is_set():
+            return
+        came.append(number)
+        again = threading.Timer(PAUSE, os.kill, (os.getpid(), number))
+        again.daemon = True
+        again.start()
+        if _is_ending():
+            return
+        if number == signal.SIGINT:
+            raise KeyboardInterrupt
+        # Shells use this status, too.
+        sys.exit(128 + number)
 
-def _interrupt(number: int, _) -> None:
-    _came.append(number)
-    raise KeyboardInterrupt
-
-
-def _terminate(number: int, _) -> None:
-    _came.append(number)
-    # Shells use this status, too.
-    sys.exit(128 + number)
-
-
-def heed_signals() -> None:
-    """Lets SIGTERM end the command as an error would, so that half an export is cleared away.
-
-    Neither that nor Ctrl-C gets lost: what a handler raises is dropped if it runs within a callback
-    of the garbage collector (jax has one) or a finalizer. The signal is sent again then.
-    """
-    signal.signal(signal.SIGTERM, _terminate)
-    # Shells have Ctrl-C ignored in what they run in the background.
-    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-        signal.signal(signal.SIGINT, _interrupt)
     report = sys.unraisablehook
 
-    def send_again(unraisable) -> None:
-        error = unraisable.exc_value
-        if isinstance(error, KeyboardInterrupt):
-            number = signal.SIGINT
-        elif isinstance(error, SystemExit) and error.code == 128 + signal.SIGTERM:
-            number = signal.SIGTERM
-        else:
-            report(unraisable)
-            return
-        threading.Timer(PAUSE, os.kill, (os.getpid(), number)).start()
+    def unraisable(args) -> None:
+        if not (came and isinstance(args.exc_value, (KeyboardInterrupt, SystemExit))):
+            report(args)
 
-    sys.unraisablehook = send_again
+    sys.unraisablehook = unraisable
+    signal.signal(signal.SIGTERM, end)
+    # Shells have Ctrl-C ignored in what they run in the background.
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, end)
+    try:
+        yield
+    except Exception as error:
+        if came:
+            raise SystemExit(128 + came[0]) from error
+        raise
+    finally:
+        is_over.set()
+
+
+def _is_ending() -> bool:
+    """Tells whether what runs just now clears up after an interruption."""
+    error = sys.exc_info()[1]
+    while error is not None:
+        if isinstance(error, (KeyboardInterrupt, SystemExit)):
+            return True
+        error = error.__context__
+    return False

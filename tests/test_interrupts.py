@@ -12,7 +12,6 @@ import gc, signal, sys, time
 from bigbird_tf_cli.interrupts import heed_signals
 
 signal.signal(signal.SIGINT, signal.default_int_handler)  # Shells may have it ignored.
-heed_signals()
 number = int(sys.argv[1])
 calls = []
 
@@ -22,26 +21,42 @@ def callback(phase, info):
         signal.raise_signal(number)
         time.sleep(0.01)
 
-gc.callbacks.append(callback)
-gc.collect()
-print("dropped", flush=True)
+class Asked:
+    def __getattr__(self, name):
+        signal.raise_signal(number)
+
 try:
-    time.sleep(60)
+    with heed_signals():
+        if sys.argv[2] == "callback":
+            gc.callbacks.append(callback)
+            gc.collect()
+        else:
+            try:
+                Asked().name
+            except BaseException:
+                pass  # As code in C does.
+        print("dropped", flush=True)
+        try:
+            time.sleep(60)
+        finally:
+            time.sleep(0.5)  # Long enough for more of them to come.
+            print("cleared", flush=True)
 except KeyboardInterrupt:
     sys.exit(130)
 """
 
 
 @pytest.mark.parametrize("number", [2, 15])
-def test_a_signal_within_a_callback_of_the_garbage_collector(number):
+@pytest.mark.parametrize("where", ["callback", "attribute"])
+def test_a_signal_whose_error_is_dropped(number, where):
     run = subprocess.run(
-        [sys.executable, "-c", SCRIPT, str(number)],
+        [sys.executable, "-c", SCRIPT, str(number), where],
         cwd=ROOT,
         capture_output=True,
         text=True,
         timeout=30,
     )
-    assert run.stdout == "dropped\n"
+    assert run.stdout == "dropped\ncleared\n"
     assert run.returncode == 128 + number
     assert run.stderr == ""
 
@@ -50,9 +65,9 @@ def test_other_errors_there_are_reported():
     script = (
         "import gc\n"
         "from bigbird_tf_cli.interrupts import heed_signals\n"
-        "heed_signals()\n"
-        "gc.callbacks.append(lambda phase, info: 1 / 0)\n"
-        "gc.collect()\n"
+        "with heed_signals():\n"
+        "    gc.callbacks.append(lambda phase, info: 1 / 0)\n"
+        "    gc.collect()\n"
     )
     run = subprocess.run(
         [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=30
