@@ -24,22 +24,6 @@ def operations(length: int, batch: int) -> int:
     return 2 * 2 * batch * HEADS * pairs * HEAD_SIZE
 
 
-def build(peers: list[str], *options) -> dict[str, dict]:
-    """Gives both modes of each peer that can do it; says which cannot, and why."""
-    found = {}
-    for name in peers:
-        try:
-            modes = PEERS[name].build(*options)
-            for run in modes.values():
-                run()
-        except Exception as error:
-            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-            print(f"{name}: not with {options}: {reason[:200]}", flush=True)
-        else:
-            found[name] = modes
-    return found
-
-
 def main(
     lengths: Annotated[str, typer.Option(help="Lengths, with commas between.")] = (
         "512,1024,2048,4096,8192,16384"
@@ -54,7 +38,7 @@ def main(
     times: dict[str, dict[int, dict[str, float]]] = {mode: {} for mode in MODES}
     for length in [int(part) for part in lengths.split(",")]:
         chosen = [name for name in peers.split(",") if PEERS[name].takes(length)]
-        found = build(chosen, length, batch, dtype, layers)
+        found = {name: PEERS[name].build(length, batch, dtype, layers) for name in chosen}
         for mode, products in zip(MODES, (1, 3), strict=True):
             runs = {name: modes[mode] for name, modes in found.items()}
             rate = measuring.matmul_rate(dtype)

@@ -248,12 +248,10 @@ def main(
         "latency_seconds": latency,
     }
     path = measuring.write_json(stem, content)
-    panels: dict = {}
-    for title, by_length in latency.items():
-        lines = panels[title] = {}
-        for length, by_peer in by_length.items():
-            for peer, seconds in by_peer.items():
-                lines.setdefault(peer, {})[length] = 1000 * seconds
+    panels = {
+        title: measuring.lines_of(by_length, lambda seconds: 1000 * seconds)
+        for title, by_length in latency.items()
+    }
     print(f"Wrote {path} and {measuring.plot(stem, panels, 'ms')}")
 
 

@@ -269,11 +269,10 @@ def main(
     path = measuring.write_json(name, {"topology": TOPOLOGY, "results": results})
     panels: dict[str, dict[str, dict[int, float]]] = {}
     for subject, by_length in results.items():
-        for length, by_peer in by_length.items():
-            for peer, modes in by_peer.items():
-                for mode, found in modes.items():
-                    lines = panels.setdefault(f"{subject}, {mode}", {})
-                    lines.setdefault(peer, {})[length] = found["temporary_mib"]
+        for mode in ("forward", "gradient") if by_length else ():
+            panels[f"{subject}, {mode}"] = measuring.lines_of(
+                by_length, lambda modes, mode=mode: modes[mode]["temporary_mib"]
+            )
     print(f"Wrote {path} and {measuring.plot(name, panels, 'MiB of temporaries')}")
 
 

@@ -26,15 +26,17 @@ def heed_signals() -> Iterator[None]:
         SystemExit: At SIGTERM; and in place of another error, if a signal came before that.
     """
     came: list[int] = []
-    is_over = threading.Event()
+    timers: list[threading.Timer] = []
+    is_over = False
 
     def end(number: int, _) -> None:
-        if is_over.is_set():
+        if is_over:
             return
         came.append(number)
         again = threading.Timer(PAUSE, os.kill, (os.getpid(), number))
         again.daemon = True
         again.start()
+        timers[:] = [again]
         if _is_ending():
             return
         if number == signal.SIGINT:
@@ -49,10 +51,10 @@ def heed_signals() -> Iterator[None]:
             report(args)
 
     sys.unraisablehook = unraisable
-    signal.signal(signal.SIGTERM, end)
+    before = {signal.SIGTERM: signal.signal(signal.SIGTERM, end)}
     # Shells have Ctrl-C ignored in what they run in the background.
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-        signal.signal(signal.SIGINT, end)
+        before[signal.SIGINT] = signal.signal(signal.SIGINT, end)
     try:
         yield
     except Exception as error:
@@ -60,7 +62,12 @@ def heed_signals() -> Iterator[None]:
             raise SystemExit(128 + came[0]) from error
         raise
     finally:
-        is_over.set()
+        is_over = True
+        for timer in timers:
+            timer.cancel()
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        sys.unraisablehook = report
 
 
 def _is_ending() -> bool:

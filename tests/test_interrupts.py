@@ -100,3 +100,19 @@ def test_a_signal_that_came_out_as_another_error(number):
     )
     assert run.returncode == 128 + number
     assert run.stdout == run.stderr == ""
+
+
+def test_all_is_as_before_afterwards():
+    script = (
+        "import signal, sys\n"
+        "from bigbird_tf_cli.interrupts import heed_signals\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "def state():\n"
+        "    numbers = signal.SIGINT, signal.SIGTERM\n"
+        "    return [*map(signal.getsignal, numbers), sys.unraisablehook]\n"
+        "before = state()\n"
+        "with heed_signals():\n"
+        "    assert not set(before) & set(state())\n"
+        "assert state() == before\n"
+    )
+    subprocess.run([sys.executable, "-c", script], cwd=ROOT, check=True, timeout=30)

@@ -38,8 +38,7 @@ def has_exact_bfloat16_softmax() -> bool:
     """Tells whether softmax of bfloat16 is computed in float32 inside, and rounded at the end.
 
     That of oneDNN is. XLA's, and TensorFlow's own without oneDNN, round each step. A graph decides
-    when it is traced: a server of an export in bfloat16 should have oneDNN too, as TensorFlow
-    Serving on x86 does.
+    when it is traced: a server of an export in bfloat16 should have oneDNN too.
     """
     return not is_compiled_by_xla() and _rounds_at_the_end()
 

@@ -16,11 +16,12 @@ def as_matrix(x):
 
 
 def sum_of_rows(x):
-    """Adds up the rows of `(M, D)` in float32 at least; gives `(D,)` of its dtype.
+    """Adds up all rows of `(…, D)` in float32 at least; gives `(D,)` of its dtype.
 
     The gradient of TensorFlow's own bias adds up in the dtype of its input: in bfloat16, what comes
     after some hundred rows is lost.
     """
+    x = as_matrix(x)
     if is_compiled_by_xla():
         return ops.sum(x, axis=0)
     # On a CPU four times as fast as a sum over the first axis.
@@ -29,7 +30,7 @@ def sum_of_rows(x):
 
 @ops.custom_gradient
 def add_bias(x, bias):
-    """Adds `(D,)` to each row of `(M, D)`."""
+    """Adds `(D,)` to each row of `(…, D)`, with the gradient of this module."""
 
     def gradient(upstream, **_):
         return upstream, sum_of_rows(upstream)
@@ -42,10 +43,9 @@ def _dense(x, kernel, *bias):
     """Gives `(…, E)` of `(…, D)`, `(D, E)` and, if there is one, `(E,)`."""
 
     def gradient(upstream, **_):
-        rows = as_matrix(upstream)
         x_grad = ops.matmul(upstream, ops.transpose(kernel))
-        kernel_grad = ops.matmul(ops.transpose(as_matrix(x)), rows)
-        return x_grad, kernel_grad, *(sum_of_rows(rows) for _ in bias)
+        kernel_grad = ops.matmul(ops.transpose(as_matrix(x)), as_matrix(upstream))
+        return x_grad, kernel_grad, *(sum_of_rows(upstream) for _ in bias)
 
     # Together, for TensorFlow to make one kernel of them.
     product = ops.matmul(x, kernel)

@@ -28,6 +28,7 @@ from bigbird_tf.attention.backend import (
     is_compiled_by_xla,
     map_in_order,
 )
+from bigbird_tf.attention.dense import as_matrix
 from bigbird_tf.attention.in_order import InOrder
 from bigbird_tf.attention.pattern_index import PatternIndex
 from bigbird_tf.attention.readers import sums_by_order, sums_by_slot
@@ -230,7 +231,7 @@ class _Chunk:
         first = (self.layout.num_left + self.start) * block_size
         last = (self.layout.num_left + self.end) * block_size
         # A slice of the first dimension needs no copy.
-        x = _flat(x)[first:last] if group == 1 else x[:, first:last]
+        x = as_matrix(x)[first:last] if group == 1 else x[:, first:last]
         return ops.reshape(x, (-1, 1, block_size, x.shape[-1]))
 
     def gather(self, *tensors):
@@ -323,10 +324,6 @@ def _sums_of_readers(parts, ids, layout):
         sums = sums_by_order(put_together(parts[first : last + 1]), of_rows, num_blocks)
         total += at_least_float32(sums)
     return total
-
-
-def _flat(x):
-    return ops.reshape(x, (-1, x.shape[-1]))
 
 
 def _ends(x, layout):

@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from bigbird_tf.attention.dense import add_bias, as_matrix, call_dense
+from bigbird_tf.attention.dense import add_bias, call_dense
 from bigbird_tf.layers.activations import get_activation
 from bigbird_tf.layers.config_layer import ConfigLayer
 
@@ -46,8 +46,7 @@ class LanguageModelHead(ConfigLayer):
         """Computes; see the class."""
         hidden = self.layer_norm(self.activation(call_dense(self.dense, inputs)))
         logits = word_embeddings(hidden, reverse=True)
-        bias = ops.cast(self.bias, logits.dtype)
-        return ops.reshape(add_bias(as_matrix(logits), bias), ops.shape(logits))
+        return add_bias(logits, ops.cast(self.bias, logits.dtype))
 
     def compute_output_spec(self, inputs, word_embeddings):
         """Gives shape and dtype of the logits."""

@@ -4,7 +4,7 @@ import keras
 from keras import ops
 
 from bigbird_tf.attention.backend import once_there
-from bigbird_tf.attention.dense import as_matrix, sum_of_rows
+from bigbird_tf.attention.dense import sum_of_rows
 
 __all__ = ["LayerNorm"]
 
@@ -70,7 +70,7 @@ def _layer_norm(x, gamma, beta, epsilon: float):
             scaled = upstream * gamma
             inner = ops.mean(scaled * normal, axis=-1, keepdims=True)
             x_grad = (scaled - ops.mean(scaled, axis=-1, keepdims=True) - normal * inner) * inverse
-            of_weights = (sum_of_rows(as_matrix(y)) for y in (upstream * normal, upstream))
+            of_weights = (sum_of_rows(y) for y in (upstream * normal, upstream))
             return ops.cast(x_grad, x.dtype), *of_weights
 
         return centered * inverse * gamma + beta, gradient

@@ -217,8 +217,9 @@ def test_half_precision(case, dtype):
 
 
 def test_float64_is_kept():
-    case = Case()
-    case.check(case.sparse(*case.tensors("float64")), dtype="float64")
+    # Nothing is listed twice: the oracle has the logarithm of how often in float32.
+    case = Case(num_random=0)
+    case.check(case.sparse(*case.tensors("float64")), tolerance=1e-12, dtype="float64")
 
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32"])
