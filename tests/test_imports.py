@@ -12,14 +12,10 @@ from tests.conftest import ROOT
 PACKAGE = ROOT / "bigbird_tf"
 OPTIONAL = {"torch", "official", "jax", "transformers", "matplotlib", "tensorflow_serving"}
 SOURCES = sorted(PACKAGE.rglob("*.py"))
-# Math on tensors is `keras.ops`. These may ask TensorFlow for what Keras has no word for, inside
-# functions: a loop that does one turn at a time, and checks when the graph runs.
-TENSORFLOW_IN_FUNCTIONS = {
-    "attention/backend.py",
-    "attention/in_order.py",
-    "attention/readers.py",
-    "attention/run_time_checks.py",
-}
+# Math on tensors is `keras.ops`. These ask a backend for what Keras has no word for.
+MATHEMATICS = {"nn", "attention", "layers", "models"}
+TENSORFLOW_IN_FUNCTIONS = {"attention/readers.py": "tensorflow", "models/prompts.py": "tensorflow"}
+BACKENDS = {"nn/backend/tensorflow.py": "tensorflow", "nn/backend/jax.py": "jax"}
 
 
 def relative(path: Path) -> str:
@@ -67,7 +63,12 @@ def test_import_in_a_fresh_process():
 def test_optional_imports_are_inside_functions(path):
     tree = ast.parse(path.read_text())
     top = {name.split(".")[0] for name in imported(at_import(tree))}
-    assert not top & OPTIONAL
+    own = (
+        {BACKENDS[relative(path)]}
+        if PACKAGE in path.parents and relative(path) in BACKENDS
+        else set()
+    )
+    assert not top & OPTIONAL - own
 
 
 def test_the_scan_sees_unguarded_imports():
@@ -77,16 +78,28 @@ def test_the_scan_sees_unguarded_imports():
     assert imported(at_import(tree)) == {"torch.nn", "official"}
 
 
+def asks_for_the_backend(tree: ast.AST) -> bool:
+    """Tells whether `backend()` is called, as `keras.backend.backend()` is."""
+    calls = [node.func for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    return any(isinstance(f, ast.Attribute) and f.attr == "backend" for f in calls)
+
+
 @pytest.mark.parametrize(
     "path",
-    [path for path in SOURCES if path.parent.name in ("attention", "layers")],
+    [path for path in SOURCES if relative(path).split("/")[0] in MATHEMATICS],
     ids=relative,
 )
 def test_math_is_keras_ops(path):
     tree = ast.parse(path.read_text())
-    everywhere = {name.split(".")[0] for name in imported(ast.walk(tree))}
-    assert "tensorflow" not in {n.split(".")[0] for n in imported(at_import(tree))}
-    assert ("tensorflow" in everywhere) <= (relative(path) in TENSORFLOW_IN_FUNCTIONS)
+    tops = {name.split(".")[0] for name in imported(ast.walk(tree))}
+    allowed = {BACKENDS.get(relative(path)), TENSORFLOW_IN_FUNCTIONS.get(relative(path))}
+    assert tops & {"tensorflow", "jax"} <= allowed
+    assert asks_for_the_backend(tree) <= (relative(path) == "nn/backend/__init__.py")
+
+
+def test_the_scan_sees_who_asks_for_the_backend():
+    assert asks_for_the_backend(ast.parse("def f():\n  return keras.backend.backend() == 'jax'"))
+    assert not asks_for_the_backend(ast.parse("keras.backend.result_type(x, y)"))
 
 
 # Room: what it may import, of ours.
@@ -94,10 +107,11 @@ ROOMS = {
     "version": set(),
     "hub": set(),
     "config": {"hub"},
-    "attention": {"attention", "config"},
-    "layers": {"layers", "attention", "config"},
-    "models": {"models", "layers", "attention", "config", "checkpoints", "preprocessing"},
-    "checkpoints": {"checkpoints", "models", "config", "hub", "layers", "attention"},
+    "nn": {"nn"},
+    "attention": {"attention", "config", "nn"},
+    "layers": {"layers", "attention", "config", "nn"},
+    "models": {"models", "layers", "attention", "config", "checkpoints", "preprocessing", "nn"},
+    "checkpoints": {"checkpoints", "models", "config", "hub", "layers", "attention", "nn"},
     "preprocessing": {"preprocessing", "config", "hub"},
     "serving": {"serving", "models", "preprocessing", "config", "layers", "version"},
 }

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from bigbird_tf.attention.run_time_checks import after_checks, same_shape
+from bigbird_tf.nn.backend import check_when_run, same_shape
 
 __all__ = ["check_arguments", "check_shapes", "check_shapes_when_run"]
 
@@ -93,4 +93,4 @@ def check_shapes_when_run(query, value, key, attention_mask):
         for name, x in others.items()
         if x is not None and x is not query and None in (*query.shape[:2], *x.shape[:2])
     ]
-    return after_checks(query, *checks) if checks else query
+    return check_when_run(query, *checks) if checks else query

@@ -9,8 +9,6 @@ from bigbird_tf.attention.argument_checks import (
     check_shapes_when_run,
 )
 from bigbird_tf.attention.block_pattern import BlockPattern
-from bigbird_tf.attention.dense import as_matrix, call_dense
-from bigbird_tf.attention.dropout import Dropout
 from bigbird_tf.attention.full_attention import full_attention, pattern_bias
 from bigbird_tf.attention.pattern_choice import PatternChoice
 from bigbird_tf.attention.sparse_products import MASKED, block_sparse_products
@@ -19,6 +17,8 @@ from bigbird_tf.config import (
     INFERENCE_RANDOM_BLOCKS,
     RANDOM_PLANS,
 )
+from bigbird_tf.nn.dense import as_matrix, call_dense
+from bigbird_tf.nn.dropout import Dropout
 
 __all__ = ["BlockSparseAttention", "pad_length"]
 

@@ -7,8 +7,8 @@ from keras import ops
 from bigbird_tf.attention.block_pattern import BlockPattern, random_blocks_of_all_lengths
 from bigbird_tf.attention.pattern_index import PatternIndex
 from bigbird_tf.attention.random_blocks import TooFewBlocksError, split_global_blocks
-from bigbird_tf.attention.run_time_checks import after_checks
 from bigbird_tf.config import longest_full_attention
+from bigbird_tf.nn.backend import check_when_run
 
 __all__ = ["PatternChoice"]
 
@@ -82,7 +82,7 @@ class PatternChoice:
         Raises:
             tf.errors.InvalidArgumentError: If it is above `max_length`, when the graph runs.
         """
-        length = after_checks(
+        length = check_when_run(
             length,
             (
                 # The encoder has padded to whole blocks before.

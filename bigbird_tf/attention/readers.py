@@ -5,7 +5,7 @@ Shapes: see `sparse_products`.
 
 from keras import ops
 
-from bigbird_tf.attention.backend import at_least_float32
+from bigbird_tf.nn.precision import at_least_float32
 
 __all__ = ["sums_by_order", "sums_by_slot"]
 

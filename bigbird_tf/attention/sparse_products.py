@@ -21,17 +21,17 @@ from typing import NamedTuple
 import keras
 from keras import ops
 
-from bigbird_tf.attention.backend import (
-    at_least_float32,
+from bigbird_tf.attention.pattern_index import PatternIndex
+from bigbird_tf.attention.readers import sums_by_order, sums_by_slot
+from bigbird_tf.nn.backend import (
     call_traced_once,
     has_exact_bfloat16_softmax,
     is_compiled_by_xla,
-    map_in_order,
+    serial_map,
 )
-from bigbird_tf.attention.dense import as_matrix
-from bigbird_tf.attention.in_order import InOrder
-from bigbird_tf.attention.pattern_index import PatternIndex
-from bigbird_tf.attention.readers import sums_by_order, sums_by_slot
+from bigbird_tf.nn.dense import as_matrix
+from bigbird_tf.nn.precision import at_least_float32
+from bigbird_tf.nn.serialized_execution import SerializedExecution
 
 __all__ = ["MASKED", "attention_weights", "block_sparse_products"]
 
@@ -132,7 +132,7 @@ def _forward(query, key, value, key_bias, key_blocks, slot_bias, layout):
     """Gives the context `(B, N, T, H)`."""
 
     def one_group(q, k, v, bias, ids):
-        in_order = InOrder()
+        in_order = SerializedExecution()
         ends, rows = None, []
         if layout.num_left + layout.num_right:
             q_ends = _ends(q, layout)
@@ -156,7 +156,7 @@ def _backward(query, key, value, key_bias, key_blocks, slot_bias, context, upstr
     """Gives what flows back to query, key and value, `(B, N, T, H)` each."""
 
     def one_group(q, k, v, context, upstream, bias, ids):
-        in_order = InOrder()
+        in_order = SerializedExecution()
         inner = _inner(context, upstream)
         query_ends, rows, parts = None, [], []
         if layout.num_left + layout.num_right:
@@ -214,7 +214,7 @@ def _map_groups(function, tensors, key_bias, key_blocks, layout, num_outputs):
 
     static = [size if isinstance(size, int) else None for size in shape]
     count = ops.shape(grouped[0])[0]
-    outputs = map_in_order(turn, count, static, tensors[0].dtype, num_outputs)
+    outputs = serial_map(turn, count, static, tensors[0].dtype, num_outputs)
     return [ops.reshape(x, (-1, num_heads, length, head_size)) for x in outputs]
 
 

@@ -173,7 +173,7 @@ def _name_activation(function) -> str:
     """Gives the config's name of an activation, which shows in its values."""
     import tensorflow as tf
 
-    from bigbird_tf.layers.activations import get_activation
+    from bigbird_tf.nn.activations import get_activation
 
     points = np.linspace(-4, 4, 81, dtype="float32")
     values = np.asarray(tf.keras.activations.get(function)(tf.constant(points)))

@@ -3,7 +3,7 @@
 import keras
 
 from bigbird_tf.config import BigBirdConfig
-from bigbird_tf.layers.layer_norm import LayerNorm
+from bigbird_tf.nn.layer_norm import LayerNorm
 
 __all__ = ["ConfigLayer"]
 

@@ -3,9 +3,9 @@
 import keras
 from keras import ops
 
-from bigbird_tf.attention.dropout import Dropout
 from bigbird_tf.layers.config_layer import ConfigLayer
-from bigbird_tf.layers.embedding_tables import Embedding, ReversibleEmbedding
+from bigbird_tf.nn.dropout import Dropout
+from bigbird_tf.nn.embedding_tables import Embedding, ReversibleEmbedding
 
 __all__ = ["BigBirdEmbeddings"]
 

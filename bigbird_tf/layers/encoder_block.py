@@ -3,9 +3,9 @@
 import keras
 
 from bigbird_tf.attention import BlockSparseAttention, CausalAttention
-from bigbird_tf.attention.dropout import Dropout
 from bigbird_tf.layers.config_layer import ConfigLayer
 from bigbird_tf.layers.feed_forward import FeedForward
+from bigbird_tf.nn.dropout import Dropout
 
 __all__ = ["EncoderBlock"]
 

@@ -3,10 +3,10 @@
 import keras
 from keras import ops
 
-from bigbird_tf.attention.dense import add_bias, as_matrix, call_dense, is_plain
-from bigbird_tf.attention.dropout import Dropout
-from bigbird_tf.layers.activations import activated_product, get_activation, has_activated_product
 from bigbird_tf.layers.config_layer import ConfigLayer
+from bigbird_tf.nn.activations import activated_product, get_activation, has_activated_product
+from bigbird_tf.nn.dense import add_bias, as_matrix, call_dense, is_plain
+from bigbird_tf.nn.dropout import Dropout
 
 __all__ = ["FeedForward"]
 

@@ -3,9 +3,9 @@
 import keras
 from keras import ops
 
-from bigbird_tf.attention.dense import add_bias, call_dense
-from bigbird_tf.layers.activations import get_activation
 from bigbird_tf.layers.config_layer import ConfigLayer
+from bigbird_tf.nn.activations import get_activation
+from bigbird_tf.nn.dense import add_bias, call_dense
 
 __all__ = ["LanguageModelHead"]
 

@@ -2,8 +2,8 @@
 
 import keras
 
-from bigbird_tf.attention.dense import call_dense
 from bigbird_tf.layers.config_layer import ConfigLayer
+from bigbird_tf.nn.dense import call_dense
 
 __all__ = ["Pooler"]
 

@@ -2,9 +2,9 @@
 
 import keras
 
-from bigbird_tf.attention.dense import call_dense
 from bigbird_tf.layers.config_layer import ConfigLayer
 from bigbird_tf.layers.language_model_head import LanguageModelHead
+from bigbird_tf.nn.dense import call_dense
 
 __all__ = ["PreTrainingHead"]
 

@@ -2,10 +2,10 @@
 
 import keras
 
-from bigbird_tf.attention.dense import call_dense
-from bigbird_tf.attention.dropout import Dropout
 from bigbird_tf.layers.config_layer import ConfigLayer
 from bigbird_tf.layers.feed_forward import FeedForward
+from bigbird_tf.nn.dense import call_dense
+from bigbird_tf.nn.dropout import Dropout
 
 __all__ = ["QuestionAnsweringHead"]
 

@@ -12,6 +12,7 @@ from bigbird_tf.models.generation import beam_search, sample
 from bigbird_tf.models.headed_model import HeadedModel
 from bigbird_tf.models.losses import weighted_crossentropy
 from bigbird_tf.models.prompts import Prompts, read_prompts, to_text
+from bigbird_tf.nn.backend import compile_function, draw_seed
 
 __all__ = ["BigBirdForCausalLM"]
 
@@ -118,7 +119,7 @@ class BigBirdForCausalLM(HeadedModel):
             options.update(num_beams=num_beams, length_penalty=float(length_penalty))
         elif do_sample:
             options.update(temperature=float(temperature), top_k=top_k, top_p=top_p)
-            seed = _draw_seed() if seed is None else ops.convert_to_tensor(seed, "int32")
+            seed = draw_seed() if seed is None else ops.convert_to_tensor(seed, "int32")
         tokens = self._decode(prompts, seed if do_sample else None, **options)
         if tokenizer is None:
             return tokens
@@ -131,17 +132,10 @@ class BigBirdForCausalLM(HeadedModel):
         return () if stops is None else tuple(np.atleast_1d(np.array(stops, "int32")).tolist())
 
     def _decode(self, prompts: Prompts, seed, **options):
-        """Calls `_decode_in_graph`, compiled where there is a compiler for it."""
-        arguments = (prompts.ids, prompts.mask, prompts.positions, seed)
-        if keras.backend.backend() != "tensorflow":
-            return self._decode_in_graph(*arguments, **options)
+        """Calls `_decode_in_graph`, compiled."""
         if self._compiled_decode is None:
-            import tensorflow as tf
-
-            compiled = tf.function(self._decode_in_graph, reduce_retracing=True, autograph=False)
-            # In a lambda, or a SavedModel of this model would take the function in as well.
-            self._compiled_decode = lambda *args, **kwargs: compiled(*args, **kwargs)
-        return self._compiled_decode(*arguments, **options)
+            self._compiled_decode = compile_function(self._decode_in_graph, self)
+        return self._compiled_decode(prompts.ids, prompts.mask, prompts.positions, seed, **options)
 
     def _decode_in_graph(self, ids, mask, positions, seed, *, max_new_tokens, **options):
         num_beams = options.get("num_beams", 1)
@@ -180,16 +174,6 @@ class BigBirdForCausalLM(HeadedModel):
 
     def _default_weighted_metrics(self):
         return [keras.metrics.SparseCategoricalAccuracy(name="accuracy")]
-
-
-def _draw_seed():
-    """Gives another int32 scalar each time, also each time that a graph runs."""
-    if keras.backend.backend() == "tensorflow":
-        import tensorflow as tf
-
-        # Not of a Keras seed generator: a SavedModel would have to take its variable along.
-        return tf.random.uniform((), maxval=2**31 - 1, dtype=tf.int32)
-    return keras.random.randint((), 0, 2**31 - 1)
 
 
 def _check_decoding(do_sample, temperature, top_k, top_p, num_beams, max_new_tokens):

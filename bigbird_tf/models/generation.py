@@ -13,7 +13,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from bigbird_tf.attention.dropout import DrawnSeed
+from bigbird_tf.nn.dropout import DrawnSeed
 
 __all__ = ["beam_search", "filter_logits", "sample"]
 

@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from bigbird_tf.attention.run_time_checks import after_checks, same_shape
+from bigbird_tf.nn.backend import check_in_range, check_when_run, same_shape
 
 __all__ = ["check_ids", "read_inputs"]
 
@@ -101,7 +101,7 @@ def _check_shapes_when_run(ids, tensors):
         # Positions may be one row for all.
         if x is not None and name in ("attention_mask", "token_type_ids") and None in ids.shape
     ]
-    return after_checks(ids, *checks) if checks else ids
+    return check_when_run(ids, *checks) if checks else ids
 
 
 def _check_length(ids, longest):
@@ -116,7 +116,7 @@ def _check_length(ids, longest):
         "Received: length=0"
     )
     if length is None:
-        return after_checks(
+        return check_when_run(
             ids,
             (lambda: ops.shape(ids)[-1] <= longest, too_long.format(length="of this batch")),
             (lambda: ops.shape(ids)[-1] > 0, empty),
@@ -129,21 +129,10 @@ def _check_length(ids, longest):
 
 
 def check_ids(name: str, ids, size: int, field: str):
-    """Gives ids as int32; on TensorFlow with a check that all are in `[0, size)`.
+    """Gives ids as int32, with a check that all are in `[0, size)`.
 
     A gather on a GPU gives zeros for ids outside of the table, and Keras reads negative ones from
     its end: nonsense, silently. So the check is worth its pass over the ids.
     """
-    if keras.backend.backend() != "tensorflow" or isinstance(ids, keras.KerasTensor):
-        return ops.cast(ids, "int32")
-    import tensorflow as tf
-
     message = f"`{name}` must be in [0, {field}), that is [0, {size})."
-    size = tf.cast(size, ids.dtype)
-    checks = [
-        tf.debugging.assert_non_negative(ids, message),
-        tf.debugging.assert_less(ids, size, message),
-    ]
-    # Eager checks give None: they have raised, or all is well.
-    with tf.control_dependencies([check for check in checks if check is not None]):
-        return tf.cast(tf.identity(ids), tf.int32)
+    return ops.cast(check_in_range(ids, size, message), "int32")

@@ -2,11 +2,11 @@
 
 from typing import Any, NamedTuple
 
-import keras
 from keras import ops
 
 from bigbird_tf.config import BigBirdConfig
 from bigbird_tf.models.inputs import read_inputs
+from bigbird_tf.nn.backend import check_when_run
 
 __all__ = ["Prompts", "prompt_pieces", "read_prompts", "to_text"]
 
@@ -51,7 +51,7 @@ def read_prompts(prompts, config: BigBirdConfig, tokenizer, max_new_tokens: int)
     inputs = read_inputs(prompts, config)
     ids, mask = inputs["input_ids"], ops.cast(inputs["attention_mask"], "int32")
     length = ops.shape(ids)[1]
-    _check_room(length, max_new_tokens, config.max_position_embeddings)
+    mask = _check_room(mask, length, max_new_tokens, config.max_position_embeddings)
     mask = _check_tokens(mask)
     # Padding first, the rest in order: all keys differ, so it does not matter how the sort is.
     order = ops.argsort(mask * length + ops.arange(length, dtype="int32"), axis=1)
@@ -107,28 +107,21 @@ def prompt_pieces(texts, tokenizer):
     return tf.concat([begin, pieces], axis=1)
 
 
-def _check_room(length, max_new_tokens, longest):
+def _check_room(mask, length, max_new_tokens, longest):
     message = (
         "A prompt and its new tokens must fit into `max_position_embeddings`. Received: a prompt "
         f"of {{length}} tokens, max_new_tokens={max_new_tokens}, max_position_embeddings="
         f"{longest}. Ask for fewer, or keep only the end of the prompt"
     )
-    if isinstance(length, int):
-        if length + max_new_tokens > longest:
-            raise ValueError(message.format(length=length))
-    elif keras.backend.backend() == "tensorflow":
-        import tensorflow as tf
-
+    if not isinstance(length, int):
         most = longest - max_new_tokens
-        tf.debugging.assert_less_equal(length, most, message.format(length="too many"))
+        is_well = (lambda: length <= most, message.format(length="too many"))
+        return check_when_run(mask, is_well)
+    if length + max_new_tokens > longest:
+        raise ValueError(message.format(length=length))
+    return mask
 
 
 def _check_tokens(mask):
-    if keras.backend.backend() != "tensorflow":
-        return mask
-    import tensorflow as tf
-
     message = "Each prompt must have one token at least: a row of `attention_mask` is all zeros."
-    check = tf.debugging.assert_positive(tf.reduce_sum(mask, axis=1), message)
-    with tf.control_dependencies([] if check is None else [check]):
-        return tf.identity(mask)
+    return check_when_run(mask, (lambda: ops.all(ops.sum(mask, axis=1) > 0), message))

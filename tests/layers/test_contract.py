@@ -16,7 +16,7 @@ from bigbird_tf.layers import (
     Pooler,
     QuestionAnsweringHead,
 )
-from bigbird_tf.layers.layer_norm import LayerNorm
+from bigbird_tf.nn.layer_norm import LayerNorm
 from tests.contract import LayerContract, MaskedLayerContract, random_ids, tiny_config
 
 

@@ -5,7 +5,7 @@ Shapes use M for rows (all leading dimensions together), D and E for the sizes o
 
 from keras import ops
 
-from bigbird_tf.attention.backend import is_compiled_by_xla
+from bigbird_tf.nn.backend import is_compiled_by_xla
 
 __all__ = ["add_bias", "as_matrix", "call_dense", "is_plain", "sum_of_rows"]
 

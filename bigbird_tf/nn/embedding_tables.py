@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from bigbird_tf.attention.backend import at_least_float32
+from bigbird_tf.nn.precision import at_least_float32
 
 __all__ = ["Embedding", "ReversibleEmbedding"]
 

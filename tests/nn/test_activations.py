@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 from bigbird_tf.config import ACTIVATIONS
-from bigbird_tf.layers.activations import activated_product, get_activation
+from bigbird_tf.nn.activations import activated_product, get_activation
 from tests.graph_walk import operations_before
 
 

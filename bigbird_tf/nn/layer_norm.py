@@ -3,8 +3,8 @@
 import keras
 from keras import ops
 
-from bigbird_tf.attention.backend import once_there
-from bigbird_tf.attention.dense import sum_of_rows
+from bigbird_tf.nn.backend import recompute_barrier
+from bigbird_tf.nn.dense import sum_of_rows
 
 __all__ = ["LayerNorm"]
 
@@ -66,7 +66,7 @@ def _layer_norm(x, gamma, beta, epsilon: float):
         inverse = ops.rsqrt(ops.mean(ops.square(centered), axis=-1, keepdims=True) + epsilon)
 
         def gradient(upstream, **_):
-            normal = (ops.cast(once_there(upstream, x), dtype) - mean) * inverse
+            normal = (ops.cast(recompute_barrier(upstream, x), dtype) - mean) * inverse
             scaled = upstream * gamma
             inner = ops.mean(scaled * normal, axis=-1, keepdims=True)
             x_grad = (scaled - ops.mean(scaled, axis=-1, keepdims=True) - normal * inner) * inverse

@@ -3,13 +3,13 @@
 import numpy as np
 import tensorflow as tf
 
-from bigbird_tf.attention.in_order import InOrder
+from bigbird_tf.nn.serialized_execution import SerializedExecution
 
 
 def test_in_order_waits_for_the_call_before():
     @tf.function
     def calls(x):
-        in_order = InOrder()
+        in_order = SerializedExecution()
         first = in_order(lambda a: [tf.exp(a, name="first"), tf.sin(a, name="second")], x)
         third = in_order(lambda a: tf.cos(a, name="third"), x)
         fourth = in_order(lambda a: tf.tan(a, name="fourth"), x)

@@ -1,13 +1,11 @@
-"""`InOrder`: operations of a graph, one after the other."""
+"""`SerializedExecution`: operations of a graph, one after the other."""
 
-import contextlib
+from bigbird_tf.nn.backend import run_after
 
-import keras
-
-__all__ = ["InOrder"]
+__all__ = ["SerializedExecution"]
 
 
-class InOrder:
+class SerializedExecution:
     """Calls functions one after the other.
 
     TensorFlow runs at the same time what does not depend on each other. Large products, each of
@@ -19,13 +17,6 @@ class InOrder:
 
     def __call__(self, function, *args):
         """Calls a function on tensors, once all results of the call before are there."""
-        if self._last is None or keras.backend.backend() != "tensorflow":
-            context = contextlib.nullcontext()
-        else:
-            import tensorflow as tf
-
-            context = tf.control_dependencies(self._last)
-        with context:
-            result = function(*args)
+        result = function(*args) if self._last is None else run_after(self._last, function, *args)
         self._last = list(result) if isinstance(result, (list, tuple)) else [result]
         return result

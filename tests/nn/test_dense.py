@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from bigbird_tf.attention.dense import add_bias, call_dense, sum_of_rows
+from bigbird_tf.nn.dense import add_bias, call_dense, sum_of_rows
 
 
 @pytest.mark.parametrize(

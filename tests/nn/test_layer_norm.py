@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from bigbird_tf.layers.layer_norm import LayerNorm
+from bigbird_tf.nn.layer_norm import LayerNorm
 from tests.graph_walk import operations_before
 
 

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from bigbird_tf.attention.backend import (
+from bigbird_tf.nn.backend import (
     call_traced_once,
     is_compiled_by_xla,
-    map_in_order,
-    once_there,
+    recompute_barrier,
+    serial_map,
 )
 
 
@@ -27,12 +27,12 @@ def test_is_compiled_by_xla(jit_compile):
     assert seen[-1] is False
 
 
-def test_map_in_order_with_a_count_that_is_a_tensor():
+def test_serial_map_with_a_count_that_is_a_tensor():
     table = tf.random.normal((5, 3))
 
     @tf.function
     def doubled(count):
-        return map_in_order(lambda i: [table[i] * 2, table[i]], count, [3], "float32", 2)
+        return serial_map(lambda i: [table[i] * 2, table[i]], count, [3], "float32", 2)
 
     for mine, expected in zip(doubled(tf.constant(4)), (table[:4] * 2, table[:4]), strict=True):
         np.testing.assert_array_equal(mine, expected)
@@ -55,10 +55,10 @@ def test_call_traced_once():
     assert traces == [2.0, 3.0]
 
 
-def test_once_there_waits():
+def test_recompute_barrier_waits():
     @tf.function
     def late(upstream, x):
-        return once_there(tf.exp(upstream), x) + 1
+        return recompute_barrier(tf.exp(upstream), x) + 1
 
     graph = late.get_concrete_function(tf.constant(1.0), tf.constant(2.0)).graph
     (identity,) = [

@@ -6,8 +6,9 @@ from collections.abc import Callable
 import keras
 from keras import ops
 
-from bigbird_tf.attention.backend import at_least_float32, once_there
-from bigbird_tf.attention.dense import sum_of_rows
+from bigbird_tf.nn.backend import recompute_barrier
+from bigbird_tf.nn.dense import sum_of_rows
+from bigbird_tf.nn.precision import at_least_float32
 
 __all__ = ["activated_product", "gelu_tanh", "get_activation", "has_activated_product"]
 
@@ -20,7 +21,7 @@ _CUBIC = 0.044715 * _SLOPE
 def _gelu_tanh_again(x, upstream):
     """Gives the tanh form of GELU, computed again, and what flows back to `x`."""
     # Or the cube overflows float16.
-    wide = at_least_float32(once_there(upstream, x))
+    wide = at_least_float32(recompute_barrier(upstream, x))
     square = wide * wide
     gate = ops.sigmoid(wide * (_SLOPE + _CUBIC * square))
     slope = gate * (1 + (1 - gate) * wide * (_SLOPE + 3 * _CUBIC * square))
@@ -29,7 +30,7 @@ def _gelu_tanh_again(x, upstream):
 
 def _gelu_again(x, upstream):
     """As `_gelu_tanh_again`, of the exact form: x · Φ(x), whose derivative is Φ(x) + x · φ(x)."""
-    wide = at_least_float32(once_there(upstream, x))
+    wide = at_least_float32(recompute_barrier(upstream, x))
     share = 0.5 * (1 + ops.erf(wide * math.sqrt(0.5)))
     density = math.sqrt(0.5 / math.pi) * ops.exp(-0.5 * wide * wide)
     slope = share + wide * density
@@ -38,7 +39,7 @@ def _gelu_again(x, upstream):
 
 def _relu_again(x, upstream):
     """As `_gelu_tanh_again`, of ReLU."""
-    x = once_there(upstream, x)
+    x = recompute_barrier(upstream, x)
     return ops.relu(x), upstream * ops.cast(x > 0, upstream.dtype)
 
 

@@ -1,7 +1,7 @@
 import keras
 import numpy as np
 
-from bigbird_tf.attention.dropout import Dropout
+from bigbird_tf.nn.dropout import Dropout
 
 ONES = np.ones((17, 101), "float32")
 

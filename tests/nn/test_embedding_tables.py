@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from bigbird_tf.layers.embedding_tables import Embedding, ReversibleEmbedding
+from bigbird_tf.nn.embedding_tables import Embedding, ReversibleEmbedding
 
 # 2 occurs three times, 4 never.
 IDS = np.array([[2, 0, 2], [1, 2, 3]], "int32")

@@ -1,0 +1,7 @@
+"""Keras parts with gradients of our own; nothing in here knows BigBird."""
+
+from bigbird_tf.nn.dropout import Dropout
+from bigbird_tf.nn.embedding_tables import Embedding, ReversibleEmbedding
+from bigbird_tf.nn.layer_norm import LayerNorm
+
+__all__ = ["Dropout", "Embedding", "LayerNorm", "ReversibleEmbedding"]

@@ -1,0 +1,45 @@
+"""What Keras has no word for, in equal functions of each backend; chosen once, at import.
+
+Nothing outside of this folder asks which backend there is.
+"""
+
+import keras
+
+if keras.backend.backend() == "tensorflow":
+    from bigbird_tf.nn.backend import tensorflow as _backend
+elif keras.backend.backend() == "jax":
+    from bigbird_tf.nn.backend import jax as _backend
+else:
+    raise ImportError(
+        "`bigbird_tf` runs on Keras' backends 'tensorflow' and 'jax': set the environment variable "
+        "KERAS_BACKEND to one of them before Keras is imported. Received: "
+        f"keras.backend.backend()={keras.backend.backend()!r}"
+    )
+
+call_traced_once = _backend.call_traced_once
+check_in_range = _backend.check_in_range
+check_when_run = _backend.check_when_run
+compile_function = _backend.compile_function
+draw_seed = _backend.draw_seed
+has_exact_bfloat16_softmax = _backend.has_exact_bfloat16_softmax
+is_compiled_by_xla = _backend.is_compiled_by_xla
+recompute_barrier = _backend.recompute_barrier
+run_after = _backend.run_after
+same_shape = _backend.same_shape
+serial_map = _backend.serial_map
+take = _backend.take
+
+__all__ = [
+    "call_traced_once",
+    "check_in_range",
+    "check_when_run",
+    "compile_function",
+    "draw_seed",
+    "has_exact_bfloat16_softmax",
+    "is_compiled_by_xla",
+    "recompute_barrier",
+    "run_after",
+    "same_shape",
+    "serial_map",
+    "take",
+]

@@ -1,0 +1,149 @@
+"""How loops, traces and checks run on JAX: what goes into a compiled function is XLA's."""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import keras
+from keras import ops
+
+__all__ = [
+    "call_traced_once",
+    "check_in_range",
+    "check_when_run",
+    "compile_function",
+    "draw_seed",
+    "has_exact_bfloat16_softmax",
+    "is_compiled_by_xla",
+    "recompute_barrier",
+    "run_after",
+    "same_shape",
+    "serial_map",
+    "take",
+]
+
+
+def is_compiled_by_xla() -> bool:
+    """Tells whether what is being traced goes to XLA: here it always does."""
+    return True
+
+
+def has_exact_bfloat16_softmax() -> bool:
+    """Tells whether softmax of bfloat16 is computed in float32 inside: XLA rounds each step."""
+    return False
+
+
+def call_traced_once(function: Callable, *tensors, **static):
+    """Calls a function.
+
+    Args:
+        function: What to call.
+        *tensors: Its tensors.
+        **static: Hashable arguments.
+
+    Returns:
+        What the function returns.
+    """
+    return function(*tensors, **static)
+
+
+def compile_function(function: Callable, layer: keras.layers.Layer) -> Callable:
+    """Returns a function of tensors that is called as it is.
+
+    Args:
+        function: Takes tensors, or structures of them, by position, and hashable arguments by name.
+        layer: Whose variables it reads.
+    """
+    return function
+
+
+def serial_map(function: Callable, count, shape, dtype, num_outputs: int) -> list:
+    """Calls a function with 0, 1, … one after the other, and stacks what it returns.
+
+    Args:
+        function: Takes an int32 scalar tensor; returns a list of tensors.
+        count: How many, an integer.
+        shape, dtype, num_outputs: Of the results; not needed here.
+
+    Returns:
+        A list of tensors `(count, *shape)`.
+    """
+    return jax.lax.map(function, jnp.arange(count, dtype="int32"))
+
+
+def take(x, indices):
+    """Returns `x[indices]`: rows of `x`. Indices must be in its range.
+
+    Args:
+        x: Tensor `(n, …)`.
+        indices: Integers in `[0, n)`, of any shape.
+    """
+    # JAX's default mode fills in what is out of range: on a TPU it costs 40 %.
+    return jnp.take(x, indices, axis=0, mode="clip")
+
+
+def recompute_barrier(upstream, x):
+    """Returns `x`: XLA decides by itself when to compute.
+
+    Args:
+        upstream: What flows back: a tensor of the backward pass.
+        x: A tensor of the forward pass, of any shape and dtype.
+    """
+    return x
+
+
+def run_after(tensors, function: Callable, *args):
+    """Calls a function on tensors: XLA decides by itself on the order.
+
+    Args:
+        tensors: A list of tensors to wait for.
+        function: What to call.
+        *args: Its arguments.
+
+    Returns:
+        What the function returns.
+    """
+    return function(*args)
+
+
+def check_when_run(tensor, *checks):
+    """Returns a tensor. Compiled functions have no checks, and shapes are always known here.
+
+    Args:
+        tensor: Any tensor.
+        *checks: Pairs of a function that returns a bool tensor, and the message if that is false.
+
+    Raises:
+        ValueError: If a check fails, outside of compiled functions.
+    """
+    if isinstance(tensor, keras.KerasTensor):
+        return tensor
+    for is_well, message in checks:
+        value = is_well()
+        if not isinstance(value, jax.core.Tracer) and not value:
+            raise ValueError(message)
+    return tensor
+
+
+def same_shape(x, y, axes: int) -> bool:
+    """Tells whether the first axes are of the same sizes."""
+    return x.shape[:axes] == y.shape[:axes]
+
+
+def check_in_range(ids, size, message: str):
+    """Returns integers, after a check that all are in `[0, size)`.
+
+    Args:
+        ids: Integers of any shape.
+        size: An integer.
+        message: Of the error.
+
+    Raises:
+        ValueError: If one is not. Not in compiled functions, which have no such checks.
+    """
+    return check_when_run(ids, (lambda: ops.all((ids >= 0) & (ids < size)), message))
+
+
+def draw_seed():
+    """Returns another int32 scalar each time."""
+    return keras.random.randint((), 0, 2**31 - 1)

@@ -1,0 +1,204 @@
+"""How loops, traces and checks run on TensorFlow."""
+
+import functools
+from collections.abc import Callable
+
+import keras
+import tensorflow as tf
+from keras import ops
+
+# TensorFlow asks itself so, and has no public name for it.
+from tensorflow.python.ops import control_flow_util
+
+__all__ = [
+    "call_traced_once",
+    "check_in_range",
+    "check_when_run",
+    "compile_function",
+    "draw_seed",
+    "has_exact_bfloat16_softmax",
+    "is_compiled_by_xla",
+    "recompute_barrier",
+    "run_after",
+    "same_shape",
+    "serial_map",
+    "take",
+]
+
+
+def is_compiled_by_xla() -> bool:
+    """Tells whether what is being traced goes to XLA, which has not all of TensorFlow's kernels."""
+    return not tf.executing_eagerly() and control_flow_util.GraphOrParentsInXlaContext(
+        tf.compat.v1.get_default_graph()
+    )
+
+
+def has_exact_bfloat16_softmax() -> bool:
+    """Tells whether softmax of bfloat16 is computed in float32 inside, and rounded at the end.
+
+    That of oneDNN is. XLA's, and TensorFlow's own without oneDNN, round each step. A graph decides
+    when it is traced: a server of an export in bfloat16 should have oneDNN too.
+    """
+    return not is_compiled_by_xla() and _rounds_at_the_end()
+
+
+@functools.cache
+def _rounds_at_the_end() -> bool:
+    # The kernel itself is asked, on the device that it will run on.
+    with tf.init_scope():
+        x = tf.cast(tf.math.sin(tf.range(1024.0)) * 5, "bfloat16")
+        rounded = tf.cast(tf.nn.softmax(tf.cast(x, "float32")), "bfloat16")
+        return bool(tf.reduce_all(tf.nn.softmax(x) == rounded))
+
+
+def call_traced_once(function: Callable, *tensors, **static):
+    """Calls a function; in a TensorFlow graph all callers share one trace of it.
+
+    Args:
+        function: Defined once, not anew for each call: traces are found by it.
+        *tensors: Its tensors.
+        **static: Hashable arguments; a trace is for one value of each.
+
+    Returns:
+        What the function returns.
+    """
+    if not tf.executing_eagerly():
+        return _graph_function(function)(*tensors, **static)
+    return function(*tensors, **static)
+
+
+@functools.cache
+def _graph_function(function):
+    return tf.function(function, autograph=False)
+
+
+def compile_function(function: Callable, layer: keras.layers.Layer) -> Callable:
+    """Returns a function that is traced once for each kind of its arguments, and runs as a graph.
+
+    Args:
+        function: Takes tensors, or structures of them, by position, and hashable arguments by name.
+        layer: Whose variables it reads.
+    """
+    compiled = tf.function(function, reduce_retracing=True, autograph=False)
+    # In a lambda, or a SavedModel of a layer that has it would take the function in as well.
+    return lambda *args, **kwargs: compiled(*args, **kwargs)
+
+
+def serial_map(function: Callable, count, shape, dtype, num_outputs: int) -> list:
+    """Calls a function with 0, 1, … one after the other, and stacks what it returns.
+
+    One at a time is the point: parallel turns hold several chunks, and leave the cache.
+
+    Args:
+        function: Takes an int32 scalar tensor; returns a list of tensors.
+        count: How many, an integer or a scalar tensor.
+        shape: Shape of each tensor; `None` where it is not known.
+        dtype: Dtype of each tensor.
+        num_outputs: How many tensors the function returns.
+
+    Returns:
+        A list of tensors `(count, *shape)`.
+    """
+    # `keras.ops.map` runs ten at once here, and traces the function twice.
+    spec = tf.TensorSpec(shape, dtype)
+    return tf.map_fn(
+        function,
+        ops.arange(count, dtype="int32"),
+        fn_output_signature=[spec] * num_outputs,
+        parallel_iterations=1,
+    )
+
+
+def take(x, indices):
+    """Returns `x[indices]`: rows of `x`. Indices must be in its range.
+
+    Args:
+        x: Tensor `(n, …)`.
+        indices: Integers in `[0, n)`, of any shape.
+    """
+    return tf.gather(x, indices)
+
+
+def recompute_barrier(upstream, x):
+    """Returns `x`, but not before `upstream` is there.
+
+    What a backward pass computes again from what it has kept, TensorFlow would compute as soon as
+    it can, in the forward pass, and keep.
+
+    Args:
+        upstream: What flows back: a tensor of the backward pass.
+        x: A tensor of the forward pass, of any shape and dtype.
+    """
+    with tf.control_dependencies([upstream]):
+        return tf.identity(x)
+
+
+def run_after(tensors, function: Callable, *args):
+    """Calls a function on tensors; its operations run once some other tensors are there.
+
+    Args:
+        tensors: A list of tensors to wait for.
+        function: What to call.
+        *args: Its arguments.
+
+    Returns:
+        What the function returns.
+    """
+    with tf.control_dependencies(tensors):
+        return function(*args)
+
+
+def check_when_run(tensor, *checks):
+    """Returns a tensor that is there only if all is well.
+
+    XLA leaves the checks out.
+
+    Args:
+        tensor: Any tensor.
+        *checks: Pairs of a function that returns a bool tensor, and the message if that is false.
+
+    Raises:
+        tf.errors.InvalidArgumentError: If a check fails, when the graph runs.
+    """
+    if isinstance(tensor, keras.KerasTensor):
+        return tensor
+    operations = [
+        tf.debugging.assert_equal(is_well(), True, message) for is_well, message in checks
+    ]
+    # In eager mode there are no operations: they have raised, or all is well.
+    with tf.control_dependencies([operation for operation in operations if operation is not None]):
+        return tf.identity(tensor)
+
+
+def same_shape(x, y, axes: int):
+    """Returns a bool tensor: whether the first axes are of the same sizes."""
+    return tf.reduce_all(tf.equal(tf.shape(x)[:axes], tf.shape(y)[:axes]))
+
+
+def check_in_range(ids, size, message: str):
+    """Returns integers, after a check that all are in `[0, size)`.
+
+    Args:
+        ids: Integers of any shape.
+        size: An integer or a scalar tensor.
+        message: Of the error.
+
+    Raises:
+        tf.errors.InvalidArgumentError: If one is not, when the graph runs. Not when compiled by
+            XLA, which has no such checks.
+    """
+    if isinstance(ids, keras.KerasTensor):
+        return ids
+    checks = [
+        tf.debugging.assert_non_negative(ids, message),
+        tf.debugging.assert_less(ids, tf.cast(size, ids.dtype), message),
+    ]
+    # Eager checks give None: they have raised, or all is well.
+    with tf.control_dependencies([check for check in checks if check is not None]):
+        return tf.identity(ids)
+
+
+def draw_seed():
+    """Returns another int32 scalar each time, also each time that a graph runs."""
+    # Not of a Keras seed generator: a SavedModel would have to take its variable along.
+    return tf.random.uniform((), maxval=2**31 - 1, dtype=tf.int32)
