@@ -1,5 +1,6 @@
 """From raw strings to what models are trained on and back: tokenizer, preprocessors, metrics."""
 
+from bigbird_tf.preprocessing.answer_confidence import AnswerCalibration
 from bigbird_tf.preprocessing.answer_decoding import decode_answers
 from bigbird_tf.preprocessing.masked_lm_preprocessor import MaskedLMPreprocessor
 from bigbird_tf.preprocessing.multiple_choice_preprocessor import MultipleChoicePreprocessor
@@ -15,6 +16,7 @@ from bigbird_tf.preprocessing.token_classification_preprocessor import (
 from bigbird_tf.preprocessing.tokenizer import BigBirdTokenizer
 
 __all__ = [
+    "AnswerCalibration",
     "BigBirdTokenizer",
     "MaskedLMPreprocessor",
     "MultipleChoicePreprocessor",

@@ -24,12 +24,15 @@ class ContextPieces(NamedTuple):
         starts: int32 byte offsets into the context at which a piece's visible text begins.
         ends: int32 byte offsets at which it ends.
         visible: Whether a piece has any visible text; bool.
+        begins_word, ends_word: Whether that text begins, and ends, where a word does; bool.
     """
 
     ids: tf.RaggedTensor
     starts: tf.RaggedTensor
     ends: tf.RaggedTensor
     visible: tf.RaggedTensor
+    begins_word: tf.RaggedTensor
+    ends_word: tf.RaggedTensor
 
 
 class WindowLayout(NamedTuple):
@@ -185,6 +188,8 @@ def fill_windows(
         "token_ends": from_context(context.ends),
         "can_start": can_end & in_own_part,
         "can_end": can_end,
+        "begins_word": can_end & from_context(context.begins_word),
+        "ends_word": can_end & from_context(context.ends_word),
     }
     return x, windows
 

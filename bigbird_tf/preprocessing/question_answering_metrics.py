@@ -2,13 +2,15 @@
 
 import collections
 import json
+import math
+import numbers
 import os
 import re
 import string
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 __all__ = [
     "evaluate_squad",
@@ -17,6 +19,7 @@ __all__ = [
     "f1_score",
     "normalize_squad_answer",
     "normalize_triviaqa_answer",
+    "read_triviaqa_answers",
 ]
 
 ARTICLES = re.compile(r"\b(a|an|the)\b")
@@ -82,7 +85,8 @@ def evaluate_squad(
 ) -> dict[str, float]:
     """Evaluates answers on a data set in SQuAD's JSON schema, of version 1.1 or 2.0.
 
-    It counts as 2.0 if a question says whether it `is_impossible`.
+    It counts as 2.0 if a question says whether it `is_impossible`. There, as in the official
+    script, a question with an empty list of answers is one without an answer.
 
     Args:
         dataset: The data set, or the JSON file that holds it.
@@ -100,16 +104,24 @@ def evaluate_squad(
 
     Raises:
         FileNotFoundError: If a file is not there.
-        ValueError: If the schema is another one, or there is nothing to evaluate.
+        ValueError: If the schema is another one, a question of 1.1 has no answer, a prediction is
+            no string or a probability no number, or there is nothing to evaluate.
     """
     questions = dict(_squad_questions(_load(dataset, "dataset")))
     predictions = _load(predictions, "predictions")
     if not questions:
         raise ValueError("`dataset` has no questions.")
+    _check_predictions(predictions)
     _warn_of_missing(set(questions) - set(predictions), len(questions))
-    if not any("is_impossible" in question for question in questions.values()):
+    if not any(question.is_version_2 for question in questions.values()):
+        if empty := [key for key, question in questions.items() if not question.answers]:
+            raise ValueError(
+                "`dataset` must have an answer to each question; in version 2.0, each question "
+                "says whether it `is_impossible`, and those that are need none. Received: no "
+                f"answer to {empty[0]!r} and {len(empty) - 1} others"
+            )
         scores = {
-            key: _best_squad_scores(predictions[key], _answer_texts(question))
+            key: _best_squad_scores(predictions[key], question.answers)
             for key, question in questions.items()
             if key in predictions
         }
@@ -119,9 +131,9 @@ def evaluate_squad(
     questions = {key: question for key, question in questions.items() if key in predictions}
     if not questions:
         raise ValueError("`predictions` has none of the questions of `dataset`.")
-    has_answer = {key: bool(question["answers"]) for key, question in questions.items()}
+    has_answer = {key: bool(question.answers) for key, question in questions.items()}
     scores = {
-        key: _squad2_scores(predictions[key], _answer_texts(question))
+        key: _squad2_scores(predictions[key], question.answers)
         for key, question in questions.items()
     }
     probabilities = dict.fromkeys(questions, 0.0)
@@ -132,7 +144,7 @@ def evaluate_squad(
                 "`no_answer_probabilities` must have every question that `predictions` has. "
                 f"Received: none for {missing[0]!r} and {len(missing) - 1} others"
             )
-        probabilities = {key: given[key] for key in questions}
+        probabilities = {key: _to_probability(key, given[key]) for key in questions}
     settled = {
         key: (float(not has_answer[key]),) * 2 if probabilities[key] > no_answer_threshold else pair
         for key, pair in scores.items()
@@ -167,21 +179,21 @@ def evaluate_triviaqa(
 
     Raises:
         FileNotFoundError: If a file is not there.
-        ValueError: If the schema is another one, or there is nothing to evaluate.
+        ValueError: If the schema is another one, a question has no answer, a prediction is no
+            string, or there is nothing to evaluate.
     """
-    answers = dict(_triviaqa_answers(_load(dataset, "dataset")))
+    answers = read_triviaqa_answers(_load(dataset, "dataset"))
     predictions = _load(predictions, "predictions")
     if not answers:
         raise ValueError("`dataset` has no questions.")
+    _check_predictions(predictions)
     _warn_of_missing(set(answers) - set(predictions), len(answers))
     totals = {"exact_match": 0.0, "f1": 0.0}
     common = [key for key in answers if key in predictions]
     for key in common:
-        human = map(normalize_triviaqa_answer, answers[key].get("HumanAnswers", []))
-        right = [*answers[key]["NormalizedAliases"], *human]
         for name, score in (("exact_match", exact_match), ("f1", f1_score)):
             totals[name] += max(
-                score(predictions[key], a, normalize_triviaqa_answer) for a in right
+                score(predictions[key], right, normalize_triviaqa_answer) for right in answers[key]
             )
     return {
         **{name: 100 * total / len(answers) for name, total in totals.items()},
@@ -212,41 +224,99 @@ def _warn_of_missing(missing: set[str], total: int) -> None:
         )
 
 
-def _squad_questions(dataset: Mapping) -> Iterator[tuple[str, dict]]:
+class _SquadQuestion(NamedTuple):
+    answers: list[str]
+    is_version_2: bool
+
+
+def _squad_questions(dataset: Mapping) -> Iterator[tuple[str, _SquadQuestion]]:
     try:
         for article in dataset["data"]:
             for paragraph in article["paragraphs"]:
                 for question in paragraph["qas"]:
-                    yield question["id"], question
-    except (KeyError, TypeError) as error:
-        raise ValueError(
-            "`dataset` must follow SQuAD's schema (data, paragraphs, qas, id). Received one where "
-            f"this is missing or misplaced: {error}"
-        ) from error
-
-
-def _triviaqa_answers(dataset: Mapping) -> Iterator[tuple[str, dict]]:
-    try:
-        verified, domain = dataset.get("VerifiedEval", False), dataset["Domain"]
-        for question in dataset["Data"]:
-            if verified and not question["QuestionPartOfVerifiedEval"]:
-                continue
-            key, answer = question["QuestionId"], question["Answer"]
-            if domain == "Wikipedia":
-                yield key, answer
-                continue
-            for page in question.get("EntityPages", []) + question.get("SearchResults", []):
-                if not (verified and domain == "Web") or page["DocPartOfVerifiedEval"]:
-                    yield f"{key}--{page['Filename']}", answer
+                    key = _to_key(question["id"])
+                    texts = [answer["text"] for answer in question["answers"]]
+                    _require_texts(texts, f"`answers` of {key!r}")
+                    yield key, _SquadQuestion(texts, "is_impossible" in question)
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(
-            "`dataset` must follow TriviaQA's schema (Domain, Data, QuestionId, Answer). Received "
-            f"one where this is missing or misplaced: {error}"
+            "`dataset` must follow SQuAD's schema (data, paragraphs, qas, id, answers, text). "
+            f"Received one where this is missing or misplaced: {error}"
         ) from error
 
 
-def _answer_texts(question: Mapping[str, Any]) -> list[str]:
-    return [answer["text"] for answer in question["answers"]]
+def read_triviaqa_answers(dataset: Mapping) -> dict[str, list[str]]:
+    """Reads the right answers of a data set in TriviaQA's JSON schema.
+
+    Args:
+        dataset: The data set. If it says `VerifiedEval`, only its verified part is read.
+
+    Returns:
+        The right answers, normalised, by the keys that `evaluate_triviaqa` has.
+
+    Raises:
+        ValueError: If the schema is another one, or a question has no answer.
+    """
+    try:
+        return dict(_triviaqa_answers(dataset))
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(
+            "`dataset` must follow TriviaQA's schema (Domain, Data, QuestionId, Answer, "
+            f"NormalizedAliases). Received one where this is missing or misplaced: {error}"
+        ) from error
+
+
+def _triviaqa_answers(dataset: Mapping) -> Iterator[tuple[str, list[str]]]:
+    verified, domain = dataset.get("VerifiedEval", False), dataset["Domain"]
+    for question in dataset["Data"]:
+        if verified and not question["QuestionPartOfVerifiedEval"]:
+            continue
+        key = _to_key(question["QuestionId"])
+        aliases = question["Answer"]["NormalizedAliases"]
+        human = question["Answer"].get("HumanAnswers", [])
+        for name, texts in (("NormalizedAliases", aliases), ("HumanAnswers", human)):
+            _require_texts(texts, f"`{name}` of {key!r}")
+        right = [*aliases, *map(normalize_triviaqa_answer, human)]
+        if not right:
+            raise ValueError(
+                "`dataset` must have an answer to each question. Received: none in "
+                f"`NormalizedAliases` or `HumanAnswers` of {key!r}"
+            )
+        if domain == "Wikipedia":
+            yield key, right
+            continue
+        for page in question.get("EntityPages", []) + question.get("SearchResults", []):
+            if not (verified and domain == "Web") or page["DocPartOfVerifiedEval"]:
+                yield f"{key}--{page['Filename']}", right
+
+
+def _to_key(value: Any) -> Any:
+    if not isinstance(value, (str, int)):
+        raise TypeError(f"an id that is a string, not {value!r}")
+    return value
+
+
+def _require_texts(texts: Any, name: str) -> None:
+    if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
+        raise TypeError(f"{name}, a list of strings, not {texts!r}")
+
+
+def _check_predictions(predictions: Mapping) -> None:
+    for key, answer in predictions.items():
+        if not isinstance(answer, str):
+            raise ValueError(
+                '`predictions` must have a string for each question, "" for no answer. Received: '
+                f"predictions[{key!r}]={answer!r}"
+            )
+
+
+def _to_probability(key: str, value: Any) -> float:
+    if not isinstance(value, numbers.Real) or math.isnan(value):
+        raise ValueError(
+            "`no_answer_probabilities` must have a number for each question. Received: "
+            f"no_answer_probabilities[{key!r}]={value!r}"
+        )
+    return value
 
 
 def _best_squad_scores(prediction: str, answers: list[str]) -> tuple[float, float]:

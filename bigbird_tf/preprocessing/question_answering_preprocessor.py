@@ -15,6 +15,7 @@ from bigbird_tf.preprocessing.preprocessor import Preprocessor
 from bigbird_tf.preprocessing.text_bytes import TextBytes
 from bigbird_tf.preprocessing.text_input import to_batch, to_integer_tensor, to_string_tensor
 from bigbird_tf.preprocessing.tokenizer import BigBirdTokenizer
+from bigbird_tf.preprocessing.word_boundaries import are_word_boundaries
 
 __all__ = ["QuestionAnsweringPreprocessor"]
 
@@ -154,9 +155,10 @@ class QuestionAnsweringPreprocessor(Preprocessor):
         Returns:
             `(x, windows)`. `x` as in `call`. `windows` is a dict of `example`, int32 (W,), the
             example that each window is of, ascending; `token_starts` and `token_ends`, int32
-            (W, T), the bytes of the context that each piece's visible text is made of; `can_end`,
-            bool (W, T), whether a piece is one of the context and visible; `can_start`, bool
-            (W, T), the same, but each piece in only one of the windows that share it.
+            (W, T), the bytes of the context that each piece's visible text is made of; and, all
+            bool (W, T), `can_end`, whether a piece is one of the context and visible;
+            `can_start`, the same, but each piece in only one of the windows that share it;
+            `begins_word` and `ends_word`, whether that text begins or ends where a word does.
         """
         x, windows, *_ = self._make_windows(question, context)
         return x, windows
@@ -193,7 +195,9 @@ class QuestionAnsweringPreprocessor(Preprocessor):
         ids, starts, ends = self.tokenizer.tokenize_with_offsets(context)
         rows = tf.cast(ids.value_rowids(), tf.int32)
         trimmed = text_bytes.trim(rows, starts.flat_values, ends.flat_values)
-        pieces = ContextPieces(ids, *(ids.with_flat_values(value) for value in trimmed))
+        at_boundaries = are_word_boundaries(context, rows, *trimmed[:2])
+        values = (*trimmed, *at_boundaries)
+        pieces = ContextPieces(ids, *(ids.with_flat_values(value) for value in values))
         return self.tokenizer.tokenize(question)[:, : self.max_question_length], pieces
 
     @property

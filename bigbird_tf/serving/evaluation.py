@@ -7,13 +7,18 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from bigbird_tf.preprocessing import evaluate_squad, evaluate_triviaqa
+from bigbird_tf.preprocessing.question_answering_metrics import read_triviaqa_answers
 from bigbird_tf.serving.predictor import Predictor
 
 __all__ = ["evaluate_question_answering"]
 
 
 class _Question(NamedTuple):
-    """A question on one document; several may have one key, of which the best answer counts."""
+    """A question on one document; several may have one key, of which the best answer counts.
+
+    That is the one that exceeds its own document's "no answer" by most: scores of different
+    documents mean nothing to each other. "No answer" counts if no document has one.
+    """
 
     key: str
     question: str
@@ -37,7 +42,8 @@ def evaluate_question_answering(
         dataset: A JSON file in SQuAD's or TriviaQA's schema.
         schema: `"squad"` or `"triviaqa"`.
         evidence: For TriviaQA, the folder with its documents, in `wikipedia/` and `web/`. Of
-            several documents of a question in the Wikipedia domain the best answer counts.
+            several documents of a question in the Wikipedia domain the best answer counts, the one
+            that exceeds its own document's `no_answer_score` by most.
         limit: At most so many pairs of question and document; the questions left out are left out
             of the scores, too.
         batch_size: Questions computed together.
@@ -61,6 +67,8 @@ def evaluate_question_answering(
         if evidence is None:
             raise ValueError("TriviaQA's files name documents: give their folder as `evidence`")
         questions = list(_questions_of(_triviaqa_questions, data, Path(evidence)))
+        # What is missing shall be known before hours of answering.
+        read_triviaqa_answers(data)
     elif schema == "squad":
         questions = list(_questions_of(_squad_questions, data))
     else:
@@ -72,9 +80,10 @@ def evaluate_question_answering(
     records = ({"question": q.question, "context": q.context()} for q in questions)
     outputs = predictor.in_batches(records, batch_size)
     for done, (question, output) in enumerate(zip(questions, outputs, strict=True), 1):
-        key, score = question.key, output["score"]
-        if key not in answers or score > best[key]:
-            answers[key], best[key] = output["answer"], score
+        key, answer = question.key, output["answer"]
+        rank = (answer != "", output["score"] - output["no_answer_score"])
+        if key not in answers or rank > best[key]:
+            answers[key], best[key] = answer, rank
         if on_progress is not None:
             on_progress(done, len(questions))
     measure = evaluate_triviaqa if schema == "triviaqa" else evaluate_squad

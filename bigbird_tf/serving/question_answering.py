@@ -6,6 +6,10 @@ import tensorflow as tf
 
 from bigbird_tf.models import BigBirdForQuestionAnswering
 from bigbird_tf.preprocessing import BigBirdTokenizer, QuestionAnsweringPreprocessor
+from bigbird_tf.preprocessing.answer_confidence import (
+    AnswerCalibration,
+    check_confidence_threshold,
+)
 from bigbird_tf.preprocessing.answer_decoding import best_spans, choose_answers
 from bigbird_tf.preprocessing.context_windows import fill_windows, plan_windows
 from bigbird_tf.serving.servable import Servable, check_same_batch
@@ -17,10 +21,11 @@ class QuestionAnsweringServable(Servable):
     """Signatures of `BigBirdForQuestionAnswering`.
 
     `serving_default` takes strings `question` and `context`, of shape (B,) each, and gives `answer`
-    (string), `score` (float32), `start` and `end` (int32, bytes of the context), and
-    `no_answer_score` (float32), of shape (B,). `n_best` takes the same and gives the first four
+    (string), `score` and `confidence` (float32), `start` and `end` (int32, bytes of the context),
+    and `no_answer_score` (float32), of shape (B,). `n_best` takes the same and gives the first five
     with `num_best` columns, the best first. No answer is `""` with both offsets 0. See
-    `bigbird_tf.preprocessing.decode_answers` for scores.
+    `bigbird_tf.preprocessing.decode_answers` for scores and confidence. Where there are fewer
+    answers than columns, the score is the least finite float32: JSON knows no infinity.
 
     `from_ids` gives `start_logits` and `end_logits`, float32 of shape (B, T).
 
@@ -34,7 +39,10 @@ class QuestionAnsweringServable(Servable):
         max_answer_length: The most pieces of an answer.
         num_best: Answers that the signature `n_best` gives.
         no_answer_threshold: By how much "no answer" must score above the best span to win over it;
-            `None` for never.
+            `None` for never. `"auto"` for never where the model's config has an
+            `answer_calibration`, whose threshold decides instead, and for 0 elsewhere.
+        confidence_threshold: The least confidence of an answer, in [0, 1); below it there is no
+            answer. `None` for that of the config's `answer_calibration`, or 0 without one.
         **options: `max_length`, `weight_dtype`.
     """
 
@@ -48,21 +56,29 @@ class QuestionAnsweringServable(Servable):
         max_windows: int | None = None,
         max_answer_length: int = 30,
         num_best: int = 5,
-        no_answer_threshold: float | None = 0.0,
+        no_answer_threshold: float | str | None = "auto",
+        confidence_threshold: float | None = None,
         **options: Any,
     ):
         super().__init__(model, tokenizer, **options)
         for name, value in (("max_answer_length", max_answer_length), ("num_best", num_best)):
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
                 raise ValueError(f"`{name}` must be a positive integer. Received: {name}={value!r}")
+        self.calibration = AnswerCalibration.of_config(self.config)
+        if no_answer_threshold == "auto":
+            no_answer_threshold = 0.0 if self.calibration is None else None
         if no_answer_threshold is not None and not isinstance(no_answer_threshold, (int, float)):
             raise ValueError(
-                "`no_answer_threshold` must be a number or None. Received: "
+                "`no_answer_threshold` must be a number, None or 'auto'. Received: "
                 f"no_answer_threshold={no_answer_threshold!r}"
             )
+        if confidence_threshold is None:
+            confidence_threshold = self.calibration.threshold if self.calibration else 0.0
+        check_confidence_threshold("confidence_threshold", confidence_threshold)
         self.max_answer_length = max_answer_length
         self.num_best = num_best
         self.no_answer_threshold = no_answer_threshold
+        self.confidence_threshold = confidence_threshold
         if tokenizer is None:
             return
         if max_question_length is None:
@@ -129,12 +145,20 @@ class QuestionAnsweringServable(Servable):
                 "start": tf.zeros([num_windows, count], tf.int32),
                 "end": tf.zeros([num_windows, count], tf.int32),
                 "no_answer_score": tf.zeros([num_windows], tf.float32),
+                "log_total": tf.zeros([num_windows], tf.float32),
             },
         )
         with tf.device("/CPU:0"):
-            return choose_answers(
-                spans, plan.example, context, no_answer_threshold=self.no_answer_threshold
+            found = choose_answers(
+                spans,
+                plan.example,
+                context,
+                no_answer_threshold=self.no_answer_threshold,
+                calibration=self.calibration,
+                confidence_threshold=self.confidence_threshold,
             )
+            # Over REST, TensorFlow Serving writes minus infinity as `-Infinity`, which is no JSON.
+            return {**found, "score": tf.maximum(found["score"], tf.float32.min)}
 
     def example_inputs(self, num_words: int) -> dict[str, list[str]]:
         """Gives a question and a document of so many words."""

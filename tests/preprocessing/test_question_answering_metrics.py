@@ -119,6 +119,14 @@ class TestSquad2:
             "NoAns_total": 2,
         }
 
+    def test_no_answers_are_none_whatever_is_impossible(self):
+        """As in the official script, which looks at the answers alone."""
+        dataset = squad(
+            [question("a", is_impossible=False), question("b", "x", is_impossible=False)]
+        )
+        result = evaluate_squad(dataset, {"a": "", "b": "x"})
+        assert (result["exact"], result["NoAns_total"]) == (100.0, 1)
+
     def test_no_answer_probabilities(self):
         probabilities = {"a": 0.1, "b": 0.9, "c": 0.8, "d": 0.4, "e": 0.3}
         result = evaluate_squad(self.DATASET, self.PREDICTIONS, probabilities, 0.35)
@@ -224,6 +232,55 @@ class TestBadInput:
     def test_schema(self, evaluate, dataset, message):
         with pytest.raises(ValueError, match=message):
             evaluate(dataset, {})
+
+    @pytest.mark.parametrize(
+        ("dataset", "message"),
+        [
+            (squad([{"id": "q7"}]), "SQuAD's schema.*missing or misplaced: 'answers'"),
+            (squad([{"id": "q7", "answers": None}]), "SQuAD's schema"),
+            (squad([{"id": "q7", "answers": [{"text": None}]}]), "SQuAD's schema.*'q7'.*None"),
+            (squad([{"id": [], "answers": []}]), r"SQuAD's schema.*id.*\[\]"),
+            (squad([question("a", "x"), question("q7")]), "an answer to each.*'q7' and 0 others"),
+        ],
+    )
+    def test_squad_answers(self, dataset, message):
+        with pytest.raises(ValueError, match=message):
+            evaluate_squad(dataset, {"a": "x", "q7": "x"})
+
+    @pytest.mark.parametrize(
+        ("answer", "message"),
+        [
+            ({}, "TriviaQA's schema.*'NormalizedAliases'"),
+            (None, "TriviaQA's schema"),
+            ({"NormalizedAliases": None}, "TriviaQA's schema.*'tc_1'.*None"),
+            ({"NormalizedAliases": "bird"}, "TriviaQA's schema.*'tc_1'.*'bird'"),
+            ({"NormalizedAliases": ["x"], "HumanAnswers": [3]}, "TriviaQA's schema.*Human.*3"),
+            ({"NormalizedAliases": []}, "an answer to each question.*'tc_1'"),
+        ],
+    )
+    def test_triviaqa_answers(self, answer, message):
+        dataset = trivia("Wikipedia")
+        dataset["Data"][0]["Answer"] = answer
+        with pytest.raises(ValueError, match=message):
+            evaluate_triviaqa(dataset, {"tc_1": "bird", "tc_2": "bird"})
+
+    @pytest.mark.parametrize("value", [None, ["x"], 3])
+    def test_predictions_that_are_no_strings(self, value):
+        message = '`predictions` must have a string .*"" for no answer.*predictions\\['
+        for dataset in (TestSquad1.DATASET, TestSquad2.DATASET):
+            with pytest.raises(ValueError, match=message):
+                evaluate_squad(dataset, {**dict.fromkeys("abde", ""), "c": value})
+        with pytest.raises(ValueError, match=message):
+            evaluate_triviaqa(trivia("Wikipedia"), {"tc_1": "x", "tc_2": value})
+
+    @pytest.mark.parametrize("value", [None, "0.5", float("nan")])
+    def test_probabilities_that_are_no_numbers(self, value):
+        with pytest.raises(ValueError, match=r"`no_answer_probabilities` must have a number"):
+            evaluate_squad(
+                TestSquad2.DATASET,
+                TestSquad2.PREDICTIONS,
+                {**dict.fromkeys("abde", 0.5), "c": value},
+            )
 
     @pytest.mark.parametrize("evaluate", [evaluate_squad, evaluate_triviaqa])
     def test_files(self, evaluate, tmp_path):

@@ -19,7 +19,7 @@ class FirstWords:
         for record in records:
             self.asked.append(record)
             answer = " ".join(record["context"].split()[:2])
-            yield {"answer": answer, "score": len(record["context"])}
+            yield {"answer": answer, "score": len(record["context"]), "no_answer_score": 0.0}
 
 
 def squad(*questions):
@@ -87,6 +87,43 @@ def test_triviaqa_wikipedia_takes_the_best_of_the_pages(evidence):
     )
     assert answers == {"q1": "stone house"}
     assert scores["exact_match"] == 100
+
+
+@pytest.mark.parametrize(
+    ("outputs", "answer"),
+    [
+        # The "no answer" of an irrelevant page, however sure.
+        ([("", 15.0, 15.0), ("stone house", 12.0, 3.0)], "stone house"),
+        ([("stone house", 12.0, 3.0), ("", 15.0, 15.0)], "stone house"),
+        # High scores all over a page.
+        ([("river", 40.0, 39.0), ("stone house", 12.0, 3.0)], "stone house"),
+        # The model never says "no answer"; one page is empty.
+        ([("", 5.0, 5.0), ("stone house", 1.0, 3.0)], "stone house"),
+        ([("", 5.0, 5.0), ("", 1.0, 1.0)], ""),
+    ],
+)
+def test_triviaqa_compares_what_exceeds_the_pages_no_answer(evidence, outputs, answer):
+    class Predictor(FirstWords):
+        def in_batches(self, records, batch_size):
+            for _, values in zip(records, outputs, strict=True):
+                yield dict(zip(("answer", "score", "no_answer_score"), values, strict=True))
+
+    file = write(evidence / "qa.json", triviaqa("Wikipedia"))
+    _, answers = evaluate_question_answering(
+        Predictor(), file, schema="triviaqa", evidence=evidence
+    )
+    assert answers == {"q1": answer}
+
+
+def test_triviaqa_without_answers_is_known_before_asking(evidence):
+    data = triviaqa("Wikipedia")
+    data["Data"][0]["Answer"]["NormalizedAliases"] = []
+    predictor = FirstWords()
+    with pytest.raises(ValueError, match=r"an answer to each question.*'q1'"):
+        evaluate_question_answering(
+            predictor, write(evidence / "qa.json", data), schema="triviaqa", evidence=evidence
+        )
+    assert not predictor.asked
 
 
 def test_triviaqa_web_counts_each_page(evidence):

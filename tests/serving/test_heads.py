@@ -1,11 +1,17 @@
 """What each head's signatures compute, against the Python model and by hand."""
 
+import json
+
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from bigbird_tf import models
-from bigbird_tf.preprocessing import QuestionAnsweringPreprocessor, decode_answers
+from bigbird_tf.preprocessing import (
+    AnswerCalibration,
+    QuestionAnsweringPreprocessor,
+    decode_answers,
+)
 from bigbird_tf.serving import export_saved_model, make_servable
 from tests.serving.conftest import LABELS, MAX_LENGTH, TEXTS, small_config
 
@@ -61,12 +67,50 @@ class TestQuestionAnswering:
                 )
                 for name, value in expected.items():
                     actual = outputs[name][i]
-                    if name.endswith("score"):
+                    if name == "score":
+                        # What is not there sorts last, by a number that JSON can hold.
+                        value = np.maximum(value, np.finfo(np.float32).min)
+                    if name in ("score", "no_answer_score", "confidence"):
                         np.testing.assert_allclose(actual, value, rtol=1e-4, atol=1e-4)
                     else:
                         np.testing.assert_array_equal(actual, value, err_msg=name)
         assert max(num_windows) > 3
         np.testing.assert_array_equal(n_best["answer"][:, 0], best["answer"])
+
+    def test_fillers_are_json_and_sort_last(self, exported):
+        found = exported("BigBirdForQuestionAnswering").run(
+            "n_best", question=["who?", "who?"], context=["bird", ""]
+        )
+        # Of three: a word and "no answer"; "no answer" alone.
+        assert [[bool(answer) for answer in row].count(True) for row in found["answer"]] == [1, 0]
+        for scores, real in zip(found["score"], (2, 1), strict=True):
+            assert scores[:real].min() > -1e6
+            assert np.all(scores[real:] == np.finfo(np.float32).min)
+            written = json.dumps(scores.tolist(), allow_nan=False)
+            assert np.all(np.array(json.loads(written), np.float32) == scores)
+        np.testing.assert_array_equal(found["confidence"][:, 2], 0.0)
+
+    def test_calibration_and_threshold_of_the_config(self, tokenizer):
+        def servable(calibration, **options):
+            extra = {} if calibration is None else {"answer_calibration": calibration}
+            model = models.BigBirdForQuestionAnswering(small_config(extra=extra))
+            return make_servable(model, tokenizer, **options)
+
+        plain = servable(None)
+        assert (plain.calibration, plain.no_answer_threshold) == (None, 0.0)
+        assert plain.confidence_threshold == 0.0
+        fields = {"weight": 0.5, "bias": 0.1, "threshold": 0.4}
+        calibrated = servable(fields)
+        assert calibrated.calibration == AnswerCalibration(**fields)
+        assert (calibrated.confidence_threshold, calibrated.no_answer_threshold) == (0.4, None)
+        other = servable(fields, confidence_threshold=0, no_answer_threshold=1.0)
+        assert (other.confidence_threshold, other.no_answer_threshold) == (0, 1.0)
+        with pytest.raises(ValueError, match=r"`threshold` must be a number in \[0, 1\)"):
+            servable({"threshold": 2})
+        with pytest.raises(ValueError, match=r"`confidence_threshold`.*confidence_threshold=1"):
+            servable(fields, confidence_threshold=1)
+        with pytest.raises(ValueError, match="`no_answer_threshold` must be a number, None or"):
+            servable(fields, no_answer_threshold="never")
 
     def test_offsets_are_bytes_of_the_context(self, exported):
         context = "日本語 naïve café Zürich привет " * 2
