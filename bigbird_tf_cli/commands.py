@@ -354,18 +354,18 @@ def info(
     """Print versions and devices; of a model, its config and size."""
     import platform
 
-    import tensorflow as tf
+    import keras
 
     table = rich.table.Table(show_header=False, box=None)
     if model is None:
         table.add_row("python", platform.python_version())
-        for package in ("bigbird-tf", "tensorflow", "tensorflow-text", "keras", "numpy"):
+        for package in ("bigbird-tf", "tensorflow", "tensorflow-text", "jax", "keras", "numpy"):
             try:
                 table.add_row(package, metadata.version(package))
             except metadata.PackageNotFoundError:
                 table.add_row(package, "not installed")
-        devices = [device.name for device in tf.config.list_physical_devices()]
-        table.add_row("devices", ", ".join(devices))
+        table.add_row("backend", keras.backend.backend())
+        table.add_row("devices", ", ".join(keras.distribution.list_devices()))
     else:
         from bigbird_tf.checkpoints.tensor_files import open_tensors
         from bigbird_tf.config import BigBirdConfig

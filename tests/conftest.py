@@ -3,11 +3,14 @@
 import json
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import hypothesis
 import keras
 import pytest
+
+from tests.backends import IS_TENSORFLOW, calls_tensorflow
 
 ROOT = Path(__file__).parents[1]
 SHARED = ROOT.parent / "shared"
@@ -17,6 +20,24 @@ hypothesis.settings.register_profile(
     "bigbird", deadline=None, derandomize=True, max_examples=20, print_blob=True
 )
 hypothesis.settings.load_profile("bigbird")
+
+
+if not IS_TENSORFLOW:
+    import jax
+
+    # Tests are many small functions, and many of them the same: what compiles fast, once.
+    _CACHE = tempfile.TemporaryDirectory(prefix="jax_cache_")
+    jax.config.update("jax_disable_most_optimizations", True)
+    jax.config.update("jax_compilation_cache_dir", _CACHE.name)
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
+    jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+
+
+def pytest_collection_modifyitems(items):
+    """Leaves out, on JAX, tests that call TensorFlow themselves: its graphs, tapes, SavedModels."""
+    for item in items if not IS_TENSORFLOW else ():
+        if calls_tensorflow(item.function):
+            item.add_marker(pytest.mark.skip(reason="TensorFlow's own: the test calls it itself"))
 
 
 @pytest.fixture(autouse=True)

@@ -108,12 +108,15 @@ ROOMS = {
     "hub": set(),
     "config": {"hub"},
     "nn": {"nn"},
+    "requirements": set(),
     "attention": {"attention", "config", "nn"},
     "layers": {"layers", "attention", "config", "nn"},
     "models": {"models", "layers", "attention", "config", "checkpoints", "preprocessing", "nn"},
-    "checkpoints": {"checkpoints", "models", "config", "hub", "layers", "attention", "nn"},
-    "preprocessing": {"preprocessing", "config", "hub"},
-    "serving": {"serving", "models", "preprocessing", "config", "layers", "version"},
+    "checkpoints": {"checkpoints", "models", "config", "hub", "layers", "attention", "nn"}
+    | {"requirements"},
+    "preprocessing": {"preprocessing", "config", "hub", "requirements"},
+    "serving": {"serving", "models", "preprocessing", "config", "layers", "version"}
+    | {"requirements"},
 }
 
 

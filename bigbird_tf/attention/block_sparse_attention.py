@@ -17,7 +17,7 @@ from bigbird_tf.config import (
     INFERENCE_RANDOM_BLOCKS,
     RANDOM_PLANS,
 )
-from bigbird_tf.nn.dense import as_matrix, call_dense
+from bigbird_tf.nn.dense import Dense, as_matrix
 from bigbird_tf.nn.dropout import Dropout
 
 __all__ = ["BlockSparseAttention", "pad_length"]
@@ -174,8 +174,8 @@ class BlockSparseAttention(keras.layers.Layer):
         self.value_dense = self._projection(width, use_bias, "value")
         self.dropout_layer = Dropout(dropout, dtype=self.dtype_policy, name="dropout")
 
-    def _projection(self, width: int, use_bias: bool, name: str) -> keras.layers.Dense:
-        return keras.layers.Dense(
+    def _projection(self, width: int, use_bias: bool, name: str) -> Dense:
+        return Dense(
             width,
             use_bias=use_bias,
             # A shared initializer would give equal kernels.
@@ -277,9 +277,9 @@ class BlockSparseAttention(keras.layers.Layer):
                 ops.reshape(x, (-1, ops.shape(x)[1], self.num_heads, self.key_dim)), (0, 2, 1, 3)
             )
             for x in (
-                call_dense(self.query_dense, query),
-                call_dense(self.key_dense, key),
-                call_dense(self.value_dense, value),
+                self.query_dense(query),
+                self.key_dense(key),
+                self.value_dense(value),
             )
         ]
 
@@ -290,9 +290,9 @@ class BlockSparseAttention(keras.layers.Layer):
 
     def _project_back(self, context):
         """`(B, T, N * H)` to `(B, T, D)`."""
-        # As a matrix: see `call_dense`. Queries, keys and values are not: as matrices they make a
+        # As a matrix: see `Dense`. Queries, keys and values are not: as matrices they make a
         # training step of the base model hold 2 % more (the order that TensorFlow chooses).
-        output = call_dense(self.output_dense, as_matrix(context))
+        output = self.output_dense(as_matrix(context))
         return ops.reshape(output, (-1, ops.shape(context)[1], output.shape[-1]))
 
     def _full(self, query, value, key, mask, training, dropout_seed):

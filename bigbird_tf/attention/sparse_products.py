@@ -81,13 +81,14 @@ def block_sparse_products(
     layout = _plan(query, index, block_size, scale, _CHUNK_BYTES)
     backward_layout = _plan(query, index, block_size, scale, _CHUNK_BYTES // 2)
     key_bias = ops.convert_to_tensor(key_bias, "float32")
-    tables = (
-        ops.convert_to_tensor(index.key_blocks, "int32"),
-        ops.convert_to_tensor(index.slot_bias, "float32"),
-    )
 
     @ops.custom_gradient
     def products(query, key, value, key_bias):
+        # Made here: a tensor from outside would be one of another trace where JAX computes again.
+        tables = (
+            ops.convert_to_tensor(index.key_blocks, "int32"),
+            ops.convert_to_tensor(index.slot_bias, "float32"),
+        )
         context = call_traced_once(_forward, query, key, value, key_bias, *tables, layout=layout)
 
         def gradient(upstream, **_):

@@ -13,6 +13,7 @@ from bigbird_tf.checkpoints.pretrained_directory import (
     write_pretrained_directory,
 )
 from bigbird_tf.config import BigBirdConfig
+from bigbird_tf.requirements import require_tensorflow
 
 __all__ = ["config_from_google", "convert_google_checkpoint"]
 
@@ -188,7 +189,7 @@ def _open_checkpoint(
     prefix: str | os.PathLike,
 ) -> tuple[dict[str, tuple[int, ...]], Callable[[str], np.ndarray]]:
     """Gives the shapes of a checkpoint's variables by name, and a function that reads one."""
-    import tensorflow as tf
+    tf = require_tensorflow("Checkpoints of TensorFlow")
 
     path = str(Path(prefix).expanduser())
     if Path(path).is_dir():

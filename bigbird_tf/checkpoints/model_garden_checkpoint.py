@@ -5,6 +5,8 @@ import os
 from pathlib import Path
 from typing import Any
 
+from bigbird_tf.requirements import require_tensorflow
+
 __all__ = ["load_model_garden_encoder"]
 
 
@@ -27,7 +29,7 @@ def load_model_garden_encoder(
         FileNotFoundError: If there is no such checkpoint or file.
         ValueError: If a setting is unknown, or the checkpoint does not have all of the encoder.
     """
-    import tensorflow as tf
+    tf = require_tensorflow("The Model Garden's encoders")
 
     try:
         from official.nlp.configs import encoders

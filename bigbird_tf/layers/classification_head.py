@@ -4,7 +4,6 @@ import keras
 
 from bigbird_tf.layers.config_layer import ConfigLayer
 from bigbird_tf.nn.activations import get_activation
-from bigbird_tf.nn.dense import call_dense
 from bigbird_tf.nn.dropout import Dropout
 
 __all__ = ["ClassificationHead"]
@@ -45,8 +44,8 @@ class ClassificationHead(ConfigLayer):
     def call(self, inputs, training=None):
         """Classifies; see the class."""
         hidden = self.input_dropout(inputs[:, 0], training=training)
-        hidden = self.activation(call_dense(self.dense, hidden))
-        return call_dense(self.output_dense, self.output_dropout(hidden, training=training))
+        hidden = self.activation(self.dense(hidden))
+        return self.output_dense(self.output_dropout(hidden, training=training))
 
     def compute_output_shape(self, input_shape):
         """Gives `(B, num_labels)`."""

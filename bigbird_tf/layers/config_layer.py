@@ -3,6 +3,7 @@
 import keras
 
 from bigbird_tf.config import BigBirdConfig
+from bigbird_tf.nn.dense import Dense
 from bigbird_tf.nn.layer_norm import LayerNorm
 
 __all__ = ["ConfigLayer"]
@@ -22,8 +23,8 @@ class ConfigLayer(keras.layers.Layer):
     def _initializer(self) -> keras.initializers.Initializer:
         return keras.initializers.RandomNormal(stddev=self.config.initializer_range)
 
-    def _dense(self, units: int, name: str, **kwargs) -> keras.layers.Dense:
-        return keras.layers.Dense(
+    def _dense(self, units: int, name: str, **kwargs) -> Dense:
+        return Dense(
             units,
             kernel_initializer=self._initializer(),
             dtype=self.dtype_policy,

@@ -5,7 +5,7 @@ from keras import ops
 
 from bigbird_tf.layers.config_layer import ConfigLayer
 from bigbird_tf.nn.activations import activated_product, get_activation, has_activated_product
-from bigbird_tf.nn.dense import add_bias, as_matrix, call_dense, is_plain
+from bigbird_tf.nn.dense import add_bias, as_matrix, is_plain
 from bigbird_tf.nn.dropout import Dropout
 
 __all__ = ["FeedForward"]
@@ -42,7 +42,7 @@ class FeedForward(ConfigLayer):
 
     def call(self, inputs, residual=None, training=None, seed=None):
         """Computes; see the class."""
-        # As matrices: see `call_dense`.
+        # As matrices: see `Dense`.
         residual = as_matrix(inputs if residual is None else residual)
         hidden = self._dense_layers(as_matrix(inputs))
         hidden = self.dropout(hidden, training=training, seed=seed)
@@ -56,7 +56,7 @@ class FeedForward(ConfigLayer):
             for dense in (first, second)
         )
         if not all_plain or not has_activated_product(self.activation):
-            return call_dense(second, self.activation(call_dense(first, x)))
+            return second(self.activation(first(x)))
         weights = (first.kernel, first.bias, second.kernel)
         tensors = (ops.cast(tensor, self.compute_dtype) for tensor in (x, *weights))
         product = activated_product(self.activation, *tensors)

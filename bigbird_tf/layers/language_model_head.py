@@ -5,7 +5,7 @@ from keras import ops
 
 from bigbird_tf.layers.config_layer import ConfigLayer
 from bigbird_tf.nn.activations import get_activation
-from bigbird_tf.nn.dense import add_bias, call_dense
+from bigbird_tf.nn.dense import add_bias
 
 __all__ = ["LanguageModelHead"]
 
@@ -44,7 +44,7 @@ class LanguageModelHead(ConfigLayer):
 
     def call(self, inputs, word_embeddings):
         """Computes; see the class."""
-        hidden = self.layer_norm(self.activation(call_dense(self.dense, inputs)))
+        hidden = self.layer_norm(self.activation(self.dense(inputs)))
         logits = word_embeddings(hidden, reverse=True)
         return add_bias(logits, ops.cast(self.bias, logits.dtype))
 

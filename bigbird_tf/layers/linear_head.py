@@ -3,7 +3,6 @@
 import keras
 
 from bigbird_tf.layers.config_layer import ConfigLayer
-from bigbird_tf.nn.dense import call_dense
 from bigbird_tf.nn.dropout import Dropout
 
 __all__ = ["LinearHead"]
@@ -39,7 +38,7 @@ class LinearHead(ConfigLayer):
 
     def call(self, inputs, training=None):
         """Computes; see the class."""
-        return call_dense(self.dense, self.dropout(inputs, training=training))
+        return self.dense(self.dropout(inputs, training=training))
 
     def compute_output_shape(self, input_shape):
         """Gives `(…, units)`."""

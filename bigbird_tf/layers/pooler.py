@@ -3,7 +3,6 @@
 import keras
 
 from bigbird_tf.layers.config_layer import ConfigLayer
-from bigbird_tf.nn.dense import call_dense
 
 __all__ = ["Pooler"]
 
@@ -32,7 +31,7 @@ class Pooler(ConfigLayer):
 
     def call(self, inputs):
         """Pools; see the class."""
-        return call_dense(self.dense, inputs[:, 0])
+        return self.dense(inputs[:, 0])
 
     def compute_output_shape(self, input_shape):
         """Gives `(B, hidden_size)`."""

@@ -4,7 +4,6 @@ import keras
 
 from bigbird_tf.layers.config_layer import ConfigLayer
 from bigbird_tf.layers.language_model_head import LanguageModelHead
-from bigbird_tf.nn.dense import call_dense
 
 __all__ = ["PreTrainingHead"]
 
@@ -40,7 +39,7 @@ class PreTrainingHead(ConfigLayer):
     def call(self, inputs, pooled, word_embeddings):
         """Computes; see the class."""
         predictions = self.predictions(inputs, word_embeddings=word_embeddings)
-        return predictions, call_dense(self.seq_relationship, pooled)
+        return predictions, self.seq_relationship(pooled)
 
     def compute_output_spec(self, inputs, pooled, word_embeddings):
         """Gives shapes and dtypes of what a call returns."""

@@ -4,7 +4,6 @@ import keras
 
 from bigbird_tf.layers.config_layer import ConfigLayer
 from bigbird_tf.layers.feed_forward import FeedForward
-from bigbird_tf.nn.dense import call_dense
 from bigbird_tf.nn.dropout import Dropout
 
 __all__ = ["QuestionAnsweringHead"]
@@ -40,7 +39,7 @@ class QuestionAnsweringHead(ConfigLayer):
         """Computes; see the class."""
         dropped = self.dropout(inputs, training=training)
         hidden = self.feed_forward(dropped, residual=inputs, training=training)
-        return call_dense(self.output_dense, hidden)
+        return self.output_dense(hidden)
 
     def compute_output_shape(self, input_shape):
         """Gives `(B, T, 2)`."""

@@ -1,13 +1,14 @@
-"""Dense layers with a gradient written out.
+"""`Dense`: Keras' dense layer with a gradient written out, and its parts.
 
 Shapes use M for rows (all leading dimensions together), D and E for the sizes of in- and output.
 """
 
+import keras
 from keras import ops
 
 from bigbird_tf.nn.backend import is_compiled_by_xla
 
-__all__ = ["add_bias", "as_matrix", "call_dense", "is_plain", "sum_of_rows"]
+__all__ = ["Dense", "add_bias", "as_matrix", "is_plain", "sum_of_rows"]
 
 
 def as_matrix(x):
@@ -57,20 +58,34 @@ def is_plain(layer) -> bool:
     return layer.quantization_mode is None
 
 
-def call_dense(layer, x):
-    """Calls a dense layer, with the gradient of this module.
+@keras.saving.register_keras_serializable(package="bigbird_tf")
+class Dense(keras.layers.Dense):
+    """`keras.layers.Dense` with a gradient that adds up in float32 at least.
 
-    If `x` is a matrix, TensorFlow adds the bias in the product's kernel; if it has more dimensions,
-    in another pass over the memory.
+    If the input is a matrix, TensorFlow adds the bias in the product's kernel; if it has more
+    dimensions, in another pass over the memory.
 
     Args:
-        layer: A `keras.layers.Dense`, D to E.
-        x: Tensor `(…, D)`.
+        *args, **kwargs: Of `keras.layers.Dense`.
+
+    Call arguments:
+        inputs: Tensor `(…, D)`.
 
     Returns:
-        Tensor `(…, E)` of the layer's compute dtype.
+        Tensor `(…, units)` of the layer's compute dtype.
+
+    Example:
+
+    >>> Dense(3)(keras.ops.ones((2, 5, 7))).shape
+    TensorShape([2, 5, 3])
     """
-    if not is_plain(layer):
-        return layer(x)
-    tensors = (x, layer.kernel, *([layer.bias] if layer.use_bias else []))
-    return layer.activation(_dense(*(ops.cast(tensor, layer.compute_dtype) for tensor in tensors)))
+
+    def call(self, inputs, training=None):
+        """Multiplies, adds and activates; Keras calls it where the kernel is not quantized."""
+        tensors = (inputs, self.kernel, *([self.bias] if self.use_bias else []))
+        # Tensors: variables would be asked for in another way.
+        return self.activation(_dense(*(ops.cast(x, self.compute_dtype) for x in tensors)))
+
+    def quantize(self, mode=None, type_check=True, config=None):
+        """Quantizes as Keras does, whose check is for its own class alone."""
+        super().quantize(mode, type_check=False, config=config)

@@ -1,5 +1,6 @@
 """From raw strings to what models are trained on and back: tokenizer, preprocessors, metrics."""
 
+from bigbird_tf.preprocessing import requirements  # noqa: F401, first of all
 from bigbird_tf.preprocessing.answer_confidence import AnswerCalibration
 from bigbird_tf.preprocessing.answer_decoding import decode_answers
 from bigbird_tf.preprocessing.masked_lm_preprocessor import MaskedLMPreprocessor

@@ -1,5 +1,6 @@
 """SavedModels for TensorFlow Serving: one servable a head, strings in and answers out."""
 
+from bigbird_tf.serving import requirements  # noqa: F401, first of all
 from bigbird_tf.serving.causal_lm import CausalLMServable
 from bigbird_tf.serving.encoder import EncoderServable
 from bigbird_tf.serving.export import export_saved_model, make_servable

@@ -1,15 +1,76 @@
-"""Loops and their parts."""
+"""Loops, checks and barriers of each backend."""
+
+import ast
 
 import numpy as np
 import pytest
 import tensorflow as tf
+from keras import ops
 
+from bigbird_tf.nn import backend
 from bigbird_tf.nn.backend import (
     call_traced_once,
+    check_in_range,
+    check_when_run,
     is_compiled_by_xla,
     recompute_barrier,
     serial_map,
+    take,
 )
+from tests.backends import IS_TENSORFLOW, compiled
+from tests.conftest import ROOT
+
+
+def signatures(name: str) -> dict:
+    """Gives the arguments of a backend's public functions; without importing it."""
+    tree = ast.parse((ROOT / f"bigbird_tf/nn/backend/{name}.py").read_text())
+    return {
+        node.name: ast.unparse(node.args)
+        for node in tree.body
+        if isinstance(node, ast.FunctionDef) and not node.name.startswith("_")
+    }
+
+
+def test_backends_have_equal_functions():
+    functions = signatures("tensorflow")
+    assert functions == signatures("jax")
+    assert {*functions, "NAME"} == set(backend.__all__)
+
+
+def test_take():
+    table, ids = np.arange(15.0).reshape(5, 3), np.array([[4, 0], [2, 2]])
+    np.testing.assert_array_equal(take(ops.convert_to_tensor(table), ids), table[ids])
+
+
+def test_serial_map():
+    table = ops.convert_to_tensor(np.arange(15, dtype="float32").reshape(5, 3))
+    mapped = serial_map(lambda i: [table[i] * 2, table[i]], 4, [3], "float32", 2)
+    for mine, expected in zip(mapped, (table[:4] * 2, table[:4]), strict=True):
+        np.testing.assert_array_equal(mine, expected)
+
+
+class TestChecks:
+    """Where values are known; compiled by XLA there are none."""
+
+    def errors(self):
+        return tf.errors.InvalidArgumentError if IS_TENSORFLOW else ValueError
+
+    @pytest.mark.parametrize("ids", [[[0, 3]], [[-1, 2]]])
+    def test_ids_out_of_range(self, ids):
+        ids = ops.convert_to_tensor(ids, "int32")
+        with pytest.raises(self.errors(), match="from 0 to 2"):
+            check_in_range(ids, 3, "from 0 to 2")
+        assert compiled(lambda x: check_in_range(x, 3, "from 0 to 2"))(ids).shape == (1, 2)
+
+    def test_ids_in_range(self):
+        ids = ops.convert_to_tensor([[0, 2]], "int32")
+        np.testing.assert_array_equal(check_in_range(ids, 3, ""), ids)
+
+    def test_any_check(self):
+        x = ops.ones((2, 3))
+        np.testing.assert_array_equal(check_when_run(x, (lambda: ops.all(x > 0), "no")), x)
+        with pytest.raises(self.errors(), match="not all are above 1"):
+            check_when_run(x, (lambda: ops.all(x > 1), "not all are above 1"))
 
 
 @pytest.mark.parametrize("jit_compile", [False, True])

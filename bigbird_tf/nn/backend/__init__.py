@@ -5,15 +5,16 @@ Nothing outside of this folder asks which backend there is.
 
 import keras
 
-if keras.backend.backend() == "tensorflow":
+NAME = keras.backend.backend()
+if NAME == "tensorflow":
     from bigbird_tf.nn.backend import tensorflow as _backend
-elif keras.backend.backend() == "jax":
+elif NAME == "jax":
     from bigbird_tf.nn.backend import jax as _backend
 else:
     raise ImportError(
         "`bigbird_tf` runs on Keras' backends 'tensorflow' and 'jax': set the environment variable "
         "KERAS_BACKEND to one of them before Keras is imported. Received: "
-        f"keras.backend.backend()={keras.backend.backend()!r}"
+        f"keras.backend.backend()={NAME!r}"
     )
 
 call_traced_once = _backend.call_traced_once
@@ -30,6 +31,7 @@ serial_map = _backend.serial_map
 take = _backend.take
 
 __all__ = [
+    "NAME",
     "call_traced_once",
     "check_in_range",
     "check_when_run",

@@ -1,5 +1,6 @@
 """How loops, traces and checks run on JAX: what goes into a compiled function is XLA's."""
 
+import functools
 from collections.abc import Callable
 
 import jax
@@ -48,13 +49,25 @@ def call_traced_once(function: Callable, *tensors, **static):
 
 
 def compile_function(function: Callable, layer: keras.layers.Layer) -> Callable:
-    """Returns a function of tensors that is called as it is.
+    """Returns a function that is compiled once for each kind of its arguments.
 
     Args:
         function: Takes tensors, or structures of them, by position, and hashable arguments by name.
         layer: Whose variables it reads.
     """
-    return function
+
+    @functools.partial(jax.jit, static_argnums=2)
+    def compiled(values, args, static):
+        # As arguments: what a compiled function closes over becomes a constant of it.
+        mapping = list(zip(layer.variables, values, strict=True))
+        with keras.StatelessScope(state_mapping=mapping):
+            return function(*args, **dict(static))
+
+    def call(*args, **static):
+        values = [variable.value for variable in layer.variables]
+        return compiled(values, args, tuple(sorted(static.items())))
+
+    return call
 
 
 def serial_map(function: Callable, count, shape, dtype, num_outputs: int) -> list:
