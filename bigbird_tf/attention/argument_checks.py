@@ -3,9 +3,18 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import keras
+from keras import ops
+
 from bigbird_tf.nn.backend import check_when_run, same_shape
 
-__all__ = ["check_arguments", "check_shapes", "check_shapes_when_run"]
+__all__ = [
+    "check_arguments",
+    "check_is_not_causal",
+    "check_shapes",
+    "check_shapes_when_run",
+    "checked_mask",
+]
 
 
 def check_arguments(
@@ -39,6 +48,20 @@ def check_arguments(
         if value not in words:
             listing = ", ".join(repr(word) for word in words)
             raise ValueError(f"`{name}` must be one of {listing}. Received: {name}={value!r}")
+
+
+def check_is_not_causal(use_causal_mask: bool) -> None:
+    """Refuses the argument of `keras.layers.MultiHeadAttention` that this layer cannot heed.
+
+    Raises:
+        ValueError: If it is true.
+    """
+    if use_causal_mask:
+        raise ValueError(
+            "Block-sparse attention reads blocks on both sides; it has no causal mask. For text "
+            "that is written from left to right there are `BigBirdForCausalLM` and "
+            "`keras.layers.MultiHeadAttention`. Received: use_causal_mask=True"
+        )
 
 
 def check_shapes(query, value, key, attention_mask):
@@ -76,6 +99,33 @@ def check_shapes(query, value, key, attention_mask):
 
 def _may_be_equal(shape, other) -> bool:
     return all(None in pair or pair[0] == pair[1] for pair in zip(shape, other, strict=True))
+
+
+def checked_mask(attention_mask):
+    """Gives a mask as booleans, after a check that it is one of zeros and ones.
+
+    Masks that are added to scores (0 and -10000) and weights of tokens look like masks of zeros and
+    ones, and would be read the wrong way round. Boolean ones need no check, so a model that has
+    checked its mask hands on booleans to its layers.
+
+    Args:
+        attention_mask: Tensor of any dtype and shape.
+
+    Raises:
+        tf.errors.InvalidArgumentError: If a value is another one, when the graph runs.
+    """
+    if keras.backend.standardize_dtype(attention_mask.dtype) == "bool":
+        return attention_mask
+    message = (
+        "`attention_mask` must be 1 for tokens and 0 for padding, and nothing else. Of a mask that "
+        "is added to scores, 0 for tokens and very negative for padding, pass `mask == 0`"
+    )
+
+    def is_well():
+        is_token, is_padding = ops.equal(attention_mask, 1), ops.equal(attention_mask, 0)
+        return ops.all(ops.logical_or(is_token, is_padding))
+
+    return ops.not_equal(check_when_run(attention_mask, (is_well, message)), 0)
 
 
 def check_shapes_when_run(query, value, key, attention_mask):

@@ -5,8 +5,10 @@ from keras import ops
 
 from bigbird_tf.attention.argument_checks import (
     check_arguments,
+    check_is_not_causal,
     check_shapes,
     check_shapes_when_run,
+    checked_mask,
 )
 from bigbird_tf.attention.block_pattern import BlockPattern
 from bigbird_tf.attention.full_attention import full_attention, pattern_bias
@@ -67,12 +69,13 @@ class BlockSparseAttention(keras.layers.Layer):
         query: Tensor `(B, T, D)`.
         value: Tensor `(B, T, D)`; `None` for `query`.
         key: Tensor `(B, T, D)`; `None` for `value`.
-        attention_mask: Integer or boolean tensor `(B, T)`, 0 for padding; `None` if there is none.
-            The result at padded positions is the output projection's bias in sparse attention. A
-            mask that is zero everywhere gives a finite result.
+        attention_mask: Tensor `(B, T)`: 1 or true for tokens, 0 or false for padding; `None` if
+            there is none. The result at padded positions is the output projection's bias in sparse
+            attention. A mask that is zero everywhere gives a finite result.
         training: Whether dropout acts, and which random blocks `"first_block"` uses.
         return_attention_scores: Whether to return attention weights too, `(B, N, T, T)`. They are
             dense, so asking for them costs quadratic time and memory.
+        use_causal_mask: Only `False`: no pattern of this layer is causal.
         query_mask, mask: The mask that Keras hands on from layers before (under the second name to
             calls with one tensor); used if `attention_mask` is `None`.
         dropout_seed: A seed for dropout that was drawn ahead; for rematerialisation.
@@ -84,7 +87,8 @@ class BlockSparseAttention(keras.layers.Layer):
         ValueError: If an argument is impossible, if `value` or `key` is of another length than
             `query`, or if `attention_mask` is not of shape `(B, T)`.
         tf.errors.InvalidArgumentError: If the sequence is longer than `max_length`, where that is
-            not known before the graph runs. Not when compiled by XLA, which has no such checks.
+            not known before the graph runs, or `attention_mask` has other values than 0 and 1. Not
+            when compiled by XLA, which has no such checks.
 
     Example:
 
@@ -215,6 +219,7 @@ class BlockSparseAttention(keras.layers.Layer):
         attention_mask=None,
         training=None,
         return_attention_scores=False,
+        use_causal_mask=False,
         query_mask=None,
         mask=None,
         dropout_seed=None,
@@ -224,14 +229,15 @@ class BlockSparseAttention(keras.layers.Layer):
         key = value if key is None else key
         if attention_mask is None:
             attention_mask = mask if query_mask is None else query_mask
+        check_is_not_causal(use_causal_mask)
         check_shapes(query, value, key, attention_mask)
         checked = check_shapes_when_run(query, value, key, attention_mask)
         query, value, key = (checked if x is query else x for x in (query, value, key))
         training = bool(training)
         length = ops.shape(query)[1]
         if attention_mask is None:
-            attention_mask = ops.ones(ops.shape(query)[:2], "float32")
-        attention_mask = ops.cast(ops.not_equal(attention_mask, 0), "float32")
+            attention_mask = ops.ones(ops.shape(query)[:2], "bool")
+        attention_mask = ops.cast(checked_mask(attention_mask), "float32")
 
         def full():
             return self._full(query, value, key, attention_mask, training, dropout_seed)
@@ -343,6 +349,7 @@ class BlockSparseAttention(keras.layers.Layer):
         attention_mask=None,
         training=None,
         return_attention_scores=False,
+        use_causal_mask=False,
         query_mask=None,
         mask=None,
         dropout_seed=None,
@@ -350,6 +357,7 @@ class BlockSparseAttention(keras.layers.Layer):
         """Gives shapes and dtypes of what a call returns, without computing."""
         if attention_mask is None:
             attention_mask = mask if query_mask is None else query_mask
+        check_is_not_causal(use_causal_mask)
         value = query if value is None else value
         check_shapes(query, value, value if key is None else key, attention_mask)
         output = keras.KerasTensor(query.shape, dtype=self.compute_dtype)

@@ -54,7 +54,7 @@ class BigBirdEmbeddings(ConfigLayer):
             name=name,
         )
 
-    def build(self, input_shape=None):
+    def build(self, input_ids_shape=None):
         """Makes all weights; they depend on the config only."""
         for embedding in (
             self.word_embeddings,

@@ -105,6 +105,10 @@ class Encoder(ConfigLayer):
             return None if is_short or not padding else padding
         return ops.where(is_short, 0, padding)
 
+    def compute_output_shape(self, input_shape, *args, **kwargs):
+        """Gives the shape of `last`."""
+        return input_shape
+
     def compute_output_spec(
         self,
         inputs,
@@ -134,6 +138,7 @@ def _call_rematerialized(block, hidden, mask):
     def call(hidden, mask, *drawn):
         drawn = iter(drawn)
         own_seeds = [None if seed is None else next(drawn) for seed in seeds]
-        return block(hidden, mask, training=True, seeds=own_seeds)
+        return block(hidden, ops.cast(mask, "bool"), training=True, seeds=own_seeds)
 
-    return keras.remat(call)(hidden, mask, *drawn)
+    # As numbers, since what a gradient is asked for must not be booleans.
+    return keras.remat(call)(hidden, ops.cast(mask, hidden.dtype), *drawn)

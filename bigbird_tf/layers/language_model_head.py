@@ -48,6 +48,10 @@ class LanguageModelHead(ConfigLayer):
         logits = word_embeddings(hidden, reverse=True)
         return add_bias(logits, ops.cast(self.bias, logits.dtype))
 
+    def compute_output_shape(self, input_shape, *args, **kwargs):
+        """Gives `(…, vocab_size)`."""
+        return (*input_shape[:-1], self.config.vocab_size)
+
     def compute_output_spec(self, inputs, word_embeddings):
         """Gives shape and dtype of the logits."""
         shape = (*inputs.shape[:-1], self.config.vocab_size)

@@ -10,8 +10,10 @@ from bigbird_tf.config import BigBirdConfig
 from bigbird_tf.layers import LanguageModelHead
 from bigbird_tf.models.generation import beam_search, sample
 from bigbird_tf.models.headed_model import HeadedModel
+from bigbird_tf.models.ignored_labels import SparseAccuracy
 from bigbird_tf.models.losses import weighted_crossentropy
 from bigbird_tf.models.prompts import Prompts, read_prompts, to_text
+from bigbird_tf.models.special_ids import check_special_ids, check_stop_ids
 from bigbird_tf.nn.backend import compile_function, draw_seed
 
 __all__ = ["BigBirdForCausalLM"]
@@ -25,7 +27,8 @@ class BigBirdForCausalLM(HeadedModel):
     `is_decoder=True` and `attention_type="original_full"`.
 
     Letters: B batch, T length, V vocabulary. For `fit`, labels are the ids one place further,
-    integers `(B, T)`, and sample weights `(B, T)` say which of them count.
+    integers `(B, T)`, and sample weights `(B, T)` say which of them count; or labels that do not
+    are -100.
 
     Args:
         config: A `BigBirdConfig`.
@@ -38,6 +41,8 @@ class BigBirdForCausalLM(HeadedModel):
     Returns:
         float32 logits `(B, T, V)`.
     """
+
+    special_ids = ("pad_token_id",)
 
     def __init__(self, config, **kwargs):
         if isinstance(config, dict):
@@ -80,10 +85,10 @@ class BigBirdForCausalLM(HeadedModel):
         part of that graph, so it can go into a SavedModel.
 
         Args:
-            prompts: Integer ids `(B, P)`; or a dictionary with those as `input_ids` and
-                `attention_mask` `(B, P)`, 0 for padding, which may be on either side; or, with a
-                tokenizer, one string or strings `(B,)`. Strings get `<s>` in front (`[CLS]` where
-                the vocabulary has none) and nothing behind.
+            prompts: Integer ids `(B, P)`, dense or ragged; or a dictionary with `input_ids` and
+                `attention_mask` `(B, P)`, 0 for padding, which may be on either side, as a
+                tokenizer gives it; or, with a tokenizer, one string or strings `(B,)`. Strings get
+                `<s>` in front (`[CLS]` where the vocabulary has none) and nothing behind.
             max_new_tokens: The most tokens to add, M.
             do_sample: Whether to draw tokens at random instead of taking the most likely.
             temperature: Of sampling; below 1 the likely become likelier.
@@ -102,13 +107,17 @@ class BigBirdForCausalLM(HeadedModel):
 
         Raises:
             TypeError: If the prompts are strings and there is no tokenizer.
-            ValueError: If an argument is impossible, or prompt and new tokens together are more
-                than `max_position_embeddings`.
+            ValueError: If an argument is impossible, the tokenizer has other special ids than the
+                config, or prompt and new tokens together are more than `max_position_embeddings`.
             tf.errors.InvalidArgumentError: If an id is outside of the vocabulary, or a prompt has
                 no token.
         """
         stops = self.stop_tokens(stop_token_ids)
         _check_decoding(do_sample, temperature, top_k, top_p, num_beams, max_new_tokens)
+        if tokenizer is not None:
+            check_special_ids(self, tokenizer)
+            if stop_token_ids is None:
+                check_stop_ids(stops, tokenizer)
         prompts = read_prompts(prompts, self.config, tokenizer, max_new_tokens)
         options = {
             "max_new_tokens": max_new_tokens,
@@ -173,7 +182,7 @@ class BigBirdForCausalLM(HeadedModel):
         return weighted_crossentropy()
 
     def _default_weighted_metrics(self):
-        return [keras.metrics.SparseCategoricalAccuracy(name="accuracy")]
+        return [SparseAccuracy()]
 
 
 def _check_decoding(do_sample, temperature, top_k, top_p, num_beams, max_new_tokens):

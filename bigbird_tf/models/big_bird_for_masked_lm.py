@@ -4,6 +4,7 @@ import keras
 
 from bigbird_tf.layers import LanguageModelHead
 from bigbird_tf.models.headed_model import HeadedModel
+from bigbird_tf.models.ignored_labels import SparseAccuracy
 from bigbird_tf.models.losses import weighted_crossentropy
 from bigbird_tf.models.masked_positions import gather_positions
 
@@ -16,7 +17,7 @@ class BigBirdForMaskedLM(HeadedModel):
 
     Letters: B batch, T length, K positions asked for, V vocabulary. For `fit`, labels are integers
     `(B, T)`, or `(B, K)` with `masked_positions`, and sample weights of that shape say which of
-    them count. Loss and accuracy are means over what counts.
+    them count; or labels that do not are -100. Loss and accuracy are means over what counts.
 
     Args:
         config: A `BigBirdConfig`.
@@ -52,4 +53,4 @@ class BigBirdForMaskedLM(HeadedModel):
         return weighted_crossentropy()
 
     def _default_weighted_metrics(self):
-        return [keras.metrics.SparseCategoricalAccuracy(name="accuracy")]
+        return [SparseAccuracy()]

@@ -5,6 +5,7 @@ from keras import ops
 
 from bigbird_tf.layers import LinearHead
 from bigbird_tf.models.headed_model import HeadedModel
+from bigbird_tf.models.ignored_labels import SparseAccuracy, SparseCrossentropy
 from bigbird_tf.models.inputs import INPUT_NAMES
 
 __all__ = ["BigBirdForMultipleChoice"]
@@ -14,7 +15,8 @@ __all__ = ["BigBirdForMultipleChoice"]
 class BigBirdForMultipleChoice(HeadedModel):
     """BigBird with one logit for each choice, from the pooled vector of the text with that choice.
 
-    Letters: B batch, C choices, T length. For `fit`, labels are integers `(B,)`.
+    Letters: B batch, C choices, T length. For `fit`, labels are integers `(B,)`;
+    -100 counts for nothing.
 
     Args:
         config: A `BigBirdConfig`.
@@ -49,7 +51,7 @@ class BigBirdForMultipleChoice(HeadedModel):
         return self._logits(ops.reshape(logits, (-1, shape[1])))
 
     def _default_loss(self):
-        return keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+        return SparseCrossentropy(from_logits=True)
 
     def _default_metrics(self):
-        return [keras.metrics.SparseCategoricalAccuracy(name="accuracy")]
+        return [SparseAccuracy()]

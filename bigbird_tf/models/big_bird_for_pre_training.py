@@ -4,6 +4,7 @@ import keras
 
 from bigbird_tf.layers import PreTrainingHead
 from bigbird_tf.models.headed_model import HeadedModel
+from bigbird_tf.models.ignored_labels import SparseAccuracy
 from bigbird_tf.models.losses import weighted_crossentropy
 from bigbird_tf.models.masked_positions import gather_positions
 
@@ -16,7 +17,8 @@ class BigBirdForPreTraining(HeadedModel):
 
     Letters: B batch, T length, K positions asked for, V vocabulary. For `fit`, labels and sample
     weights are dictionaries with the keys of the outputs: labels of masked pieces `(B, T)`, or
-    `(B, K)` with `masked_positions`, whose weights say which of them count; and 0 for segments that
+    `(B, K)` with `masked_positions`, whose weights say which of them count (or
+    labels are -100); and 0 for segments that
     follow each other, 1 for those that do not, `(B,)`. The loss is the sum of both.
 
     Args:
@@ -64,6 +66,5 @@ class BigBirdForPreTraining(HeadedModel):
 
     def _default_weighted_metrics(self):
         return {
-            name: [keras.metrics.SparseCategoricalAccuracy(name="accuracy")]
-            for name in ("prediction_logits", "seq_relationship_logits")
+            name: [SparseAccuracy()] for name in ("prediction_logits", "seq_relationship_logits")
         }

@@ -5,6 +5,8 @@ from keras import ops
 
 from bigbird_tf.layers import QuestionAnsweringHead
 from bigbird_tf.models.headed_model import HeadedModel
+from bigbird_tf.models.ignored_labels import SparseAccuracy, SparseCrossentropy
+from bigbird_tf.nn.backend import check_when_run
 
 __all__ = ["BigBirdForQuestionAnswering"]
 
@@ -15,7 +17,7 @@ class BigBirdForQuestionAnswering(HeadedModel):
 
     As in the original, the question's tokens (up to the first separator) are out of the
     competition, but for the first token, which stands for "no answer"; and missing token types are
-    filled in: 0 for the question and 1 for the text.
+    filled in: 0 for the question and 1 for the text (0 for all if `type_vocab_size` is 1).
 
     Args:
         config: A `BigBirdConfig`; `sep_token_id` tells where the question ends.
@@ -26,13 +28,18 @@ class BigBirdForQuestionAnswering(HeadedModel):
             the tokens up to and with the first separator.
         training: Whether dropout acts.
 
+    Raises:
+        tf.errors.InvalidArgumentError: If a row has no separator, and there are no
+            `question_lengths`. Not when compiled by XLA, which has no such checks.
+
     Returns:
         A dictionary: `start_logits` and `end_logits`, float32 `(B, T)`. For `fit`, labels are a
-        dictionary of the same keys with token positions, integers `(B,)`.
+        dictionary of the same keys with token positions, integers `(B,)`; -100 counts for nothing.
     """
 
     has_pooler = False
     extra_inputs = ("question_lengths",)
+    special_ids = ("sep_token_id",)
 
     def __init__(self, config, **kwargs):
         super().__init__(config, **kwargs)
@@ -51,12 +58,11 @@ class BigBirdForQuestionAnswering(HeadedModel):
         ids = inputs["input_ids"]
         lengths = inputs["question_lengths"]
         if lengths is None:
-            is_separator = ops.cast(ops.equal(ids, self.config.sep_token_id), "int32")
-            lengths = ops.argmax(is_separator, axis=-1) + 1
+            lengths = ops.argmax(self._is_separator(ids), axis=-1) + 1
         lengths = ops.reshape(ops.cast(lengths, "int32"), (-1, 1))
         positions = ops.arange(ops.shape(ids)[1], dtype="int32")[None]
         is_question = positions < lengths
-        if inputs["token_type_ids"] is None:
+        if inputs["token_type_ids"] is None and self.config.type_vocab_size > 1:
             inputs["token_type_ids"] = 1 - ops.cast(is_question, "int32")
         hidden, _, _ = self.backbone.encode(inputs, training=training)
         logits = self._logits(self.head(hidden, training=training))
@@ -64,17 +70,24 @@ class BigBirdForQuestionAnswering(HeadedModel):
         logits = logits - ops.cast(is_out, "float32")[:, :, None] * 1e6
         return {"start_logits": logits[:, :, 0], "end_logits": logits[:, :, 1]}
 
+    def _is_separator(self, ids):
+        """Returns int32 `(B, T)`: 1 where the separator is. Each row must have one."""
+        is_separator = ops.equal(ids, self.config.sep_token_id)
+        message = (
+            "Each row of `input_ids` must have the separator behind the question, the config's "
+            f"`sep_token_id`, {self.config.sep_token_id}. Is it that of the tokenizer? Or pass "
+            "`question_lengths`"
+        )
+        has_one = (lambda: ops.all(ops.any(is_separator, axis=-1)), message)
+        return ops.cast(check_when_run(is_separator, has_one), "int32")
+
     def _default_loss(self):
         return {
-            name: keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-            for name in ("start_logits", "end_logits")
+            name: SparseCrossentropy(from_logits=True) for name in ("start_logits", "end_logits")
         }
 
     def _default_loss_weights(self):
         return {"start_logits": 0.5, "end_logits": 0.5}
 
     def _default_metrics(self):
-        return {
-            name: [keras.metrics.SparseCategoricalAccuracy(name="accuracy")]
-            for name in ("start_logits", "end_logits")
-        }
+        return {name: [SparseAccuracy()] for name in ("start_logits", "end_logits")}

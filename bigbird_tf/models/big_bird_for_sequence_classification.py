@@ -4,6 +4,7 @@ import keras
 
 from bigbird_tf.layers import ClassificationHead
 from bigbird_tf.models.headed_model import HeadedModel
+from bigbird_tf.models.ignored_labels import SparseAccuracy, SparseCrossentropy
 
 __all__ = ["BigBirdForSequenceClassification"]
 
@@ -13,8 +14,8 @@ class BigBirdForSequenceClassification(HeadedModel):
     """BigBird with a classifier on the first token.
 
     The config's `problem_type` decides the default loss and metrics of `compile()`: one label of
-    several (integer labels `(B,)`), any of several (0 or 1, `(B, num_labels)`), or regression
-    (numbers `(B, num_labels)`).
+    several (integer labels `(B,)`, of which -100 counts for nothing), any of several (0 or 1,
+    `(B, num_labels)`), or regression (numbers `(B, num_labels)`).
 
     Args:
         config: A `BigBirdConfig`; `num_labels` is the number of logits.
@@ -45,7 +46,7 @@ class BigBirdForSequenceClassification(HeadedModel):
 
     def _default_loss(self):
         return {
-            "single_label_classification": keras.losses.SparseCategoricalCrossentropy,
+            "single_label_classification": SparseCrossentropy,
             "multi_label_classification": keras.losses.BinaryCrossentropy,
         }.get(self.problem_type, lambda from_logits: keras.losses.MeanSquaredError())(
             from_logits=True
@@ -53,7 +54,7 @@ class BigBirdForSequenceClassification(HeadedModel):
 
     def _default_metrics(self):
         if self.problem_type == "single_label_classification":
-            return [keras.metrics.SparseCategoricalAccuracy(name="accuracy")]
+            return [SparseAccuracy()]
         if self.problem_type == "multi_label_classification":
             # Logits above 0 are probabilities above one half.
             return [keras.metrics.BinaryAccuracy(name="accuracy", threshold=0.0)]

@@ -4,6 +4,7 @@ import keras
 
 from bigbird_tf.layers import LinearHead
 from bigbird_tf.models.headed_model import HeadedModel
+from bigbird_tf.models.ignored_labels import SparseAccuracy
 from bigbird_tf.models.losses import weighted_crossentropy
 
 __all__ = ["BigBirdForTokenClassification"]
@@ -14,8 +15,8 @@ class BigBirdForTokenClassification(HeadedModel):
     """BigBird with a classifier on every token.
 
     For `fit`, labels are integers `(B, T)`, and sample weights `(B, T)` say which tokens count: 0
-    for padding and for pieces without a label of their own. Loss and accuracy are means over what
-    counts.
+    for padding and for pieces without a label of their own. Or such labels are -100. Loss and
+    accuracy are means over what counts.
 
     Args:
         config: A `BigBirdConfig`; `num_labels` is the number of logits.
@@ -46,4 +47,4 @@ class BigBirdForTokenClassification(HeadedModel):
         return weighted_crossentropy()
 
     def _default_weighted_metrics(self):
-        return [keras.metrics.SparseCategoricalAccuracy(name="accuracy")]
+        return [SparseAccuracy()]

@@ -52,12 +52,12 @@ class BigBirdModel(PretrainedModel):
         self.pooler = None
         if add_pooling_layer:
             self.pooler = Pooler(self.config, dtype=self.dtype_policy, name="pooler")
-        self.build()
+        self.build((None, None))
 
     def build(self, input_shape=None):
         """Makes all weights; they depend on the config only."""
         hidden_shape = (None, None, self.config.hidden_size)
-        self.embeddings.build()
+        self.embeddings.build((None, None))
         self.encoder.build(hidden_shape)
         if self.pooler is not None:
             self.pooler.build(hidden_shape)
@@ -95,6 +95,18 @@ class BigBirdModel(PretrainedModel):
             training=training,
         )
         return self.encoder(embedded, inputs["attention_mask"], training=training, **options)
+
+    def compute_output_shape(self, input_shape):
+        """Returns the shapes of what a call returns by default, by name."""
+        width = self.config.hidden_size
+        shapes = {"last_hidden_state": (*input_shape, width)}
+        if self.pooler is not None:
+            shapes["pooler_output"] = (input_shape[0], width)
+        return shapes
+
+    def compute_output_spec(self, *args, **kwargs):
+        """Returns shapes and dtypes of what this call returns; what that is, arguments decide."""
+        return keras.Operation.compute_output_spec(self, *args, **kwargs)
 
     def get_config(self):
         """Gives all constructor arguments."""

@@ -24,7 +24,6 @@ class HeadedModel(PretrainedModel):
     has_pooler = True
     uses_pooler = False
     extra_inputs: tuple[str, ...] = ()
-    input_rank = 2
 
     def __init__(self, config, **kwargs):
         super().__init__(config, **kwargs)
@@ -37,7 +36,7 @@ class HeadedModel(PretrainedModel):
         if self.has_pooler and not self.uses_pooler:
             self.backbone.pooler.trainable = False
         self.head = self._make_head()
-        self.build()
+        self.build((None,) * self.input_rank)
 
     def _make_head(self):
         raise NotImplementedError
@@ -45,6 +44,30 @@ class HeadedModel(PretrainedModel):
     def build(self, input_shape=None):
         """Makes all weights; they depend on the config only."""
         self.head.build((None, None, self.config.hidden_size))
+
+    def summary(
+        self,
+        line_length=None,
+        positions=None,
+        print_fn=None,
+        expand_nested=False,
+        show_trainable=False,
+        layer_range=None,
+    ):
+        """Prints a table of layers, like `keras.Model.summary`, and which weights no output needs.
+
+        Args:
+            line_length, positions, print_fn, expand_nested, show_trainable, layer_range: As in
+                Keras.
+        """
+        super().summary(
+            line_length, positions, print_fn, expand_nested, show_trainable, layer_range
+        )
+        if self.has_pooler and not self.uses_pooler:
+            (print_fn or print)(
+                f" {self.backbone.pooler.count_params():,} of the non-trainable params are the "
+                "backbone's pooler. It comes with checkpoints; this head does not read it."
+            )
 
     def _read_inputs(self, inputs) -> dict:
         return read_inputs(inputs, self.config, self.extra_inputs, self.input_rank)

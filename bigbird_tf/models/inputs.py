@@ -3,9 +3,10 @@
 import keras
 from keras import ops
 
+from bigbird_tf.attention.argument_checks import checked_mask
 from bigbird_tf.nn.backend import check_in_range, check_when_run, same_shape
 
-__all__ = ["check_ids", "read_inputs"]
+__all__ = ["check_ids", "check_kind_of_inputs", "is_text", "read_inputs"]
 
 INPUT_NAMES = ("input_ids", "attention_mask", "token_type_ids", "position_ids")
 
@@ -16,19 +17,20 @@ def read_inputs(inputs, config, extra_names: tuple[str, ...] = (), rank: int = 2
     Args:
         inputs: A dictionary with `input_ids`, integers `(B, T)`, and optionally `attention_mask`,
             `token_type_ids` and `position_ids`, all of that shape; or the ids alone.
-        config: The model's `BigBirdConfig`.
+        config: The model's `BigBirdConfig`. With a `type_vocab_size` of 1 all tokens are of type 0,
+            whatever `token_type_ids` are: tokenizers write 1 for a second text.
         extra_names: Keys that this model takes besides.
         rank: Number of dimensions of the ids.
 
     Returns:
-        A dictionary: `input_ids` int32, `attention_mask` float32 (ones where there was none), and
-        the others int32, or `None` where they were not given.
+        A dictionary: `input_ids` int32, `attention_mask` bool (true where there was none), and the
+        others int32, or `None` where they were not given.
 
     Raises:
         ValueError: If a key is unknown or missing, a shape or dtype is wrong, or the sequences are
             empty or too long.
-        tf.errors.InvalidArgumentError: If an id is not in the vocabulary. Not when compiled by XLA,
-            which has no such checks.
+        tf.errors.InvalidArgumentError: If an id is not in the vocabulary, or a mask has other
+            values than 0 and 1. Not when compiled by XLA, which has no such checks.
     """
     if not isinstance(inputs, dict):
         inputs = {"input_ids": inputs}
@@ -54,6 +56,8 @@ def read_inputs(inputs, config, extra_names: tuple[str, ...] = (), rank: int = 2
     ids = _check_length(ids, config.max_position_embeddings)
     ids = _check_shapes_when_run(ids, tensors)
     tensors["input_ids"] = check_ids("input_ids", ids, config.vocab_size, "vocab_size")
+    if config.type_vocab_size == 1:
+        tensors["token_type_ids"] = None
     for name, size, field in (
         ("token_type_ids", config.type_vocab_size, "type_vocab_size"),
         ("position_ids", config.max_position_embeddings, "max_position_embeddings"),
@@ -61,12 +65,61 @@ def read_inputs(inputs, config, extra_names: tuple[str, ...] = (), rank: int = 2
         if tensors[name] is not None:
             tensors[name] = check_ids(name, tensors[name], size, field)
     mask = tensors["attention_mask"]
-    mask = ops.ones(ops.shape(ids), "float32") if mask is None else ops.cast(mask, "float32")
+    mask = ops.ones(ops.shape(ids), "bool") if mask is None else checked_mask(mask)
     tensors["attention_mask"] = mask
     return tensors
 
 
+def check_kind_of_inputs(inputs) -> None:
+    """Refuses what is no input of a model, and says how to make one of it.
+
+    Keras would make tensors of most of it, and the model nonsense.
+
+    Raises:
+        TypeError: If there are texts, tuples, lists, or ragged tensors.
+    """
+    for name, value in inputs.items() if isinstance(inputs, dict) else [("input_ids", inputs)]:
+        if is_text(value):
+            raise TypeError(
+                f"`{name}` must be integers. Received texts: {_shown(value)}. Make ids of them "
+                "first: `tokenizer(texts)`; for `fit`, `dataset.map(preprocessor)`"
+            )
+        if isinstance(value, (tuple, list)):
+            raise TypeError(
+                f"`{name}` must be an array or a tensor, and several inputs a dictionary, such as "
+                "{'input_ids': ids, 'attention_mask': mask}. Received: " + _shown(value)
+            )
+        _refuse_ragged(name, value)
+
+
+def _refuse_ragged(name, value):
+    if hasattr(value, "row_splits"):
+        raise TypeError(
+            f"`{name}` must not be ragged. Make it dense, and say what is padding: {{'input_ids': "
+            "ids.to_tensor(pad_token_id), 'attention_mask': tf.sequence_mask(ids.row_lengths())}. "
+            f"Received: a ragged tensor of shape {tuple(value.shape)}"
+        )
+
+
+def is_text(value) -> bool:
+    """Tells whether a value is a string or holds strings, by what comes first in it."""
+    while isinstance(value, (list, tuple)) and value:
+        value = value[0]
+    if isinstance(value, (str, bytes)):
+        return True
+    dtype = getattr(value, "dtype", None)
+    return dtype is not None and (
+        "string" in str(dtype) or getattr(dtype, "kind", None) in ("S", "U", "O")
+    )
+
+
+def _shown(value) -> str:
+    text = repr(value)
+    return f"{type(value).__name__}, {text if len(text) <= 80 else text[:77] + '...'}"
+
+
 def _as_integers(name, value):
+    _refuse_ragged(name, value)
     value = ops.convert_to_tensor(value)
     dtype = keras.backend.standardize_dtype(value.dtype)
     # A mask of 0.0 and 1.0 is common, ids with fractions are a mistake.

@@ -2,6 +2,8 @@
 
 import keras
 
+from bigbird_tf.models.ignored_labels import SparseCrossentropy
+
 __all__ = ["weighted_crossentropy"]
 
 
@@ -11,6 +13,4 @@ def weighted_crossentropy() -> keras.losses.Loss:
     Keras' ordinary reduction divides by the number of all tokens, so that a batch with few masks
     would count for little; here sample weights are what it divides by, as in the originals.
     """
-    return keras.losses.SparseCategoricalCrossentropy(
-        from_logits=True, reduction="mean_with_sample_weight"
-    )
+    return SparseCrossentropy(from_logits=True, reduction="mean_with_sample_weight")

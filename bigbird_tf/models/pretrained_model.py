@@ -6,19 +6,23 @@ from pathlib import Path
 import keras
 
 from bigbird_tf.config import BigBirdConfig
+from bigbird_tf.models.checked_model import CheckedModel
 
 __all__ = ["PretrainedModel"]
 
 
-class PretrainedModel(keras.Model):
+class PretrainedModel(CheckedModel):
     """A `keras.Model` built from a `BigBirdConfig`, saved in the form that `transformers` uses.
 
-    All weights exist as soon as the model is made.
+    All weights exist as soon as the model is made. Subclasses say in `special_ids` which special
+    ids of the config they read.
 
     Args:
         config: A `BigBirdConfig`, or its dictionary.
         **kwargs: Of `keras.Model`: `name`, `dtype` (such as `"mixed_bfloat16"`), `trainable`.
     """
+
+    special_ids: tuple[str, ...] = ()
 
     def __init__(self, config: BigBirdConfig | dict, **kwargs):
         super().__init__(**kwargs)

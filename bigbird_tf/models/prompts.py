@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 from keras import ops
 
 from bigbird_tf.config import BigBirdConfig
-from bigbird_tf.models.inputs import read_inputs
+from bigbird_tf.models.inputs import is_text, read_inputs
 from bigbird_tf.nn.backend import check_when_run
 
 __all__ = ["Prompts", "prompt_pieces", "read_prompts", "to_text"]
@@ -36,19 +36,22 @@ def read_prompts(prompts, config: BigBirdConfig, tokenizer, max_new_tokens: int)
     is_scalar = False
     if tokenizer is not None:
         prompts, is_scalar = _tokenize(prompts, tokenizer)
-    elif _is_string(prompts):
+    elif is_text(prompts):
         raise TypeError(
             "Prompts that are strings need `tokenizer`, a `BigBirdTokenizer`. Received: "
             "tokenizer=None"
         )
+    if hasattr(prompts, "row_splits"):
+        prompts = _to_dense(prompts, config.pad_token_id)
     if isinstance(prompts, dict):
-        extra = sorted(set(prompts) - {"input_ids", "attention_mask"})
+        extra = sorted(set(prompts) - {"input_ids", "attention_mask", "token_type_ids"})
         if extra:
             raise ValueError(
-                "`prompts` may have 'input_ids' and 'attention_mask'; positions follow from the "
-                f"mask. Received besides: {extra}"
+                "`prompts` may have 'input_ids', 'attention_mask' and 'token_type_ids'; positions "
+                f"follow from the mask. Received besides: {extra}"
             )
     inputs = read_inputs(prompts, config)
+    inputs["input_ids"] = _check_token_types(inputs)
     ids, mask = inputs["input_ids"], ops.cast(inputs["attention_mask"], "int32")
     length = ops.shape(ids)[1]
     mask = _check_room(mask, length, max_new_tokens, config.max_position_embeddings)
@@ -70,16 +73,6 @@ def to_text(tokens, tokenizer, stop_token_ids: tuple[int, ...]):
     return tokenizer.detokenize(tf.ragged.boolean_mask(tokens, is_text))
 
 
-def _is_string(prompts) -> bool:
-    first = prompts
-    while isinstance(first, (list, tuple)) and first:
-        first = first[0]
-    if isinstance(first, (str, bytes)):
-        return True
-    dtype = getattr(first, "dtype", None)
-    return dtype is not None and ("string" in str(dtype) or getattr(dtype, "kind", "") in "SUO")
-
-
 def _tokenize(prompts, tokenizer) -> tuple[dict, bool]:
     """Gives prompts as padded ids and their mask, and whether there was one string alone."""
     import tensorflow as tf
@@ -92,9 +85,16 @@ def _tokenize(prompts, tokenizer) -> tuple[dict, bool]:
         )
     is_scalar = texts.shape.rank == 0
     pieces = prompt_pieces(texts[None] if is_scalar else texts, tokenizer)
-    ids = pieces.to_tensor(tokenizer.pad_token_id)
-    mask = tf.sequence_mask(pieces.row_lengths(), tf.shape(ids)[1], tf.int32)
-    return {"input_ids": ids, "attention_mask": mask}, is_scalar
+    return _to_dense(pieces, tokenizer.pad_token_id), is_scalar
+
+
+def _to_dense(ragged, pad_token_id: int) -> dict:
+    """Gives ragged ids as padded ones and their mask."""
+    import tensorflow as tf
+
+    ids = ragged.to_tensor(pad_token_id)
+    mask = tf.sequence_mask(ragged.row_lengths(), tf.shape(ids)[1], tf.int32)
+    return {"input_ids": ids, "attention_mask": mask}
 
 
 def prompt_pieces(texts, tokenizer):
@@ -120,6 +120,15 @@ def _check_room(mask, length, max_new_tokens, longest):
     if length + max_new_tokens > longest:
         raise ValueError(message.format(length=length))
     return mask
+
+
+def _check_token_types(inputs):
+    """Gives the ids after a check that none is of another type than the new tokens, 0."""
+    types = inputs["token_type_ids"]
+    if types is None:
+        return inputs["input_ids"]
+    message = "`token_type_ids` of a prompt must be 0, the type of the tokens that are added"
+    return check_when_run(inputs["input_ids"], (lambda: ops.all(ops.equal(types, 0)), message))
 
 
 def _check_tokens(mask):

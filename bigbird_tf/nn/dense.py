@@ -7,6 +7,7 @@ import keras
 from keras import ops
 
 from bigbird_tf.nn.backend import is_compiled_by_xla
+from bigbird_tf.nn.lora import SavesLora
 
 __all__ = ["Dense", "add_bias", "as_matrix", "is_plain", "sum_of_rows"]
 
@@ -59,7 +60,7 @@ def is_plain(layer) -> bool:
 
 
 @keras.saving.register_keras_serializable(package="bigbird_tf")
-class Dense(keras.layers.Dense):
+class Dense(SavesLora, keras.layers.Dense):
     """`keras.layers.Dense` with a gradient that adds up in float32 at least.
 
     If the input is a matrix, TensorFlow adds the bias in the product's kernel; if it has more
@@ -79,6 +80,8 @@ class Dense(keras.layers.Dense):
     >>> Dense(3)(keras.ops.ones((2, 5, 7))).shape
     TensorShape([2, 5, 3])
     """
+
+    _lora_names = ("_kernel", "lora_kernel_a", "lora_kernel_b")
 
     def call(self, inputs, training=None):
         """Multiplies, adds and activates; Keras calls it where the kernel is not quantized."""

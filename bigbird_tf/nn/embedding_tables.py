@@ -3,9 +3,12 @@
 import keras
 from keras import ops
 
+from bigbird_tf.nn.lora import SavesLora
 from bigbird_tf.nn.precision import at_least_float32
 
 __all__ = ["Embedding", "ReversibleEmbedding"]
+
+LORA_NAMES = ("_embeddings", "lora_embeddings_a", "lora_embeddings_b")
 
 
 def _look_up(table, ids):
@@ -31,7 +34,7 @@ def _look_up(table, ids):
 
 
 @keras.saving.register_keras_serializable(package="bigbird_tf")
-class Embedding(keras.layers.Embedding):
+class Embedding(SavesLora, keras.layers.Embedding):
     """`keras.layers.Embedding` with a dense gradient; see `_look_up`.
 
     Call arguments:
@@ -40,6 +43,8 @@ class Embedding(keras.layers.Embedding):
     Returns:
         Tensor `(…, output_dim)`.
     """
+
+    _lora_names = LORA_NAMES
 
     def call(self, inputs):
         """Looks up; see the class."""
@@ -52,7 +57,7 @@ class Embedding(keras.layers.Embedding):
 
 
 @keras.saving.register_keras_serializable(package="bigbird_tf")
-class ReversibleEmbedding(keras.layers.ReversibleEmbedding):
+class ReversibleEmbedding(SavesLora, keras.layers.ReversibleEmbedding):
     """`keras.layers.ReversibleEmbedding` with a dense gradient; see `_look_up`.
 
     Call arguments:
@@ -62,6 +67,8 @@ class ReversibleEmbedding(keras.layers.ReversibleEmbedding):
     Returns:
         Tensor `(…, output_dim)`; or `(…, input_dim)` if `reverse`.
     """
+
+    _lora_names = LORA_NAMES
 
     def call(self, inputs, reverse=False):
         """Looks up, or goes back; see the class."""

@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from bigbird_tf.models import BigBirdForCausalLM
 from bigbird_tf.models.prompts import prompt_pieces, to_text
+from bigbird_tf.models.special_ids import check_stop_ids
 from bigbird_tf.preprocessing import BigBirdTokenizer
 from bigbird_tf.serving.servable import Servable
 
@@ -50,6 +51,8 @@ class CausalLMServable(Servable):
                 f"`max_length`, {self.max_length}. Received: max_new_tokens={max_new_tokens!r}"
             )
         self.max_new_tokens = max_new_tokens
+        if tokenizer is not None and stop_token_ids is None:
+            check_stop_ids(self.model.stop_tokens(None), tokenizer)
         self.stops = self.model.stop_tokens(stop_token_ids)
         self.generation = generation or {}
 

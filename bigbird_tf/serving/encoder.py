@@ -18,13 +18,19 @@ class EncoderServable(Servable):
     counts once, from the window that it belongs to.
 
     `from_ids` gives the model's outputs: `last_hidden_state` of shape (B, T, hidden_size) and, if
-    there is a pooler, `pooler_output` of shape (B, hidden_size).
+    there is a pooler, `pooler_output` of shape (B, hidden_size), both float32 whatever the model's
+    dtype: TensorFlow Serving writes no half precision as JSON.
 
     Args:
         model: A `BigBirdModel`.
         tokenizer: A `BigBirdTokenizer`, or `None`.
         **options: `max_length`, `weight_dtype`.
     """
+
+    def from_ids_outputs(self, inputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        """Returns the model's outputs as float32."""
+        outputs = super().from_ids_outputs(inputs)
+        return {name: tf.cast(value, tf.float32) for name, value in outputs.items()}
 
     def string_signatures(self) -> dict[str, Any]:
         """Gives `serving_default`."""

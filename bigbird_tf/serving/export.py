@@ -105,7 +105,8 @@ def export_saved_model(
 
     Raises:
         TypeError: If an argument is of a wrong type, or the head has no such option.
-        ValueError: If an option is impossible.
+        ValueError: If an option is impossible, or the tokenizer does not fit the model: it has more
+            pieces, or other ids of the special pieces that the model reads.
         OSError: If the folder cannot be written.
         ImportError: If `warmup` is asked for without `tensorflow-serving-api`.
 

@@ -8,6 +8,7 @@ from typing import Any
 import tensorflow as tf
 
 from bigbird_tf.models.pretrained_model import PretrainedModel
+from bigbird_tf.models.special_ids import check_special_ids
 from bigbird_tf.preprocessing import BigBirdTokenizer
 from bigbird_tf.serving.length_groups import run_by_length
 from bigbird_tf.serving.stored_dtype import with_stored_dtype
@@ -35,7 +36,8 @@ class Servable(abc.ABC):
 
     Raises:
         TypeError: If `tokenizer` is no `BigBirdTokenizer`.
-        ValueError: If an argument is impossible, or the tokenizer has more pieces than the model.
+        ValueError: If an argument is impossible, or the tokenizer has more pieces than the model
+            or other ids of the special pieces that the model reads.
     """
 
     # Dimensions of the ids.
@@ -55,6 +57,7 @@ class Servable(abc.ABC):
         config = model.config
         if tokenizer is not None:
             _check_tokenizer(tokenizer, config.vocab_size)
+            check_special_ids(model, tokenizer)
         longest = config.max_position_embeddings
         max_length = longest if max_length is None else max_length
         if isinstance(max_length, bool) or not isinstance(max_length, int):

@@ -89,3 +89,25 @@ def test_batches_that_do_not_fit_when_the_graph_runs(length):
     for batches in ((BATCH, 2 * BATCH), (1, BATCH), (BATCH, 1)):
         with pytest.raises(tf.errors.InvalidArgumentError, match=r"`value` .* one batch size"):
             pair(*(inputs(length, batch) for batch in batches))
+
+
+@pytest.mark.parametrize("length", [11, LENGTH])
+@pytest.mark.parametrize("mode", ["eager", "graph"])
+def test_masks_of_other_values_than_zero_and_one(length, mode):
+    layer = make()
+    x = np.zeros((BATCH, length, WIDTH), np.float32)
+    call = layer if mode == "eager" else tf.function(layer)
+    real = np.arange(length)[None] < np.array([[length], [5]])
+    for mask in ((1 - real) * -10000.0, real * 0.5, np.where(real, 2, 0)):
+        with pytest.raises(tf.errors.InvalidArgumentError, match=r"1 for tokens.*`mask == 0`"):
+            call(x, attention_mask=mask)
+    for dtype in (bool, np.int32, np.float32):
+        assert np.isfinite(call(x, attention_mask=real.astype(dtype))).all()
+
+
+def test_causal_masks():
+    layer, x = make(), np.ones((BATCH, 11, WIDTH), np.float32)
+    np.testing.assert_array_equal(layer(x, use_causal_mask=False), layer(x))
+    for value in (x, keras.Input((11, WIDTH))):
+        with pytest.raises(ValueError, match=r"no causal mask.*`BigBirdForCausalLM`"):
+            layer(value, use_causal_mask=True)

@@ -216,6 +216,25 @@ class TestGenerate:
         with pytest.raises(ValueError, match=message):
             model.generate(PROMPTS, **{"max_new_tokens": 3, **arguments})
 
+    def test_kinds_of_ids(self, model):
+        """Tensors, nested lists, ragged ids, and a tokenizer's dictionary are all prompts."""
+        expected = model.generate(PROMPTS, 3, stop_token_ids=[])
+        types = np.zeros_like(PROMPTS)
+        for prompts in (
+            tf.constant(PROMPTS),
+            PROMPTS.tolist(),
+            tf.RaggedTensor.from_tensor(PROMPTS),
+            {"input_ids": PROMPTS, "attention_mask": types + 1, "token_type_ids": types},
+        ):
+            np.testing.assert_array_equal(model.generate(prompts, 3, stop_token_ids=[]), expected)
+        ragged = tf.ragged.constant([PROMPTS[0].tolist(), PROMPTS[1, :4].tolist()])
+        alone = model.generate(PROMPTS[1:2, :4], 3, stop_token_ids=[])
+        np.testing.assert_array_equal(
+            model.generate(ragged, 3, stop_token_ids=[]), np.stack([expected[0], alone[0]])
+        )
+        with pytest.raises(tf.errors.InvalidArgumentError, match="`token_type_ids` of a prompt"):
+            model.generate({"input_ids": PROMPTS, "token_type_ids": types + 1}, 3)
+
     def test_bad_prompts(self, model):
         empty = np.array([[1, 1], [0, 0], [1, 0]])
         with pytest.raises(tf.errors.InvalidArgumentError, match="one token at least"):

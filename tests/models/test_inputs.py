@@ -4,7 +4,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from bigbird_tf import BigBirdForSequenceClassification, BigBirdModel
+from bigbird_tf import (
+    BigBirdForMultipleChoice,
+    BigBirdForQuestionAnswering,
+    BigBirdForSequenceClassification,
+    BigBirdModel,
+)
 from bigbird_tf.models.inputs import read_inputs
 from tests.contract import (
     BATCH,
@@ -162,6 +167,136 @@ def test_masks_of_any_dtype(model):
     expected = model({"input_ids": ids, "attention_mask": mask})
     for dtype in (bool, np.int64, np.uint8, np.float32, np.float64):
         assert_close(model({"input_ids": ids, "attention_mask": mask.astype(dtype)}), expected)
+
+
+@MODES
+@pytest.mark.parametrize(
+    "mask",
+    [(1 - mask_of()) * -10000, mask_of() * 0.5, np.where(mask_of() == 1, 0.0, -np.inf), -mask_of()],
+    ids=["additive", "half", "infinite", "negative"],
+)
+def test_masks_of_other_values_than_zero_and_one(model, mode, mask):
+    inputs = {"input_ids": random_ids(), "attention_mask": mask}
+    message = "`attention_mask` must be 1 for tokens and 0 for padding.*pass `mask == 0`"
+    with pytest.raises(tf.errors.InvalidArgumentError, match=message):
+        reader_of(inputs, mode)(inputs)
+    if mode == "eager":
+        with pytest.raises(tf.errors.InvalidArgumentError, match=message):
+            model(inputs)
+
+
+def test_the_mask_is_checked_once(model):
+    """Not again in each layer: what layers get is boolean."""
+    inputs = {"input_ids": random_ids(), "attention_mask": mask_of()}
+    assert read_inputs(inputs, model.config)["attention_mask"].dtype == tf.bool
+    assert read_inputs(random_ids(), model.config)["attention_mask"].dtype == tf.bool
+
+    def count_of_checks(num_layers):
+        model = BigBirdModel(tiny_config(num_hidden_layers=num_layers))
+        graph = call_of(model, inputs, "static").get_concrete_function().graph
+        return sum(operation.type == "Assert" for operation in graph.get_operations())
+
+    assert count_of_checks(1) == count_of_checks(2) > 0
+
+
+TEXTS = ("A bird sings.", "A stone.")
+
+
+@pytest.mark.parametrize(
+    ("inputs", "message"),
+    [
+        ((random_ids(), mask_of()), "several inputs a dictionary.*Received: tuple"),
+        ([random_ids(), mask_of()], "several inputs a dictionary.*Received: list"),
+        ([[1, 2], [3, 4]], "must be an array or a tensor.*Received: list"),
+        ({"input_ids": [[1, 2], [3, 4]]}, "`input_ids` must be an array or a tensor"),
+        (
+            tf.ragged.constant([[1, 2], [3]]),
+            r"not be ragged.*sequence_mask.*\(2, None\)",
+        ),
+        (
+            {"input_ids": random_ids(), "token_type_ids": tf.ragged.constant([[1, 2], [3]])},
+            "`token_type_ids` must not be ragged",
+        ),
+        (TEXTS[0], "texts: str, 'A bird sings.'.*`tokenizer\\(texts\\)`.*preprocessor"),
+        (list(TEXTS), "Received texts: list"),
+        (np.array(TEXTS), "Received texts: ndarray"),
+        (np.array(TEXTS, object), "Received texts: ndarray"),
+        (tf.constant(TEXTS), "Received texts: EagerTensor"),
+        ({"input_ids": tf.constant(TEXTS)}, "`input_ids` must be integers. Received texts"),
+    ],
+    ids=str,
+)
+class TestOtherKindsOfInputs:
+    def test_call(self, model, inputs, message):
+        with pytest.raises(TypeError, match=f"(?s){message}"):
+            model(inputs)
+
+    def test_fit_evaluate_predict(self, model, inputs, message):
+        head = BigBirdForSequenceClassification(model.config)
+        head.compile()
+        for run in (head.fit, head.evaluate, head.predict):
+            with pytest.raises(TypeError, match=f"(?s){message}"):
+                run(inputs, verbose=0)
+
+
+def test_inputs_as_keywords(model):
+    with pytest.raises(TypeError, match=r"without `\*\*`.*Received.*: input_ids, attention_mask"):
+        model(**{"input_ids": random_ids(), "attention_mask": mask_of()})
+    assert_close(model(inputs=random_ids()), model(random_ids()))
+
+
+def test_a_data_set_of_texts_and_one_of_ragged_ids(model):
+    head = BigBirdForSequenceClassification(model.config)
+    head.compile()
+    for x, message in (
+        (tf.constant(TEXTS), "Received texts"),
+        (tf.ragged.constant([[1, 2], [3]]), "must not be ragged"),
+    ):
+        data = tf.data.Dataset.from_tensor_slices((x, [0, 1])).batch(2)
+        with pytest.raises(TypeError, match=message):
+            head.fit(data, verbose=0, shuffle=False)
+
+
+def test_predict_of_nothing(model):
+    ids = random_ids(length=23)
+    for x in (ids[:0], {"input_ids": ids[:0]}, tf.constant(ids[:0])):
+        outputs = model.predict(x, verbose=0)
+        assert outputs["last_hidden_state"].shape == (0, 23, WIDTH)
+        assert outputs["pooler_output"].shape == (0, WIDTH)
+    data = tf.data.Dataset.from_tensor_slices(ids).batch(2).filter(lambda _: False)
+    with (
+        pytest.warns(UserWarning, match="ran out of data"),
+        pytest.raises(ValueError, match=r"`x` must have one batch at least.*_FilterDataset"),
+    ):
+        model.predict(data, verbose=0)
+
+
+class TestOneTokenType:
+    """As what `lengthen` makes of RoBERTa: all tokens are of type 0, whatever tokenizers write."""
+
+    @pytest.mark.parametrize("types", [None, np.ones((BATCH, 13), np.int32)], ids=["none", "ones"])
+    def test_question_answering(self, types):
+        model = BigBirdForQuestionAnswering(tiny_config(num_hidden_layers=1, type_vocab_size=1))
+        randomize(model)
+        ids = random_ids(length=13)
+        expected = model({"input_ids": ids, "token_type_ids": np.zeros_like(ids)})
+        inputs = (
+            {"input_ids": ids} if types is None else {"input_ids": ids, "token_type_ids": types}
+        )
+        assert_close(model(inputs), expected)
+
+    def test_multiple_choice(self):
+        model = BigBirdForMultipleChoice(tiny_config(num_hidden_layers=1, type_vocab_size=1))
+        ids = random_ids(batch=6, length=17).reshape(2, 3, 17)
+        expected = model({"input_ids": ids})
+        assert_close(model({"input_ids": ids, "token_type_ids": np.ones_like(ids)}), expected)
+
+    def test_encoder(self):
+        model = BigBirdModel(tiny_config(num_hidden_layers=1, type_vocab_size=1))
+        ids = random_ids(length=13)
+        assert_close(model({"input_ids": ids, "token_type_ids": np.ones_like(ids)}), model(ids))
+        with pytest.raises(ValueError, match="`token_type_ids` must be of the shape"):
+            model({"input_ids": ids, "token_type_ids": np.ones((1, 13), np.int32)})
 
 
 def test_missing_and_none_are_defaults(model):

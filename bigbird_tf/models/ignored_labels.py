@@ -1,0 +1,65 @@
+"""Loss and accuracy of integer labels, in which -100 counts for nothing, as in `transformers`."""
+
+import keras
+from keras import ops
+
+# Keras has no public name for what hands a mask on to a loss's reduction.
+from keras.src.backend.common.masking import set_keras_mask
+
+__all__ = ["IGNORED_LABEL", "SparseAccuracy", "SparseCrossentropy"]
+
+IGNORED_LABEL = -100
+
+
+def _counts(labels):
+    """Returns booleans of the labels' shape: whether they count."""
+    # Integers without a sign cannot be compared with one that has.
+    return ops.not_equal(ops.cast(labels, "float32"), IGNORED_LABEL)
+
+
+@keras.saving.register_keras_serializable(package="bigbird_tf")
+class SparseCrossentropy(keras.losses.SparseCategoricalCrossentropy):
+    """`keras.losses.SparseCategoricalCrossentropy`, a mean over labels other than -100.
+
+    Keras' own `ignore_class` multiplies the logits by a mask: one more tensor of their size, in
+    both directions. Here only labels are changed.
+
+    Args:
+        **kwargs: As Keras'.
+    """
+
+    def call(self, y_true, y_pred):
+        """Computes the loss of each label: 0, and out of the mean, where it is -100."""
+        counts = _counts(y_true)
+        losses = super().call(ops.where(counts, y_true, ops.zeros_like(y_true)), y_pred)
+        counts = ops.reshape(counts, ops.shape(losses))
+        losses = ops.where(counts, losses, ops.zeros_like(losses))
+        set_keras_mask(losses, counts)
+        return losses
+
+
+@keras.saving.register_keras_serializable(package="bigbird_tf")
+class SparseAccuracy(keras.metrics.SparseCategoricalAccuracy):
+    """`keras.metrics.SparseCategoricalAccuracy` of labels other than -100.
+
+    Args:
+        name: The metric's name.
+        **kwargs: As Keras'.
+    """
+
+    def __init__(self, name: str = "accuracy", **kwargs):
+        super().__init__(name=name, **kwargs)
+
+    def update_state(self, y_true, y_pred, sample_weight=None):
+        """Adds a batch; as in Keras."""
+        counts = ops.cast(_counts(y_true), self.dtype)
+        if sample_weight is not None:
+            sample_weight = ops.cast(sample_weight, self.dtype)
+            missing = len(counts.shape) - len(sample_weight.shape)
+            if missing > 0:
+                shape = (*ops.shape(sample_weight), *(1,) * missing)
+                sample_weight = ops.reshape(sample_weight, shape)
+            elif missing < 0:
+                sample_weight = ops.squeeze(sample_weight, axis=-1)
+            counts = counts * sample_weight
+        return super().update_state(y_true, y_pred, sample_weight=counts)
