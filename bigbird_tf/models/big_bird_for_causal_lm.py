@@ -8,9 +8,11 @@ from keras import ops
 
 from bigbird_tf.config import BigBirdConfig
 from bigbird_tf.layers import LanguageModelHead
+from bigbird_tf.models.decoding_arguments import check_decoding
 from bigbird_tf.models.generation import beam_search, sample
 from bigbird_tf.models.headed_model import HeadedModel
 from bigbird_tf.models.ignored_labels import SparseAccuracy
+from bigbird_tf.models.logits_processors import make_processor
 from bigbird_tf.models.losses import weighted_crossentropy
 from bigbird_tf.models.prompts import Prompts, read_prompts, to_text
 from bigbird_tf.models.special_ids import check_special_ids, check_stop_ids
@@ -75,14 +77,19 @@ class BigBirdForCausalLM(HeadedModel):
         top_p: float | None = None,
         num_beams: int = 1,
         length_penalty: float = 1.0,
+        num_return_sequences: int = 1,
+        repetition_penalty: float = 1.0,
+        no_repeat_ngram_size: int | None = None,
+        min_new_tokens: int | None = None,
         stop_token_ids: int | Sequence[int] | None = None,
         tokenizer=None,
         seed: int | None = None,
     ):
         """Continues texts: greedily, by sampling, or by beam search.
 
-        Runs as one compiled loop with a cache of keys and values; inside a `tf.function` it becomes
-        part of that graph, so it can go into a SavedModel.
+        Arguments mean what they mean in `transformers`, and give the same tokens. Runs as one
+        compiled loop with a cache of keys and values; inside a `tf.function` it becomes part of
+        that graph, so it can go into a SavedModel.
 
         Args:
             prompts: Integer ids `(B, P)`, dense or ragged; or a dictionary with `input_ids` and
@@ -96,14 +103,24 @@ class BigBirdForCausalLM(HeadedModel):
             top_p: Sample from the most likely tokens whose probabilities add up to this only.
             num_beams: Width of beam search; 1 for none.
             length_penalty: Of beam search: scores are divided by length to this power.
+            num_return_sequences: How many continuations of each prompt to return, N: so many are
+                sampled, or the best of `num_beams` beams.
+            repetition_penalty: Above 1, tokens of the prompt and the continuation so far become
+                less likely: positive logits are divided by it, negative ones multiplied (in beam
+                search log probabilities, which are all negative).
+            no_repeat_ngram_size: No sequence of so many tokens comes twice in prompt and
+                continuation; `None` or 0 for no such rule.
+            min_new_tokens: How many tokens come before one of `stop_token_ids` may; `None` or 0
+                for any number.
             stop_token_ids: Tokens that end a continuation; `None` for the config's `eos_token_id`,
                 an empty list for none.
             tokenizer: A `BigBirdTokenizer`.
             seed: Of sampling; `None` draws another one each time.
 
         Returns:
-            int32 `(B, M)`: the new tokens alone, with the token that ended a row, and
-            `pad_token_id` behind it. For strings, their continuations: strings of their shape.
+            int32 `(B * N, M)`: the new tokens alone, with the token that ended a row, and
+            `pad_token_id` behind it; the N of a prompt side by side, of beams the best first. For
+            strings, their continuations: strings `(B * N,)`, or one string for one.
 
         Raises:
             TypeError: If the prompts are strings and there is no tokenizer.
@@ -113,7 +130,19 @@ class BigBirdForCausalLM(HeadedModel):
                 no token.
         """
         stops = self.stop_tokens(stop_token_ids)
-        _check_decoding(do_sample, temperature, top_k, top_p, num_beams, max_new_tokens)
+        check_decoding(
+            max_new_tokens=max_new_tokens,
+            do_sample=do_sample,
+            temperature=temperature,
+            top_k=top_k,
+            top_p=top_p,
+            num_beams=num_beams,
+            length_penalty=length_penalty,
+            num_return_sequences=num_return_sequences,
+            repetition_penalty=repetition_penalty,
+            no_repeat_ngram_size=no_repeat_ngram_size,
+            min_new_tokens=min_new_tokens,
+        )
         if tokenizer is not None:
             check_special_ids(self, tokenizer)
             if stop_token_ids is None:
@@ -122,7 +151,10 @@ class BigBirdForCausalLM(HeadedModel):
         options = {
             "max_new_tokens": max_new_tokens,
             "stop_token_ids": stops,
-            "pad_token_id": self.config.pad_token_id,
+            "num_return_sequences": num_return_sequences,
+            "repetition_penalty": float(repetition_penalty),
+            "no_repeat_ngram_size": no_repeat_ngram_size or 0,
+            "min_new_tokens": min_new_tokens or 0,
         }
         if num_beams > 1:
             options.update(num_beams=num_beams, length_penalty=float(length_penalty))
@@ -133,7 +165,7 @@ class BigBirdForCausalLM(HeadedModel):
         if tokenizer is None:
             return tokens
         text = to_text(tokens, tokenizer, stops)
-        return text[0] if prompts.is_scalar else text
+        return text[0] if prompts.is_scalar and num_return_sequences == 1 else text
 
     def stop_tokens(self, stop_token_ids: int | Sequence[int] | None) -> tuple[int, ...]:
         """Gives the ids that end a continuation, for the argument that `generate` takes."""
@@ -146,13 +178,26 @@ class BigBirdForCausalLM(HeadedModel):
             self._compiled_decode = compile_function(self._decode_in_graph, self)
         return self._compiled_decode(prompts.ids, prompts.mask, prompts.positions, seed, **options)
 
-    def _decode_in_graph(self, ids, mask, positions, seed, *, max_new_tokens, **options):
-        num_beams = options.get("num_beams", 1)
+    def _decode_in_graph(
+        self,
+        ids,
+        mask,
+        positions,
+        seed,
+        *,
+        max_new_tokens,
+        stop_token_ids,
+        num_return_sequences,
+        repetition_penalty,
+        no_repeat_ngram_size,
+        min_new_tokens,
+        num_beams=1,
+        **options,
+    ):
         logits, cache = self._read_prompts(ids, mask, positions, room=max_new_tokens)
-        # Beams of a prompt share its mask, so it need not move when beams do.
-        mask, next_position = (
-            ops.repeat(x, num_beams, axis=0) for x in (mask, positions[:, -1:] + 1)
-        )
+        # Rows of a prompt share its ids and its mask, so these need not move when beams do.
+        rows = num_beams if num_beams > 1 else num_return_sequences
+        ids, mask, next_position = _repeat((ids, mask, positions[:, -1:] + 1), rows)
         length = ops.shape(ids)[1]
 
         def step(tokens, t, cache):
@@ -164,9 +209,24 @@ class BigBirdForCausalLM(HeadedModel):
             )
             return self._predict(hidden[:, 0]), cache
 
-        options.update(max_new_tokens=max_new_tokens)
+        options.update(
+            max_new_tokens=max_new_tokens,
+            stop_token_ids=stop_token_ids,
+            pad_token_id=self.config.pad_token_id,
+            process=make_processor(
+                ids,
+                mask,
+                max_new_tokens=max_new_tokens,
+                repetition_penalty=repetition_penalty,
+                no_repeat_ngram_size=no_repeat_ngram_size,
+                min_new_tokens=min_new_tokens,
+                stop_token_ids=stop_token_ids,
+            ),
+        )
         if num_beams > 1:
+            options.update(num_beams=num_beams, num_return_sequences=num_return_sequences)
             return beam_search(step, logits, cache, **options)
+        logits, cache = _repeat((logits, cache), num_return_sequences)
         return sample(step, logits, cache, seed=seed, **options)
 
     def _read_prompts(self, ids, mask, positions, room):
@@ -185,29 +245,8 @@ class BigBirdForCausalLM(HeadedModel):
         return [SparseAccuracy()]
 
 
-def _check_decoding(do_sample, temperature, top_k, top_p, num_beams, max_new_tokens):
-    """Raises a `ValueError` that names the first impossible argument of `generate`."""
-    for name, value in (
-        ("max_new_tokens", max_new_tokens),
-        ("num_beams", num_beams),
-        ("top_k", 1 if top_k is None else top_k),
-    ):
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise ValueError(f"`{name}` must be a positive integer. Received: {name}={value!r}")
-    if not temperature > 0:
-        raise ValueError(
-            "`temperature` must be above 0; for the most likely tokens, pass do_sample=False. "
-            f"Received: temperature={temperature!r}"
-        )
-    if top_p is not None and not 0 < top_p <= 1:
-        raise ValueError(f"`top_p` must be in (0, 1]. Received: top_p={top_p!r}")
-    if do_sample and num_beams > 1:
-        raise ValueError(
-            "Beams are not sampled: pass do_sample=False, or num_beams=1. Received: "
-            f"do_sample=True, num_beams={num_beams}"
-        )
-    if not do_sample and (temperature != 1.0 or top_k is not None or top_p is not None):
-        raise ValueError(
-            "`temperature`, `top_k` and `top_p` are of sampling: pass do_sample=True. Received: "
-            f"do_sample=False, temperature={temperature}, top_k={top_k}, top_p={top_p}"
-        )
+def _repeat(tensors, times: int):
+    """Repeats the rows of tensors, each beside itself."""
+    if times == 1:
+        return tensors
+    return keras.tree.map_structure(lambda x: ops.repeat(x, times, axis=0), tensors)

@@ -3,7 +3,9 @@
 Shapes use B for prompts, K for beams of a prompt, R for rows (B, or B * K), V for the vocabulary,
 M for `max_new_tokens`. A step is a function `(tokens, t, cache) -> (logits, cache)`: it feeds the
 new token number t of each row, int32 `(R,)`, and gives the logits of the next one, float32
-`(R, V)`. A cache is any structure of tensors with the rows first.
+`(R, V)`. A cache is any structure of tensors with the rows first. `process`, where there is one, is
+a function `(scores, tokens, t) -> scores` that changes scores `(R, V)` of the new token number t,
+where `tokens` `(R, M)` holds those before it; see `logits_processors`.
 """
 
 from collections.abc import Callable
@@ -29,6 +31,7 @@ def sample(
     max_new_tokens: int,
     stop_token_ids: tuple[int, ...],
     pad_token_id: int,
+    process: Callable | None = None,
     seed=None,
     temperature: float = 1.0,
     top_k: int | None = None,
@@ -43,6 +46,7 @@ def sample(
         max_new_tokens: M.
         stop_token_ids: Tokens that end a row.
         pad_token_id: What rows have after their end.
+        process: See the module; it gets logits.
         seed: An integer or int32 scalar tensor to draw by; `None` for the most likely token.
         temperature, top_k, top_p: As in `filter_logits`.
 
@@ -50,7 +54,9 @@ def sample(
         int32 `(B, M)`: the new tokens, with the one that ended a row.
     """
 
-    def choose(logits, t):
+    def choose(logits, tokens, t):
+        if process is not None:
+            logits = process(logits, tokens, t)
         if seed is None:
             return ops.cast(ops.argmax(logits, axis=-1), "int32")
         logits = filter_logits(logits, temperature=temperature, top_k=top_k, top_p=top_p)
@@ -67,11 +73,12 @@ def sample(
 
     def advance(t, tokens, is_done, cache):
         logits, cache = step(_at(tokens, t - 1), t - 1, cache)
-        tokens, is_done = write(tokens, choose(logits, t), t, is_done)
+        tokens, is_done = write(tokens, choose(logits, tokens, t), t, is_done)
         return t + 1, tokens, is_done, cache
 
     tokens = ops.full((ops.shape(logits)[0], max_new_tokens), pad_token_id, "int32")
-    tokens, is_done = write(tokens, choose(logits, 0), 0, ops.zeros_like(tokens[:, 0], "bool"))
+    is_done = ops.zeros_like(tokens[:, 0], "bool")
+    tokens, is_done = write(tokens, choose(logits, tokens, 0), 0, is_done)
     state = (ops.convert_to_tensor(1, "int32"), tokens, is_done, cache)
     return ops.while_loop(is_open, advance, state)[1]
 
@@ -140,8 +147,10 @@ def beam_search(
     stop_token_ids: tuple[int, ...],
     pad_token_id: int,
     length_penalty: float = 1.0,
+    num_return_sequences: int = 1,
+    process: Callable | None = None,
 ):
-    """Decodes the continuation with the best score, of those that `num_beams` beams find.
+    """Decodes the continuations with the best scores, of those that `num_beams` beams find.
 
     The score is the sum of log probabilities, divided by the number of new tokens to the power of
     `length_penalty`. The search ends as in `transformers` (with its `early_stopping=False`): when
@@ -156,9 +165,12 @@ def beam_search(
         stop_token_ids: Tokens that end a beam.
         pad_token_id: What follows the end.
         length_penalty: Above 0 favours long continuations, below 0 short ones.
+        num_return_sequences: N, how many continuations of a prompt to give, at most K.
+        process: See the module; it gets log probabilities, with K rows for each prompt.
 
     Returns:
-        int32 `(B, M)`: the new tokens of each prompt's best beam, with the one that ended it.
+        int32 `(B * N, M)`: the new tokens of each prompt's best beams, the best first, with the
+        one that ended a beam.
     """
     batch, vocab_size = ops.shape(logits)[0], logits.shape[-1]
     # Enough that K candidates remain even if all stop tokens of all beams are among the best.
@@ -166,7 +178,10 @@ def beam_search(
 
     def expand(beams: _Beams, logits, cache, t) -> _Beams:
         length_factor = ops.cast(t + 1, "float32") ** length_penalty
-        log_probs = ops.reshape(ops.log_softmax(logits), (-1, num_beams, vocab_size))
+        log_probs = ops.log_softmax(logits)
+        if process is not None:
+            log_probs = process(log_probs, ops.reshape(beams.tokens, (-1, max_new_tokens)), t)
+        log_probs = ops.reshape(log_probs, (-1, num_beams, vocab_size))
         totals = ops.reshape(log_probs + beams.scores[:, :, None], (-1, num_beams * vocab_size))
         scores, chosen = ops.top_k(totals, num_candidates)
         parents, token = chosen // vocab_size, chosen % vocab_size
@@ -227,9 +242,8 @@ def beam_search(
         lambda x: ops.repeat(x, num_beams, axis=0), (logits, cache)
     )
     beams = expand(beams, logits, cache, 0)
-    return ops.while_loop(is_open, advance, (ops.convert_to_tensor(1, "int32"), beams))[
-        1
-    ].ended_tokens[:, 0]
+    _, beams = ops.while_loop(is_open, advance, (ops.convert_to_tensor(1, "int32"), beams))
+    return ops.reshape(beams.ended_tokens[:, :num_return_sequences], (-1, max_new_tokens))
 
 
 def _is_any_of(tokens, ids):

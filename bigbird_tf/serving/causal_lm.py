@@ -1,11 +1,13 @@
 """`CausalLMServable`: continuations of texts."""
 
+import inspect
 from collections.abc import Sequence
 from typing import Any
 
 import tensorflow as tf
 
 from bigbird_tf.models import BigBirdForCausalLM
+from bigbird_tf.models.decoding_arguments import check_decoding
 from bigbird_tf.models.prompts import prompt_pieces, to_text
 from bigbird_tf.models.special_ids import check_stop_ids
 from bigbird_tf.preprocessing import BigBirdTokenizer
@@ -19,7 +21,9 @@ class CausalLMServable(Servable):
 
     `serving_default` takes strings `text` of shape (B,) and gives `continuation`, strings, and
     `tokens`, int32 of shape (B, max_new_tokens), of which those after the end are `pad_token_id`.
-    A prompt that leaves no room for the new tokens is an error; nothing of it is cut.
+    A prompt that leaves no room for the new tokens is an error; nothing of it is cut. Of several
+    continuations of a prompt, N with `num_return_sequences`, each is an entry of `continuation`
+    (B, N) and of `tokens` (B, N, max_new_tokens).
 
     `from_ids` gives `logits`, float32 of shape (B, T, vocab_size).
 
@@ -29,7 +33,7 @@ class CausalLMServable(Servable):
         max_new_tokens: The most tokens to add.
         stop_token_ids: As in `BigBirdForCausalLM.generate`.
         generation: Further arguments of `BigBirdForCausalLM.generate`, such as
-            `{"do_sample": True, "top_p": 0.9}`.
+            `{"do_sample": True, "top_p": 0.9}` or `{"num_beams": 4, "no_repeat_ngram_size": 3}`.
         **options: `max_length`, which prompt and new tokens share; `weight_dtype`.
     """
 
@@ -54,7 +58,8 @@ class CausalLMServable(Servable):
         if tokenizer is not None and stop_token_ids is None:
             check_stop_ids(self.model.stop_tokens(None), tokenizer)
         self.stops = self.model.stop_tokens(stop_token_ids)
-        self.generation = generation or {}
+        self.generation = _check_generation(generation or {}, max_new_tokens)
+        self.num_return_sequences = self.generation.get("num_return_sequences", 1)
 
     def string_signatures(self) -> dict[str, Any]:
         """Gives `serving_default`."""
@@ -81,6 +86,10 @@ class CausalLMServable(Servable):
         with tf.control_dependencies([check]):
             lengths = tf.identity(lengths)
 
+        shape = [self.max_new_tokens]
+        if self.num_return_sequences > 1:
+            shape.insert(0, self.num_return_sequences)
+
         def compute(rows):
             chosen = tf.gather(prompts, rows)
             ids = chosen.to_tensor(self.tokenizer.pad_token_id)
@@ -91,19 +100,32 @@ class CausalLMServable(Servable):
                 stop_token_ids=self.stops,
                 **self.generation,
             )
-            return rows, {"tokens": tokens}
+            return rows, {"tokens": tf.reshape(tokens, [-1, *shape])}
 
         # What a step holds is keys and values of prompts and new tokens alike.
-        tokens = tf.fill([tf.shape(lengths)[0], self.max_new_tokens], self.tokenizer.pad_token_id)
+        tokens = tf.fill([tf.shape(lengths)[0], *shape], self.tokenizer.pad_token_id)
         tokens = self.run_by_length(compute, lengths + self.max_new_tokens, {"tokens": tokens})[
             "tokens"
         ]
         with tf.device("/CPU:0"):
-            return {
-                "continuation": to_text(tokens, self.tokenizer, self.stops),
-                "tokens": tokens,
-            }
+            rows = tf.reshape(tokens, [-1, self.max_new_tokens])
+            text = to_text(rows, self.tokenizer, self.stops)
+            return {"continuation": tf.reshape(text, tf.shape(tokens)[:-1]), "tokens": tokens}
 
     def example_inputs(self, num_words: int) -> dict[str, list[str]]:
         """Gives a prompt of so many words."""
         return {"text": ["word " * num_words]}
+
+
+def _check_generation(generation: dict[str, Any], max_new_tokens: int) -> dict[str, Any]:
+    """Returns the arguments of `generate` if all are such, and possible."""
+    known = set(inspect.signature(check_decoding).parameters) - {"max_new_tokens"}
+    unknown = sorted(set(generation) - known - {"seed"})
+    if unknown:
+        raise ValueError(
+            "`generation` takes arguments of `generate` that say how to decode: "
+            f"{', '.join(sorted(known | {'seed'}))}. Received: {', '.join(unknown)}"
+        )
+    decoding = {name: value for name, value in generation.items() if name in known}
+    check_decoding(max_new_tokens=max_new_tokens, **decoding)
+    return generation

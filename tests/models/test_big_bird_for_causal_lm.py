@@ -27,6 +27,7 @@ PROMPTS = random_ids(seed=23, batch=3, length=PROMPT)
 MASK = np.ones((3, PROMPT), "int32")
 MASK[0, 7:] = 0
 MASK[1, :3] = 0
+RULES = {"repetition_penalty": 1.7, "no_repeat_ngram_size": 2, "min_new_tokens": 3}
 EXPLICIT = {"input_ids": PROMPTS, "attention_mask": MASK}
 
 
@@ -158,6 +159,80 @@ class TestGenerate:
         unseeded = [model.generate(EXPLICIT, 8, **options).numpy() for _ in range(2)]
         assert (unseeded[0] != unseeded[1]).any()
 
+    def test_rules_are_as_without_cache(self, model):
+        # Row by row and token by token, with the rules written as loops.
+        free = model.generate(EXPLICIT, 9).numpy()
+        stop = int(free[0, 1])
+        found = model.generate(EXPLICIT, 9, **RULES, stop_token_ids=stop).numpy()
+        assert (found != free).any(axis=1).sum() > 1
+        for row in range(3):
+            tokens = PROMPTS[row][MASK[row] == 1].tolist()
+            start = len(tokens)
+            while len(tokens) < start + 9 and stop not in tokens[start + 2 :]:
+                logits = np.array(model(np.array([tokens], "int32")))[0, -1]
+                for token in set(tokens):
+                    logits[token] *= 1.7 if logits[token] < 0 else 1 / 1.7
+                for i in range(len(tokens) - 1):
+                    if tokens[i] == tokens[-1]:
+                        logits[tokens[i + 1]] = -np.inf
+                if len(tokens) < start + 3:
+                    logits[stop] = -np.inf
+                tokens.append(int(logits.argmax()))
+            new = tokens[start:]
+            assert found[row].tolist() == [*new, *[0] * (9 - len(new))]
+
+    def test_padding_does_not_count(self, model):
+        # Ids of padding and its side change nothing, nor does the length of other prompts.
+        options = {**RULES, "stop_token_ids": [], "no_repeat_ngram_size": 1}
+        ids = np.where(MASK, PROMPTS, random_ids(seed=5, batch=3, length=PROMPT))
+        for arguments in ({}, {"num_beams": 2, "num_return_sequences": 2}):
+            expected = model.generate(EXPLICIT, 6, **options, **arguments)
+            other = model.generate({**EXPLICIT, "input_ids": ids}, 6, **options, **arguments)
+            assert_close(other, expected)
+            alone = model.generate(PROMPTS[:1, :7], 6, **options, **arguments)
+            assert_close(alone, expected[: len(alone)])
+
+    def test_several_sequences(self, model):
+        beams = model.generate(EXPLICIT, 5, num_beams=3, num_return_sequences=3).numpy()
+        assert beams.shape == (9, 5)
+        best = model.generate(EXPLICIT, 5, num_beams=3).numpy()
+        assert (beams[::3] == best).all()
+        assert all(len(np.unique(beams[i : i + 3], axis=0)) == 3 for i in (0, 3, 6))
+
+        options = {"do_sample": True, "seed": 4, "temperature": 2.0}
+        drawn = model.generate(EXPLICIT, 5, num_return_sequences=4, **options).numpy()
+        assert drawn.shape == (12, 5)
+        assert all(len(np.unique(drawn[i : i + 4], axis=0)) == 4 for i in (0, 4, 8))
+        # Each is drawn of its own prompt: with one choice all are the prompt's greedy one.
+        options |= {"temperature": 1.0, "top_k": 1}
+        drawn = model.generate(EXPLICIT, 5, num_return_sequences=2, **options).numpy()
+        assert (drawn == np.repeat(model.generate(EXPLICIT, 5).numpy(), 2, axis=0)).all()
+
+    @pytest.mark.slow
+    def test_rules_in_a_saved_model(self, model, tmp_path):
+        module = tf.Module()
+        module.model = model
+        spec = tf.TensorSpec((None, None), tf.int32)
+        several = {**RULES, "num_beams": 3, "num_return_sequences": 2}
+        drawn = {**RULES, "do_sample": True, "seed": 3, "num_return_sequences": 2}
+
+        @tf.function(input_signature=[spec, spec])
+        def generate(input_ids, attention_mask):
+            prompts = {"input_ids": input_ids, "attention_mask": attention_mask}
+            return {
+                "greedy": model.generate(prompts, 5, **RULES),
+                "beams": model.generate(prompts, 5, **several),
+                "sampled": model.generate(prompts, 5, **drawn),
+            }
+
+        module.generate = generate
+        tf.saved_model.save(module, str(tmp_path))
+        loaded = tf.saved_model.load(str(tmp_path))
+        outputs = loaded.generate(tf.constant(PROMPTS), tf.constant(MASK))
+        assert_close(outputs["greedy"], model.generate(EXPLICIT, 5, **RULES))
+        assert_close(outputs["beams"], model.generate(EXPLICIT, 5, **several))
+        assert_close(outputs["sampled"], model.generate(EXPLICIT, 5, **drawn))
+
     @pytest.mark.slow
     def test_saved_model(self, model, tmp_path):
         module = tf.Module()
@@ -209,6 +284,17 @@ class TestGenerate:
             ({"do_sample": True, "temperature": 0.0}, "`temperature` must be above 0"),
             ({"do_sample": True, "num_beams": 2}, "Beams are not sampled"),
             ({"top_k": 3}, "are of sampling: pass do_sample=True"),
+            ({"top_p": "0.5"}, "`top_p` must be a number"),
+            ({"num_return_sequences": 2}, "Greedy decoding.*do_sample=True or num_beams=2"),
+            ({"num_return_sequences": 0}, "`num_return_sequences` must be a positive integer"),
+            ({"num_return_sequences": 3, "num_beams": 2}, "at most `num_beams`.*=3, num_beams=2"),
+            ({"repetition_penalty": 0.0}, "`repetition_penalty` must be above 0.*=0.0"),
+            ({"repetition_penalty": None}, "`repetition_penalty` must be a number.*=None"),
+            ({"length_penalty": float("nan")}, "`length_penalty` must be a number.*=nan"),
+            ({"no_repeat_ngram_size": -1}, "`no_repeat_ngram_size` must be an integer from 0 on"),
+            ({"no_repeat_ngram_size": 1.5}, "`no_repeat_ngram_size` must be an integer from 0 on"),
+            ({"min_new_tokens": True}, "`min_new_tokens` must be an integer from 0 on"),
+            ({"min_new_tokens": 4}, "at most `max_new_tokens`.*min_new_tokens=4, max_new_tokens=3"),
         ],
         ids=str,
     )
@@ -282,6 +368,13 @@ class TestStrings:
         assert output.shape == ()
         batch = text_model.generate([self.texts[0]], 6, tokenizer=tokenizer)
         assert output.numpy() == batch[0].numpy()
+
+    def test_several_of_a_string(self, text_model, tokenizer):
+        options = {"tokenizer": tokenizer, "num_beams": 3, "num_return_sequences": 2}
+        texts = text_model.generate(self.texts, 6, **options)
+        assert texts.shape == (6,)
+        alone = text_model.generate(self.texts[1], 6, **options)
+        assert alone.numpy().tolist() == texts.numpy()[2:4].tolist()
 
     def test_what_stops_is_no_text(self, text_model, tokenizer):
         pieces = tokenizer.tokenize(self.texts[1]).numpy().tolist()

@@ -199,6 +199,71 @@ class TestBeamSearch:
         assert self.decode(chain, num_beams=1, max_new_tokens=2).tolist() == [[0, 0]]
         assert self.decode(chain, num_beams=2, max_new_tokens=2).tolist() == [[1, 2]]
 
+    @pytest.mark.parametrize("stops", [(), (1,)])
+    def test_the_best_come_first(self, stops):
+        # Wide enough to be a full search: the best five of all continuations.
+        chain = Chain(vocab_size=4, seed=1)
+        found = self.decode(
+            chain, num_beams=16, max_new_tokens=3, stop_token_ids=stops, num_return_sequences=5
+        ).reshape(2, 5, 3)
+        for row in range(2):
+            scores = {}
+            for tokens in itertools.product(range(4), repeat=3):
+                length = next((i for i, token in enumerate(tokens, 1) if token in stops), 3)
+                padded = (*tokens[:length], *[0] * (3 - length))
+                scores[padded] = chain.score(row, tokens[:length]) / length
+            best = sorted(scores, key=scores.get, reverse=True)[:5]
+            assert found[row].tolist() == [list(tokens) for tokens in best]
+
     def test_one_token(self):
         chain = Chain()
         assert self.decode(chain, max_new_tokens=1)[:, 0].tolist() == chain.first.argmax(1).tolist()
+
+
+class TestProcess:
+    """`process` sees what each row has so far, and its scores are those that decide."""
+
+    @staticmethod
+    def ban_what_was(scores, tokens, t):
+        is_new = ops.cast(ops.arange(ops.shape(tokens)[1]) < t, "float32")[:, None]
+        has = ops.one_hot(tokens, scores.shape[-1]) * is_new
+        return ops.where(ops.any(has > 0, axis=1), -1e30, scores)
+
+    @pytest.mark.parametrize("num_beams", [1, 4])
+    def test_no_token_twice(self, num_beams):
+        chain = Chain(vocab_size=5)
+        arguments = {"max_new_tokens": 4, "stop_token_ids": (), "pad_token_id": 0}
+        decode = sample
+        if num_beams > 1:
+            decode, arguments["num_beams"] = beam_search, num_beams
+        free, found = (
+            np.asarray(decode(chain, chain.first, chain.cache, process=process, **arguments))
+            for process in (None, self.ban_what_was)
+        )
+        assert all(len(set(row)) == 4 for row in found.tolist())
+        assert any(len(set(row)) < 4 for row in free.tolist())
+
+    def test_beams_add_up_what_it_gives(self):
+        # Wide enough to be a full search, with log probabilities that are doubled for token 2.
+        def process(scores, tokens, t):
+            return scores * np.array([1.0, 1.0, 2.0, 1.0], "float32")
+
+        chain = Chain(vocab_size=4, seed=2)
+        found = beam_search(
+            chain,
+            chain.first,
+            chain.cache,
+            num_beams=16,
+            max_new_tokens=3,
+            stop_token_ids=(),
+            pad_token_id=0,
+            process=process,
+        )
+
+        def score(row, tokens):
+            parts = np.diff([0.0, *[chain.score(row, tokens[:i]) for i in (1, 2, 3)]])
+            return sum(p * (2 if token == 2 else 1) for p, token in zip(parts, tokens, strict=True))
+
+        for row in range(2):
+            best = max(itertools.product(range(4), repeat=3), key=lambda t: score(row, t))
+            assert np.asarray(found)[row].tolist() == list(best)

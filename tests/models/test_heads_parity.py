@@ -149,6 +149,16 @@ def test_large(tmp_path):
     assert peer.assert_same_outputs(ours, theirs, inputs, "seeded") > 1
 
 
+@pytest.fixture
+def eager_functions():
+    """Without compiling for each set of options; that compiled is the same, other tests show."""
+    import tensorflow as tf
+
+    tf.config.run_functions_eagerly(True)
+    yield
+    tf.config.run_functions_eagerly(False)
+
+
 class TestGenerate:
     """Prompts have their padding on the left, as their `generate` wants it."""
 
@@ -156,10 +166,10 @@ class TestGenerate:
     mask = np.ones((3, 11), dtype=int)
     mask[1, :4] = 0
     mask[2, :9] = 0
+    prompts[mask == 0] = 0
     stops = (2, 7, 9, 12, 15, 20, 23)
 
-    @pytest.mark.parametrize("seed", [1, 2, 3])
-    def test_greedy_and_beams(self, seed, tmp_path):
+    def models(self, seed, tmp_path):
         import torch
 
         name = "BigBirdForCausalLM"
@@ -167,8 +177,37 @@ class TestGenerate:
             name, vocab_size=31, max_position_embeddings=64, sep_token_id=5, hidden_size=21
         )
         theirs = peer.make(name, config, scale=6.0, seed=seed).eval()
-        ours = peer.ours_of(theirs, tmp_path)
+        with torch.no_grad():
+            # What pads does not come by itself: with n-grams, they count padding as tokens.
+            theirs.cls.predictions.bias[0] = -50.0
+        return peer.ours_of(theirs, tmp_path), theirs
+
+    def compare(self, ours, theirs, stops=stops, **options) -> tuple[np.ndarray, list[int]]:
+        """Asserts that both give the same tokens; gives them and the lengths of the rows."""
+        import torch
+
         prompts = {"input_ids": self.prompts, "attention_mask": self.mask}
+        expected = theirs.generate(
+            **{key: torch.tensor(value) for key, value in prompts.items()},
+            max_new_tokens=13,
+            do_sample=False,
+            eos_token_id=list(stops),
+            pad_token_id=0,
+            **options,
+        ).numpy()[:, 11:]
+        tokens = ours.generate(prompts, 13, stop_token_ids=stops, **options).numpy()
+        lengths = []
+        for mine, other in zip(tokens.tolist(), expected.tolist(), strict=True):
+            ends = [i for i, token in enumerate(other) if token in stops]
+            length = ends[0] + 1 if ends else 13
+            # What follows the end is up to each library.
+            assert mine == [*other[:length], *[0] * (13 - length)], options
+            lengths.append(length)
+        return tokens, lengths
+
+    @pytest.mark.parametrize("seed", [1, 2, 3])
+    def test_greedy_and_beams(self, seed, tmp_path):
+        ours, theirs = self.models(seed, tmp_path)
         lengths = set()
         for options in (
             {},
@@ -176,19 +215,24 @@ class TestGenerate:
             {"num_beams": 3, "length_penalty": -1.0},
             {"num_beams": 5, "length_penalty": 2.0},
         ):
-            expected = theirs.generate(
-                **{key: torch.tensor(value) for key, value in prompts.items()},
-                max_new_tokens=13,
-                do_sample=False,
-                eos_token_id=list(self.stops),
-                pad_token_id=0,
-                **options,
-            ).numpy()[:, 11:]
-            tokens = ours.generate(prompts, 13, stop_token_ids=self.stops, **options).numpy()
-            for mine, other in zip(tokens.tolist(), expected.tolist(), strict=True):
-                ends = [i for i, token in enumerate(other) if token in self.stops]
-                length = ends[0] + 1 if ends else 13
-                # What follows the end is up to each library.
-                assert mine == [*other[:length], *[0] * (13 - length)]
-                lengths.add(length)
+            lengths |= set(self.compare(ours, theirs, **options)[1])
         assert len(lengths) > 1
+
+    @pytest.mark.parametrize("beams", [{}, {"num_beams": 4, "num_return_sequences": 3}], ids=str)
+    def test_rules(self, beams, tmp_path, eager_functions):
+        ours, theirs = self.models(1, tmp_path)
+        free, _ = self.compare(ours, theirs, **beams)
+        for options in (
+            {"repetition_penalty": 2.5},
+            {"repetition_penalty": 0.6},
+            {"no_repeat_ngram_size": 1},
+            {"no_repeat_ngram_size": 2},
+            {"no_repeat_ngram_size": 3, "repetition_penalty": 0.6},
+            {"min_new_tokens": 6},
+            {"min_new_tokens": 13},
+            {"repetition_penalty": 1.3, "no_repeat_ngram_size": 2, "min_new_tokens": 4},
+            {"repetition_penalty": 1.3, "no_repeat_ngram_size": 2, "min_new_tokens": 11},
+        ):
+            tokens, lengths = self.compare(ours, theirs, **options, **beams)
+            assert (tokens != free).any(), f"nothing that {options} would change"
+            assert min(lengths) >= options.get("min_new_tokens", 1)

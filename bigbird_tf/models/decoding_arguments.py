@@ -1,0 +1,83 @@
+"""Checks the arguments of `generate` that say how to decode."""
+
+import math
+import numbers
+
+__all__ = ["check_decoding"]
+
+
+def check_decoding(
+    *,
+    max_new_tokens: int = 64,
+    do_sample: bool = False,
+    temperature: float = 1.0,
+    top_k: int | None = None,
+    top_p: float | None = None,
+    num_beams: int = 1,
+    length_penalty: float = 1.0,
+    num_return_sequences: int = 1,
+    repetition_penalty: float = 1.0,
+    no_repeat_ngram_size: int | None = None,
+    min_new_tokens: int | None = None,
+) -> None:
+    """Raises a `ValueError` that names the first impossible argument; see `generate`."""
+    _check_integer("max_new_tokens", max_new_tokens, 1)
+    _check_integer("num_beams", num_beams, 1)
+    _check_integer("num_return_sequences", num_return_sequences, 1)
+    _check_integer("top_k", 1 if top_k is None else top_k, 1)
+    _check_integer("no_repeat_ngram_size", no_repeat_ngram_size or 0, 0)
+    _check_integer("min_new_tokens", min_new_tokens or 0, 0)
+    _check_number("temperature", temperature)
+    _check_number("length_penalty", length_penalty)
+    _check_number("repetition_penalty", repetition_penalty)
+    if not temperature > 0:
+        raise ValueError(
+            "`temperature` must be above 0; for the most likely tokens, pass do_sample=False. "
+            f"Received: temperature={temperature!r}"
+        )
+    if not repetition_penalty > 0:
+        raise ValueError(
+            "`repetition_penalty` must be above 0: 1 changes nothing, and more makes the tokens of "
+            f"prompt and continuation less likely. Received: {repetition_penalty=}"
+        )
+    _check_number("top_p", 1.0 if top_p is None else top_p)
+    if top_p is not None and not 0 < top_p <= 1:
+        raise ValueError(f"`top_p` must be in (0, 1]. Received: top_p={top_p!r}")
+    if (min_new_tokens or 0) > max_new_tokens:
+        raise ValueError(
+            "`min_new_tokens` must be at most `max_new_tokens`. Received: "
+            f"{min_new_tokens=}, {max_new_tokens=}"
+        )
+    if do_sample and num_beams > 1:
+        raise ValueError(
+            "Beams are not sampled: pass do_sample=False, or num_beams=1. Received: "
+            f"do_sample=True, {num_beams=}"
+        )
+    if not do_sample and (temperature != 1.0 or top_k is not None or top_p is not None):
+        raise ValueError(
+            "`temperature`, `top_k` and `top_p` are of sampling: pass do_sample=True. Received: "
+            f"do_sample=False, {temperature=}, {top_k=}, {top_p=}"
+        )
+    if num_beams > 1 and num_return_sequences > num_beams:
+        raise ValueError(
+            "`num_return_sequences` must be at most `num_beams`, since no more are found. "
+            f"Received: {num_return_sequences=}, {num_beams=}"
+        )
+    if num_beams == 1 and num_return_sequences > 1 and not do_sample:
+        raise ValueError(
+            "Greedy decoding has one continuation of a prompt: for more, pass do_sample=True or "
+            f"num_beams={num_return_sequences}. Received: {num_return_sequences=}, num_beams=1, "
+            "do_sample=False"
+        )
+
+
+def _check_integer(name: str, value, least: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        kind = "a positive integer" if least == 1 else "an integer from 0 on"
+        raise ValueError(f"`{name}` must be {kind}. Received: {name}={value!r}")
+
+
+def _check_number(name: str, value) -> None:
+    is_number = isinstance(value, numbers.Real) and not isinstance(value, bool)
+    if not is_number or not math.isfinite(value):
+        raise ValueError(f"`{name}` must be a number. Received: {name}={value!r}")
