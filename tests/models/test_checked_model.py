@@ -30,13 +30,13 @@ def test_export(name, tmp_path):
     """A SavedModel on ids of any batch and length, never called before."""
     model = make(name)
     model.export(tmp_path / "exported", verbose=False)
-    serve = tf.saved_model.load(tmp_path / "exported").serve
+    loaded = tf.saved_model.load(tmp_path / "exported")
     for length, batch in ((37, 2), (11, 1)):
         ids = ids_of(model, length)[:batch]
         mask = (np.arange(length) < length - 3) * np.ones_like(ids)
         inputs = {"input_ids": ids, "attention_mask": mask, "token_type_ids": np.zeros_like(ids)}
         inputs = {key: tf.constant(value, tf.int32) for key, value in inputs.items()}
-        assert_close(serve(inputs), model(inputs))
+        assert_close(loaded.serve(inputs), model(inputs))
 
 
 @pytest.mark.slow
@@ -48,7 +48,8 @@ def test_export_after_fit(tmp_path):
     model.export(tmp_path / "exported", verbose=False)
     short = tf.constant(ids[:1, :17])
     inputs = {"input_ids": short, "attention_mask": short * 0 + 1, "token_type_ids": short * 0}
-    assert_close(tf.saved_model.load(tmp_path / "exported").serve(inputs), model(inputs))
+    loaded = tf.saved_model.load(tmp_path / "exported")
+    assert_close(loaded.serve(inputs), model(inputs))
 
 
 @pytest.mark.slow

@@ -14,10 +14,11 @@ TEXT, OTHER = "the river sings", "eleven birds walks"
 @pytest.mark.parametrize(
     ("name", "signature", "inputs"),
     [
-        (
+        pytest.param(
             "BigBirdForQuestionAnswering",
             "serving_default",
             {"question": [TEXT], "context": [OTHER]},
+            marks=pytest.mark.slow,
         ),
         ("BigBirdForSequenceClassification", "pair", {"text": [TEXT], "text_pair": [OTHER]}),
         (
