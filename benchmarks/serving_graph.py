@@ -115,7 +115,10 @@ def load_python(folder: Path, policy: str, compiled: bool) -> Answer:
 
 
 def load_transformers(folder: Path, dtype: str) -> Answer:
-    """Fast tokenizer, torch, and a decoder in NumPy, for documents of one window."""
+    """Fast tokenizer, torch, and a decoder in NumPy, for documents of one window.
+
+    Its answers may begin and end within words, so that few are equal to ours.
+    """
     import torch
     from transformers import BigBirdForQuestionAnswering, BigBirdTokenizer
 

@@ -1,7 +1,9 @@
 """The models that come with the package, and what `saved_models/` has of them."""
 
+import argparse
 import json
 import pydoc
+import re
 import textwrap
 
 import numpy as np
@@ -10,6 +12,7 @@ import tensorflow as tf
 
 import bigbird_tf as bb
 from bigbird_tf.hub import shipped_models
+from bigbird_tf.preprocessing import AnswerCalibration
 from bigbird_tf.serving.warmup import WARMUP_FILE
 from tests.conftest import ROOT
 from tests.serving.allowed_ops import TENSORFLOW_OPS, TEXT_OPS
@@ -73,6 +76,56 @@ def test_the_export_answers(served, page):
     for question, answer in QUESTIONS.items():
         found = ask(question=tf.constant([question]), context=tf.constant([page]))
         assert " ".join(found["answer"].numpy()[0].decode().split()) == answer
+        assert 0.4 <= float(found["confidence"][0]) <= 1
+
+
+FOX = "The dog barks at the moon. The fox sleeps. The river is cold in winter."
+PARIS = (
+    "Paris is the capital and largest city of France, with an estimated population of 2,048,472 "
+    "residents in January 2025. Since the 17th century, Paris has been one of the world's major "
+    "centres of finance, diplomacy, commerce, culture, fashion, and gastronomy."
+)
+NOT_AT_HOME = {
+    FOX: ("Who sleeps?", "What does the fox do?", "Where is the river?", "fox", "class of sleep"),
+    PARIS: ("What is the capital of France?", "How many residents has Paris?", "class of Paris"),
+}
+
+
+@pytest.mark.parametrize("context", NOT_AT_HOME)
+def test_the_export_refuses_where_it_is_not_at_home(served, context):
+    questions = NOT_AT_HOME[context]
+    inputs = {
+        "question": tf.constant(questions),
+        "context": tf.constant([context] * len(questions)),
+    }
+    found = served.signatures["serving_default"](**inputs)
+    assert set(found["answer"].numpy()) == {b""}
+    assert np.all(found["confidence"] > 0.6)
+    # What it would have said is at least made of whole words: no "ass" of "grass".
+    spans = served.signatures["n_best"](**inputs)["answer"].numpy().flatten()
+    assert any(spans)
+    for span in filter(None, spans):
+        begins = re.match(r"\w", span.decode()) and r"(?<!\w)"
+        ends = re.search(r"\w$", span.decode()) and r"(?!\w)"
+        assert re.search(f"{begins or ''}{re.escape(span.decode())}{ends or ''}", context)
+
+
+def test_the_export_refuses_what_it_is_unsure_of(served):
+    """Of a page that it often read wrongly; it was not trained with it."""
+    page = pydoc.render_doc(argparse, renderer=pydoc.plaintext).partition("\n\n")[2]
+    questions = ["add_argument", "parse_args", "class of format_usage", "class of add_subparsers"]
+    found = served.signatures["serving_default"](
+        question=tf.constant(questions), context=tf.constant([page] * len(questions))
+    )
+    assert found["answer"].numpy().tolist() == [b"", b"", b"", b"ArgumentParser"]
+
+
+def test_its_calibration():
+    config = bb.BigBirdConfig.from_pretrained(NAME)
+    calibration = AnswerCalibration.of_config(config)
+    assert 0 < calibration.threshold < 1
+    card = (shipped_models()[NAME] / "README.md").read_text(encoding="utf-8")
+    assert f"{calibration.threshold}" in card
 
 
 def test_the_export_has_allowed_ops_only():
