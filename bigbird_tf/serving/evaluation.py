@@ -81,7 +81,8 @@ def evaluate_question_answering(
     outputs = predictor.in_batches(records, batch_size)
     for done, (question, output) in enumerate(zip(questions, outputs, strict=True), 1):
         key, answer = question.key, output["answer"]
-        rank = (answer != "", output["score"] - output["no_answer_score"])
+        # A SavedModel that is not ours may know no "no answer".
+        rank = (answer != "", output["score"] - output.get("no_answer_score", 0.0))
         if key not in answers or rank > best[key]:
             answers[key], best[key] = answer, rank
         if on_progress is not None:
