@@ -1,32 +1,41 @@
 """`BigBirdConfig`: all that decides a model's shape and attention, in one validated record."""
 
 import dataclasses
+import functools
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from types import NoneType
-from typing import Any
+from typing import Any, Literal, Self, get_args
 
 from bigbird_tf import hub
+from bigbird_tf.config_checks import (
+    check_choice,
+    check_extra,
+    check_flag,
+    check_integer,
+    check_number,
+    check_rate,
+    merge_labels,
+    settle_labels,
+)
+from bigbird_tf.config_record import FrozenDict, check_names, frozen_record
 
 __all__ = ["BigBirdConfig"]
 
 CONFIG_NAME = "config.json"
-ATTENTION_TYPES = ("block_sparse", "original_full", "simulated_sparse")
-RANDOM_PLANS = ("google", "transformers")
-INFERENCE_RANDOM_BLOCKS = ("seeded", "first_block")
-PROBLEM_TYPES = ("single_label_classification", "multi_label_classification", "regression")
+MODEL_TYPE = "big_bird"
+AttentionType = Literal["block_sparse", "original_full", "simulated_sparse"]
+RandomPlan = Literal["google", "transformers"]
+InferenceRandomBlocks = Literal["seeded", "first_block"]
+ProblemType = Literal["single_label_classification", "multi_label_classification", "regression"]
 # `gelu_new`, `gelu_fast`, `gelu_pytorch_tanh` are one function, under the names that configs use.
-ACTIVATIONS = (
-    "gelu_new",
-    "gelu",
-    "gelu_fast",
-    "gelu_pytorch_tanh",
-    "relu",
-    "silu",
-    "tanh",
-)
+Activation = Literal["gelu_new", "gelu", "gelu_fast", "gelu_pytorch_tanh", "relu", "silu", "tanh"]
+ATTENTION_TYPES = get_args(AttentionType)
+RANDOM_PLANS = get_args(RandomPlan)
+INFERENCE_RANDOM_BLOCKS = get_args(InferenceRandomBlocks)
+PROBLEM_TYPES = get_args(ProblemType)
+ACTIVATIONS = get_args(Activation)
 
 
 def longest_full_attention(
@@ -36,7 +45,7 @@ def longest_full_attention(
     num_window_blocks: int,
     num_global_blocks: int,
 ) -> int:
-    """Gives the length in tokens up to which full attention takes the place of the sparse one.
+    """Returns the length in tokens up to which full attention takes the place of the sparse one.
 
     That is what was asked for, or the rule of `transformers`, carried over to patterns other than
     theirs; at least the length at which every block is global.
@@ -47,12 +56,13 @@ def longest_full_attention(
     return least + (num_window_blocks + 2 * num_random_blocks) * block_size
 
 
-@dataclasses.dataclass
+@frozen_record
 class BigBirdConfig:
     """The settings of a BigBird model, under the names and with the defaults of `transformers`.
 
-    Reads and writes the `config.json` that `transformers` uses. Fields that are not known here are
-    kept in `extra` and written back.
+    Reads and writes the `config.json` that `transformers` uses. Fields of a file that are not known
+    here are kept in `extra` and written back. A config cannot be changed; `replace` returns a new
+    one.
 
     Args:
         vocab_size: Number of pieces of the vocabulary.
@@ -79,8 +89,8 @@ class BigBirdConfig:
         classifier_act: Activation inside the head of sequence classifiers; `None` for `hidden_act`.
             Google's classifiers have `"tanh"`.
         is_decoder: Whether attention is causal.
-        num_labels: Outputs of a classification head.
-        id2label, label2id: Names of the labels.
+        num_labels: Outputs of a classification head; by default as many as there are names.
+        id2label, label2id: Names of the labels by id, or ids by name; one of them is enough.
         problem_type: What a sequence classifier's labels are: `"single_label_classification"`,
             `"multi_label_classification"`, `"regression"`, or `None`: regression for one label,
             else single label.
@@ -100,6 +110,7 @@ class BigBirdConfig:
         extra: Fields of a `config.json` that are not among the above.
 
     Raises:
+        TypeError: If there is no such field. The message has the nearest one.
         ValueError: If a value is impossible. The message names the argument.
 
     Example:
@@ -114,7 +125,7 @@ class BigBirdConfig:
     num_hidden_layers: int = 12
     num_attention_heads: int = 12
     intermediate_size: int = 3072
-    hidden_act: str = "gelu_new"
+    hidden_act: Activation = "gelu_new"
     hidden_dropout_prob: float = 0.1
     attention_probs_dropout_prob: float = 0.1
     max_position_embeddings: int = 4096
@@ -123,78 +134,36 @@ class BigBirdConfig:
     layer_norm_eps: float = 1e-12
     pad_token_id: int = 0
     bos_token_id: int | None = 1
-    eos_token_id: int | None = 2
+    eos_token_id: int | tuple[int, ...] | None = 2
     sep_token_id: int | None = 66
-    attention_type: str = "block_sparse"
+    attention_type: AttentionType = "block_sparse"
     use_bias: bool = True
     rescale_embeddings: bool = False
     block_size: int = 64
     num_random_blocks: int = 3
     classifier_dropout: float | None = None
-    classifier_act: str | None = None
+    classifier_act: Activation | None = None
     is_decoder: bool = False
     num_labels: int = 2
-    id2label: dict[int, str] | None = None
-    label2id: dict[str, int] | None = None
-    problem_type: str | None = None
+    id2label: Mapping[int, str] | None = None
+    label2id: Mapping[str, int] | None = None
+    problem_type: ProblemType | None = None
     num_global_blocks: int = 2
     num_window_blocks: int = 3
-    random_plan: str = "google"
-    inference_random_blocks: str = "seeded"
+    random_plan: RandomPlan = "google"
+    inference_random_blocks: InferenceRandomBlocks = "seeded"
     full_attention_up_to: int | None = None
     gradient_checkpointing: bool = False
-    extra: dict[str, Any] = dataclasses.field(default_factory=dict)
+    extra: Mapping[str, Any] = dataclasses.field(default_factory=FrozenDict, hash=False)
 
-    def __init__(self, **fields):
-        extra = dict(fields.pop("extra", None) or {})
-        num_labels_given = "num_labels" in fields
-        for field in dataclasses.fields(self):
-            if field.name != "extra":
-                setattr(self, field.name, fields.pop(field.name, field.default))
-        self.extra = {**extra, **fields}
-        self._settle_labels(num_labels_given)
-        self._validate()
+    @classmethod
+    def _settle(cls, given: dict[str, Any]) -> dict[str, Any]:
+        """Returns the fields as they are kept; raises a `ValueError` where one is impossible."""
+        settled = {name: _CHECKS[name](name, value) for name, value in given.items()}
+        default = cls.__dataclass_fields__["num_labels"].default
+        return {**settled, **settle_labels(settled, default)}
 
-    def _settle_labels(self, num_labels_given: bool) -> None:
-        """Brings `num_labels` and the labels' names in line; JSON makes keys strings."""
-        for name in ("label2id", "id2label"):
-            if not isinstance(getattr(self, name), (Mapping, NoneType)):
-                raise ValueError(
-                    f"`{name}` must be a dictionary or None. Received: "
-                    f"{name}={getattr(self, name)!r}"
-                )
-        if self.label2id is not None and self.id2label is None:
-            self.id2label = {index: label for label, index in self.label2id.items()}
-        if self.id2label is None:
-            return
-        self.id2label = {int(index): str(label) for index, label in self.id2label.items()}
-        self.label2id = {label: index for index, label in self.id2label.items()}
-        if not num_labels_given:
-            self.num_labels = len(self.id2label)
-        elif self.num_labels != len(self.id2label):
-            raise ValueError(
-                f"`num_labels` must be the number of labels in `id2label`. Received: "
-                f"num_labels={self.num_labels}, {len(self.id2label)} labels in id2label"
-            )
-
-    def _validate(self) -> None:
-        """Raises a `ValueError` that names the first impossible field."""
-        at_least_one = (
-            "vocab_size hidden_size num_attention_heads intermediate_size max_position_embeddings "
-            "type_vocab_size block_size num_labels num_window_blocks"
-        )
-        for name in at_least_one.split():
-            self._require_int(name, 1)
-        for name in ("num_hidden_layers", "num_random_blocks", "num_global_blocks"):
-            self._require_int(name, 0)
-        if self.full_attention_up_to is not None:
-            self._require_int("full_attention_up_to", 0)
-        for name in ("pad_token_id", "bos_token_id", "eos_token_id", "sep_token_id"):
-            value = getattr(self, name)
-            if value is not None and not isinstance(value, list):
-                self._require_int(name, 0)
-        if self.pad_token_id is None:
-            self.pad_token_id = 0
+    def __post_init__(self):
         if self.pad_token_id >= self.vocab_size:
             raise ValueError(
                 f"`pad_token_id` must be below `vocab_size`. Received: "
@@ -205,40 +174,6 @@ class BigBirdConfig:
                 "`hidden_size` must be a multiple of `num_attention_heads`. Received: "
                 f"hidden_size={self.hidden_size}, num_attention_heads={self.num_attention_heads}"
             )
-        if self.num_window_blocks % 2 == 0:
-            raise ValueError(
-                "`num_window_blocks` must be odd: a block, and as many to its left as to its "
-                f"right. Received: num_window_blocks={self.num_window_blocks}"
-            )
-        for name in ("hidden_dropout_prob", "attention_probs_dropout_prob", "classifier_dropout"):
-            value = getattr(self, name)
-            if value is None and name == "classifier_dropout":
-                continue
-            if not isinstance(value, (int, float)) or not 0 <= value < 1:
-                raise ValueError(f"`{name}` must be in [0, 1). Received: {name}={value!r}")
-        for name in ("initializer_range", "layer_norm_eps"):
-            value = getattr(self, name)
-            # Not `value <= 0`, which NaN passes.
-            if not isinstance(value, (int, float)) or not value > 0:
-                raise ValueError(f"`{name}` must be a positive number. Received: {name}={value!r}")
-        for name, choices in (
-            ("attention_type", ATTENTION_TYPES),
-            ("random_plan", RANDOM_PLANS),
-            ("inference_random_blocks", INFERENCE_RANDOM_BLOCKS),
-            ("hidden_act", ACTIVATIONS),
-            ("classifier_act", (None, *ACTIVATIONS)),
-            ("problem_type", (None, *PROBLEM_TYPES)),
-        ):
-            value = getattr(self, name)
-            if value not in choices:
-                listing = ", ".join(repr(choice) for choice in choices)
-                raise ValueError(f"`{name}` must be one of {listing}. Received: {name}={value!r}")
-
-    def _require_int(self, name: str, least: int) -> None:
-        value = getattr(self, name)
-        if isinstance(value, bool) or not isinstance(value, int) or value < least:
-            kind = "a positive integer" if least == 1 else "an integer, 0 or more"
-            raise ValueError(f"`{name}` must be {kind}. Received: {name}={value!r}")
 
     @property
     def head_size(self) -> int:
@@ -256,19 +191,19 @@ class BigBirdConfig:
             self.num_global_blocks,
         )
 
-    def replace(self, **fields) -> "BigBirdConfig":
-        """Gives a copy with some fields changed, validated again."""
-        current = self.to_dict()
-        if "num_labels" in fields and not {"id2label", "label2id"} & set(fields):
-            # Names of another number of labels mean nothing.
-            current.pop("id2label", None)
-            current.pop("label2id", None)
-        return BigBirdConfig(**{**current, **fields})
+    def replace(self, **fields) -> Self:
+        """Returns a copy with some fields changed, checked again.
+
+        Names of labels take the place of all that was said of labels; so does another `num_labels`.
+        """
+        return self.from_dict(self.to_dict(), **fields)
 
     def to_dict(self) -> dict[str, Any]:
-        """Gives all fields, the unknown ones included, as a flat dictionary that JSON can hold."""
+        """Returns all fields, those in `extra` too, as a flat dictionary that JSON can hold."""
         fields = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
         extra = fields.pop("extra")
+        if isinstance(fields["eos_token_id"], tuple):
+            fields["eos_token_id"] = list(fields["eos_token_id"])
         if fields["id2label"] is None:
             del fields["id2label"], fields["label2id"]
         else:
@@ -277,9 +212,31 @@ class BigBirdConfig:
         return {**extra, **fields}
 
     @classmethod
-    def from_dict(cls, fields: dict[str, Any]) -> "BigBirdConfig":
-        """Makes a config of the dictionary that `to_dict` gives or a `config.json` holds."""
-        return cls(**fields)
+    def from_dict(cls, fields: Mapping[str, Any], **overrides) -> Self:
+        """Makes a config of the dictionary that `to_dict` returns or a `config.json` holds.
+
+        Args:
+            fields: The dictionary. Names in it that are no fields go into `extra`.
+            **overrides: Fields that replace those of the dictionary, before anything is checked.
+
+        Raises:
+            TypeError: If there is no field of an override's name.
+            ValueError: If it is of another kind of model, or has impossible values.
+        """
+        names = [field.name for field in dataclasses.fields(cls)]
+        check_names(cls.__name__, overrides, names)
+        # Written back by `save_pretrained`, so not a field to keep.
+        fields = dict(fields)
+        model_type = fields.pop("model_type", MODEL_TYPE)
+        if model_type != MODEL_TYPE:
+            raise ValueError(
+                f"`{cls.__name__}` reads the config of a {MODEL_TYPE!r} model. Received: "
+                f"model_type={model_type!r}"
+            )
+        unknown = {name: fields.pop(name) for name in list(fields) if name not in names}
+        extra = fields.pop("extra", None)
+        fields["extra"] = {**unknown, **extra} if isinstance(extra, Mapping) else extra or unknown
+        return cls(**merge_labels(fields, overrides))
 
     @classmethod
     def from_pretrained(
@@ -291,18 +248,20 @@ class BigBirdConfig:
         token: str | bool | None = None,
         local_files_only: bool = False,
         **overrides,
-    ) -> "BigBirdConfig":
+    ) -> Self:
         """Reads the `config.json` of a directory or of a repository of the hub.
 
         Args:
             name_or_path: A directory, a shipped model's name, or a repository id.
             revision, cache_dir, token, local_files_only: As in `huggingface_hub.hf_hub_download`.
-            **overrides: Fields that replace the file's.
+            **overrides: Fields that replace the file's, before anything is checked.
 
         Raises:
             FileNotFoundError: If there is no `config.json`.
+            TypeError: If there is no field of an override's name.
             ValueError: If it is not JSON, is of another kind of model, or has impossible values.
         """
+        check_names(cls.__name__, overrides, [field.name for field in dataclasses.fields(cls)])
         file = hub.require_file(
             name_or_path,
             CONFIG_NAME,
@@ -317,18 +276,85 @@ class BigBirdConfig:
             raise ValueError(f"{file} is not valid JSON: {error}") from error
         if not isinstance(fields, dict):
             raise ValueError(f"{file} must hold a JSON object. Received: {type(fields).__name__}")
-        # Written back by `save_pretrained`, so not a field to keep.
-        model_type = fields.pop("model_type", "big_bird")
-        if model_type != "big_bird":
+        try:
+            return cls.from_dict(fields, **overrides)
+        except ValueError as error:
+            replaced = f", with {', '.join(overrides)} replaced," if overrides else ""
             raise ValueError(
-                f"{file} is the config of a {model_type!r} model; `BigBirdConfig` reads 'big_bird'."
-            )
-        return cls.from_dict(fields).replace(**overrides) if overrides else cls.from_dict(fields)
+                f"{file}{replaced} is no config of ours: {error} Fields that are given to "
+                "`from_pretrained` replace those of the file."
+            ) from error
 
     def save_pretrained(self, directory: str | os.PathLike) -> None:
         """Writes `config.json`, in the form `transformers` reads, into a directory."""
         directory = Path(directory)
         directory.mkdir(parents=True, exist_ok=True)
-        fields = {**self.to_dict(), "model_type": "big_bird"}
+        fields = {**self.to_dict(), "model_type": MODEL_TYPE}
         text = json.dumps(fields, indent=2, sort_keys=True, ensure_ascii=False)
         (directory / CONFIG_NAME).write_text(text + "\n", encoding="utf-8")
+
+
+def _check_window(name: str, value: Any) -> int:
+    value = check_integer(name, value, 1)
+    if value % 2 == 0:
+        raise ValueError(
+            "`num_window_blocks` must be odd: a block, and as many to its left as to its right. "
+            f"Received: num_window_blocks={value}"
+        )
+    return value
+
+
+def _check_token_ids(name: str, value: Any) -> int | tuple[int, ...]:
+    if isinstance(value, (list, tuple)):
+        return tuple(check_integer(name, token, 0) for token in value)
+    return check_integer(name, value, 0)
+
+
+def _or_none(check: Callable[[str, Any], Any]) -> Callable[[str, Any], Any]:
+    return lambda name, value: None if value is None else check(name, value)
+
+
+def _as_given(name: str, value: Any) -> Any:
+    return value
+
+
+_positive = functools.partial(check_integer, least=1)
+_count = functools.partial(check_integer, least=0)
+_CHECKS: dict[str, Callable[[str, Any], Any]] = {
+    "vocab_size": _positive,
+    "hidden_size": _positive,
+    "num_hidden_layers": _count,
+    "num_attention_heads": _positive,
+    "intermediate_size": _positive,
+    "hidden_act": functools.partial(check_choice, choices=ACTIVATIONS),
+    "hidden_dropout_prob": check_rate,
+    "attention_probs_dropout_prob": check_rate,
+    "max_position_embeddings": _positive,
+    "type_vocab_size": _positive,
+    "initializer_range": check_number,
+    "layer_norm_eps": check_number,
+    # Without padding there has to be an id all the same.
+    "pad_token_id": lambda name, value: 0 if value is None else _count(name, value),
+    "bos_token_id": _or_none(_count),
+    "eos_token_id": _or_none(_check_token_ids),
+    "sep_token_id": _or_none(_count),
+    "attention_type": functools.partial(check_choice, choices=ATTENTION_TYPES),
+    "use_bias": check_flag,
+    "rescale_embeddings": check_flag,
+    "block_size": _positive,
+    "num_random_blocks": _count,
+    "classifier_dropout": _or_none(check_rate),
+    "classifier_act": functools.partial(check_choice, choices=(None, *ACTIVATIONS)),
+    "is_decoder": check_flag,
+    "num_labels": _positive,
+    "id2label": _as_given,
+    "label2id": _as_given,
+    "problem_type": functools.partial(check_choice, choices=(None, *PROBLEM_TYPES)),
+    "num_global_blocks": _count,
+    "num_window_blocks": _check_window,
+    "random_plan": functools.partial(check_choice, choices=RANDOM_PLANS),
+    "inference_random_blocks": functools.partial(check_choice, choices=INFERENCE_RANDOM_BLOCKS),
+    "full_attention_up_to": _or_none(_count),
+    "gradient_checkpointing": check_flag,
+}
+_CHECKS["extra"] = functools.partial(check_extra, known=("extra", "model_type", *_CHECKS))

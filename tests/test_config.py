@@ -1,8 +1,14 @@
+import copy
+import dataclasses
+import inspect
 import json
+import pickle
+import typing
 
+import numpy as np
 import pytest
 
-from bigbird_tf import BigBirdConfig
+from bigbird_tf import BigBirdConfig, config
 
 
 def test_defaults_are_those_of_the_published_models():
@@ -107,6 +113,17 @@ def test_integers(name):
         ({"initializer_range": 0}, "`initializer_range` must be a positive number"),
         ({"layer_norm_eps": -1e-12}, "`layer_norm_eps` must be a positive number"),
         ({"layer_norm_eps": float("nan")}, "`layer_norm_eps` must be a positive number"),
+        ({"initializer_range": float("inf")}, "`initializer_range` must be a positive number"),
+        ({"hidden_dropout_prob": False}, "`hidden_dropout_prob` must be in"),
+        ({"use_bias": "no"}, "`use_bias` must be True or False. Received: use_bias='no'"),
+        ({"is_decoder": None}, "`is_decoder` must be True or False"),
+        ({"rescale_embeddings": 1}, "`rescale_embeddings` must be True or False"),
+        ({"gradient_checkpointing": 2}, "`gradient_checkpointing` must be True or False"),
+        ({"eos_token_id": [2, "x"]}, "`eos_token_id` must be an integer, 0 or more"),
+        ({"sep_token_id": [2]}, "`sep_token_id` must be an integer, 0 or more"),
+        ({"extra": [1]}, "`extra` must be a dictionary"),
+        ({"extra": {"block_size": 8}}, "Received: 'block_size' in extra. Pass `block_size` beside"),
+        ({"extra": {"shape": {1, 2}}}, "`extra` must be what JSON can hold"),
         ({"id2label": 5}, "`id2label` must be a dictionary or None. Received: id2label=5"),
         ({"label2id": ["no", "yes"]}, "`label2id` must be a dictionary or None"),
         ({"attention_type": "full"}, "`attention_type` must be one of 'block_sparse', .*'full'"),
@@ -134,11 +151,208 @@ def test_labels():
     assert config.num_labels == 3
     assert config.id2label == {0: "no", 1: "yes", 2: "maybe"}
     assert config.label2id == {"no": 0, "yes": 1, "maybe": 2}
-    assert BigBirdConfig(label2id={"no": 0, "yes": 1}).id2label == {0: "no", 1: "yes"}
+    assert BigBirdConfig(label2id={"yes": 1, "no": 0}) == BigBirdConfig(
+        id2label={0: "no", 1: "yes"}
+    )
     assert BigBirdConfig.from_dict(config.to_dict()) == config
     # Names of another number of labels mean nothing.
     assert config.replace(num_labels=2).id2label is None
+    assert config.replace(num_labels=3).id2label == config.id2label
     assert config.replace(num_hidden_layers=1).id2label == config.id2label
+    assert config.replace(id2label=None).id2label is None
+    assert config.replace(id2label=None).num_labels == 3
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        (
+            {"id2label": {0: "no", 1: "yes"}, "label2id": {"no": 1, "yes": 0}},
+            "`label2id` must be the reverse of `id2label`.*One of them is enough",
+        ),
+        (
+            {"id2label": {0: "no", 1: "yes"}, "label2id": {"no": 0}},
+            "`label2id` must be the reverse of `id2label`",
+        ),
+        ({"id2label": {0: "no", 2: "yes"}}, r"ids must be 0, 1, 2, … .* Received: \[0, 2\]"),
+        ({"label2id": {"no": 1, "yes": 2}}, r"ids must be 0, 1, 2, … .* Received: \[1, 2\]"),
+        ({"label2id": {"no": 0, "yes": 0}}, "`label2id` must have an id for each label"),
+        ({"id2label": {0: "no", 1: "no"}}, "Labels must have different names.*'no', 'no'"),
+        ({"id2label": {"a": "no"}}, "The ids in `id2label` must be integers"),
+        ({"label2id": {"no": 0.5}}, "The ids in `label2id` must be integers"),
+        ({"id2label": {}}, "The labels' ids must be 0, 1, 2"),
+        ({"num_labels": 2, "label2id": {"a": 0}}, "num_labels=2, 1 labels.*The names are enough"),
+    ],
+)
+def test_labels_that_contradict_each_other(fields, message):
+    with pytest.raises(ValueError, match=message):
+        BigBirdConfig(**fields)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"id2label": {"0": "a", "1": "b", "2": "c"}, "label2id": {"LABEL_0": 0, "LABEL_1": 1}},
+        {"label2id": {"a": 0, "b": 1, "c": 2}, "id2label": {"0": "LABEL_0", "1": "LABEL_1"}},
+    ],
+)
+def test_names_that_nobody_gave(fields):
+    """`transformers` writes them beside names of one kind alone."""
+    assert BigBirdConfig(**fields) == BigBirdConfig(id2label={0: "a", 1: "b", 2: "c"})
+
+
+THREE = {0: "a", 1: "b", 2: "c"}
+
+
+@pytest.mark.parametrize(
+    ("file", "overrides", "expected"),
+    [
+        # The names decide how many there are; the file's number and names are of another task.
+        ({"num_labels": 2}, {"id2label": THREE}, THREE),
+        ({}, {"label2id": {"a": 0, "b": 1, "c": 2}}, THREE),
+        ({"id2label": {"0": "x", "1": "y"}}, {"label2id": {"a": 0, "b": 1, "c": 2}}, THREE),
+        ({"id2label": {"0": "x"}, "label2id": {"x": 0}}, {"id2label": THREE}, THREE),
+        ({"label2id": {"a": 0, "b": 1, "c": 2}}, {}, THREE),
+        # A stale number.
+        ({"num_labels": 2, "id2label": {"0": "a", "1": "b", "2": "c"}}, {"num_labels": 3}, THREE),
+        ({"num_labels": 2, "id2label": {"0": "a", "1": "b", "2": "c"}}, {"id2label": THREE}, THREE),
+        ({"num_labels": 2, "id2label": {"0": "a", "1": "b", "2": "c"}}, {"num_labels": 2}, None),
+        ({"id2label": ["a"]}, {"num_labels": 2}, None),
+    ],
+)
+def test_labels_of_file_and_overrides(tmp_path, file, overrides, expected):
+    (tmp_path / "config.json").write_text(json.dumps(file))
+    loaded = BigBirdConfig.from_pretrained(tmp_path, **overrides)
+    assert loaded.id2label == expected
+    assert loaded.num_labels == (3 if expected else 2)
+
+
+@pytest.mark.parametrize(
+    ("file", "overrides"),
+    [
+        ({"hidden_act": "gelu_python"}, {"hidden_act": "gelu"}),
+        ({"hidden_size": 100}, {"num_attention_heads": 10}),
+        ({"pad_token_id": 50358}, {"vocab_size": 50359}),
+        ({"num_window_blocks": 4}, {"num_window_blocks": 5}),
+    ],
+)
+def test_overrides_mend_a_bad_file(tmp_path, file, overrides):
+    (tmp_path / "config.json").write_text(json.dumps(file))
+    (name,) = file
+    with pytest.raises(ValueError, match=rf"config\.json is no config.*`{name}` must be.*replace"):
+        BigBirdConfig.from_pretrained(tmp_path)
+    loaded = BigBirdConfig.from_pretrained(tmp_path, **overrides)
+    assert loaded == BigBirdConfig(**{**file, **overrides})
+
+
+class TestNames:
+    def test_the_nearest_field_is_named(self):
+        with pytest.raises(
+            TypeError, match=r"no field `num_random_block`. Did you mean `num_random_blocks`\?"
+        ):
+            BigBirdConfig(num_random_block=2)
+        with pytest.raises(TypeError, match=r"Did you mean `attention_type`\?.*='original_full'"):
+            BigBirdConfig().replace(atention_type="original_full")
+        with pytest.raises(TypeError, match=r"has no field `flavour`. It has vocab_size, "):
+            BigBirdConfig(flavour="sweet")
+        with pytest.raises(TypeError, match=r"takes its fields by name.*Received: 50358"):
+            BigBirdConfig(50358)
+
+    def test_overrides_are_checked_before_a_file_is_looked_for(self):
+        with pytest.raises(TypeError, match=r"Did you mean `block_size`\?"):
+            BigBirdConfig.from_pretrained("no/such/directory", blok_size=2)
+
+    def test_unknown_fields_of_a_file_are_kept(self, tmp_path):
+        theirs = {"architectures": ["BigBirdModel"], "torch_dtype": "float32", "block_size": 16}
+        (tmp_path / "config.json").write_text(json.dumps(theirs))
+        loaded = BigBirdConfig.from_pretrained(tmp_path, num_hidden_layers=1)
+        assert loaded.extra == {"architectures": ["BigBirdModel"], "torch_dtype": "float32"}
+        loaded.save_pretrained(tmp_path)
+        assert theirs.items() <= json.loads((tmp_path / "config.json").read_text()).items()
+        assert loaded.replace(extra={"architectures": ["Other"]}).extra == {
+            "architectures": ["Other"]
+        }
+        assert BigBirdConfig.from_dict({"a": 1, "extra": {"b": 2}}).extra == {"a": 1, "b": 2}
+
+    def test_editors_see_all_fields_with_types_and_defaults(self):
+        parameters = inspect.signature(BigBirdConfig).parameters
+        assert {p.kind for p in parameters.values()} == {inspect.Parameter.KEYWORD_ONLY}
+        types = typing.get_type_hints(BigBirdConfig)
+        default = BigBirdConfig()
+        for field in dataclasses.fields(BigBirdConfig):
+            parameter = parameters[field.name]
+            assert parameter.annotation == types[field.name]
+            if field.name != "extra":
+                assert parameter.default == getattr(default, field.name)
+        assert typing.get_args(types["attention_type"]) == config.ATTENTION_TYPES
+        # All are checked.
+        assert set(config._CHECKS) == {field.name for field in dataclasses.fields(BigBirdConfig)}
+
+
+class TestImmutable:
+    @pytest.mark.parametrize(
+        ("name", "message"),
+        [
+            ("block_size", r"cannot be changed.*config = config\.replace\(block_size=32\)"),
+            ("blok_size", r"cannot be changed.*config\.replace\(block_size=32\)"),
+            ("extra", r"cannot be changed.*config\.replace\(extra=32\)"),
+        ],
+    )
+    def test_assignment(self, name, message):
+        changed = BigBirdConfig()
+        with pytest.raises(dataclasses.FrozenInstanceError, match=message):
+            setattr(changed, name, 32)
+        assert changed == BigBirdConfig()
+
+    def test_deletion(self):
+        with pytest.raises(dataclasses.FrozenInstanceError, match="cannot be changed"):
+            del BigBirdConfig().block_size
+
+    def test_dictionaries(self):
+        names = {0: "a", 1: "b"}
+        nested = {"list": [1]}
+        made = BigBirdConfig(id2label=names, extra=nested)
+        names[2] = "c"
+        nested["list"].append(2)
+        assert (made.id2label, made.extra) == ({0: "a", 1: "b"}, {"list": [1]})
+        for change in (
+            lambda: made.id2label.update({2: "c"}),
+            lambda: made.label2id.pop("a"),
+            lambda: made.id2label.__setitem__(2, "c"),
+            lambda: made.extra.clear(),
+            lambda: made.extra.setdefault("block_size", 2),
+        ):
+            with pytest.raises(TypeError, match=r"cannot be changed.*config\.replace"):
+                change()
+        made.to_dict()["id2label"]["2"] = "c"
+        assert made == BigBirdConfig(id2label={0: "a", 1: "b"}, extra={"list": [1]})
+
+    def test_equal_hashed_copied_pickled(self):
+        made = BigBirdConfig(id2label=THREE, eos_token_id=[2, 3], extra={"a": [1, {"b": None}]})
+        same = BigBirdConfig.from_dict(json.loads(json.dumps(made.to_dict())))
+        for other in (
+            same,
+            copy.copy(made),
+            copy.deepcopy(made),
+            pickle.loads(pickle.dumps(made)),
+            dataclasses.replace(made, block_size=64),
+        ):
+            assert other == made
+            assert hash(other) == hash(made)
+            with pytest.raises(dataclasses.FrozenInstanceError):
+                other.block_size = 2
+            with pytest.raises(TypeError, match="cannot be changed"):
+                other.id2label[5] = "d"
+        assert made != made.replace(block_size=32)
+        assert len({made, same, made.replace(block_size=32)}) == 2
+
+
+def test_numbers_of_numpy_are_kept_as_pythons():
+    made = BigBirdConfig(
+        vocab_size=np.int64(101), hidden_dropout_prob=np.float32(0.25), eos_token_id=(np.int32(2),)
+    )
+    assert made == BigBirdConfig(vocab_size=101, hidden_dropout_prob=0.25, eos_token_id=[2])
+    assert json.loads(json.dumps(made.to_dict()))["eos_token_id"] == [2]
 
 
 def test_file_round_trip(tmp_path):
@@ -148,7 +362,7 @@ def test_file_round_trip(tmp_path):
         id2label={0: "no", 1: "yes", 2: "both"},
         full_attention_up_to=512,
         layer_norm_eps=1e-6,
-        some_other_field={"nested": [1, None, "é"]},
+        extra={"some_other_field": {"nested": [1, None, "é"]}},
     )
     assert config.extra == {"some_other_field": {"nested": [1, None, "é"]}}
     config.save_pretrained(tmp_path / "new" / "folder")
@@ -184,7 +398,8 @@ def test_directory_without_config(tmp_path):
     [
         ("{not json", "JSON"),
         ("[1, 2]", "JSON"),
-        ('{"model_type": "bert"}', "bert"),
+        ('{"model_type": "bert"}', r"config\.json is no config of ours.*model_type='bert'"),
+        ('{"extra": [1]}', "`extra` must be a dictionary"),
         ('{"model_type": "big_bird", "block_size": 0}', "`block_size`"),
     ],
 )

@@ -106,7 +106,9 @@ def test_the_scan_sees_who_asks_for_the_backend():
 ROOMS = {
     "version": set(),
     "hub": set(),
-    "config": {"hub"},
+    "config_record": set(),
+    "config_checks": {"config_record"},
+    "config": {"hub", "config_checks", "config_record"},
     "nn": {"nn"},
     "requirements": set(),
     "attention": {"attention", "config", "nn"},

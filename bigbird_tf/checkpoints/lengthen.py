@@ -212,13 +212,9 @@ def _make_config(settings, head, max_position_embeddings, overrides) -> BigBirdC
         )
     if head == "ForSequenceClassification":
         fields["classifier_act"] = "tanh"
-    config = BigBirdConfig(
-        **fields,
-        **special,
-        sep_token_id=separator,
-        max_position_embeddings=max_position_embeddings,
-    )
-    return config.replace(**overrides)
+    fields |= special
+    fields |= {"sep_token_id": separator, "max_position_embeddings": max_position_embeddings}
+    return BigBirdConfig.from_dict(fields, **overrides)
 
 
 def _tile(positions: np.ndarray, length: int) -> np.ndarray:
