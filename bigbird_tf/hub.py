@@ -1,5 +1,6 @@
 """Finds the files of a pretrained model: in a directory, in the package, or on the hub."""
 
+import difflib
 import hashlib
 import os
 import re
@@ -11,7 +12,7 @@ _SHIPPED = Path(__file__).parent / "shipped"
 
 
 def shipped_models() -> dict[str, Path]:
-    """Gives the models that come with the package: their directories by name."""
+    """Returns the models that come with the package: their directories by name."""
     return {path.name: path for path in sorted(_SHIPPED.iterdir()) if path.is_dir()}
 
 
@@ -24,7 +25,7 @@ def find_file(
     token: str | bool | None = None,
     local_files_only: bool = False,
 ) -> Path | None:
-    """Gives the path of one file of a pretrained model, or `None` where the model has no such file.
+    """Returns the path of one file of a pretrained model, or `None` where it has no such file.
 
     Args:
         name_or_path: A directory; the name of a model that ships with the package, such as
@@ -43,7 +44,8 @@ def find_file(
 
     Raises:
         FileNotFoundError: If `name_or_path` is neither a directory nor a repository that can be
-            reached. The message says which of the two was tried.
+            reached; a hub that does not answer is asked once. The message says what was tried, and
+            names the nearest directory or shipped model.
         PermissionError: If the hub refuses the token.
         OSError: If the download breaks off, or what came is not what the hub has (by its size, or
             by the SHA-256 that it gives for large files). Nothing of it stays in the cache.
@@ -72,20 +74,29 @@ def find_file(
         RevisionNotFoundError,
     )
 
+    name_tried = (
+        f"No directory {str(name_or_path)!r}, no such model among those that ship "
+        f"({', '.join(shipped_models())})"
+    )
+
     def look_up(name):
         return try_to_load_from_cache(
             str(name_or_path), name, cache_dir=cache_dir, revision=revision
         )
 
+    is_offline = local_files_only or constants.HF_HUB_OFFLINE
+    unreachable = None
     try:
         cached = look_up(filename)
+        if not is_offline and not isinstance(cached, str):
+            unreachable = _ask_once(str(name_or_path), filename, revision, token)
         file = hf_hub_download(
             str(name_or_path),
             filename,
             revision=revision,
             cache_dir=cache_dir,
             token=token,
-            local_files_only=local_files_only,
+            local_files_only=local_files_only or unreachable is not None,
         )
         if file != cached:
             _verify(Path(file))
@@ -93,18 +104,27 @@ def find_file(
     except HFValidationError as error:
         raise FileNotFoundError(
             f"No directory {str(name_or_path)!r}, and it cannot be the id of a repository of the "
-            "hub either (such as 'google/bigbird-roberta-base')."
+            f"hub either (such as 'google/bigbird-roberta-base').{_advice(path)}"
         ) from error
     except LocalEntryNotFoundError as error:
         is_known_to_be_missing = cached is not None and not isinstance(cached, str)
-        is_offline = local_files_only or constants.HF_HUB_OFFLINE
         if is_known_to_be_missing or (is_offline and isinstance(look_up("config.json"), str)):
             return None
+        if isinstance(unreachable, HfHubHTTPError):
+            raise OSError(
+                f"The hub could not give {filename!r} of {str(name_or_path)!r}: {unreachable}"
+            ) from unreachable
+        if is_offline:
+            raise FileNotFoundError(
+                f"{name_tried}, and {filename!r} of the hub's repository of that name is not in "
+                "the cache; the hub is not to be asked (`local_files_only`, HF_HUB_OFFLINE)."
+                f"{_advice(path)}"
+            ) from error
         raise FileNotFoundError(
-            f"No directory {str(name_or_path)!r}, and {filename!r} of the hub's repository of that "
-            "name could not be downloaded and is not in the cache. Check the spelling and the "
-            f"connection (or `local_files_only`, HF_HUB_OFFLINE). The hub's client says: {error}"
-        ) from error
+            f"{name_tried}, and the hub cannot be reached to look for a repository of that name."
+            f"{_advice(path)} Check the spelling and the connection. The hub's client says: "
+            f"{unreachable or error}"
+        ) from (unreachable or error)
     except GatedRepoError as error:
         raise FileNotFoundError(
             f"The hub's repository {str(name_or_path)!r} is gated: ask for access on its page, "
@@ -116,9 +136,8 @@ def find_file(
         ) from error
     except RepositoryNotFoundError as error:
         raise FileNotFoundError(
-            f"No directory {str(name_or_path)!r}, no such model among those that ship "
-            f"({', '.join(shipped_models())}), and the hub has no repository of that name (or "
-            f"it is private: pass `token=`). The hub's client says: {error}"
+            f"{name_tried}, and the hub has no repository of that name (or it is private: pass "
+            f"`token=`).{_advice(path)} The hub's client says: {error}"
         ) from error
     except EntryNotFoundError:
         return None
@@ -136,6 +155,45 @@ def find_file(
             f"{filename!r} of {str(name_or_path)!r} could not be downloaded whole, and nothing of "
             f"it was kept. Try again. The hub's client says: {error}"
         ) from error
+
+
+def _advice(path: Path) -> str:
+    """Names the directory beside a path, or the shipped model, whose name is most like it."""
+    try:
+        beside = {str(entry): entry.name for entry in path.parent.iterdir() if entry.is_dir()}
+    except OSError:
+        beside = {}
+    names = {name: name for name in shipped_models()} | beside
+    close = difflib.get_close_matches(path.name, names.values(), n=1, cutoff=0.7)
+    return next((f" Did you mean {given!r}?" for given in names if names[given] in close), "")
+
+
+def _ask_once(
+    repo_id: str, filename: str, revision: str | None, token: str | bool | None
+) -> Exception | None:
+    """Asks the hub about a file, without a second try.
+
+    `hf_hub_download` tries for half a minute where nothing is in the cache that it could return
+    instead, and cannot be told not to.
+
+    Returns:
+        What went wrong, if the hub cannot be reached or is out of order; `None` for any answer.
+    """
+    from huggingface_hub import constants, get_hf_file_metadata, hf_hub_url
+    from huggingface_hub.errors import HfHubHTTPError, HTTPError
+
+    try:
+        get_hf_file_metadata(
+            hf_hub_url(repo_id, filename, revision=revision),
+            token=token,
+            timeout=constants.HF_HUB_ETAG_TIMEOUT,
+        )
+    except HfHubHTTPError as error:
+        status = error.response.status_code
+        return error if status in (408, 429) or status >= 500 else None
+    except (OSError, HTTPError) as error:
+        return error
+    return None
 
 
 def _verify(file: Path) -> None:

@@ -37,7 +37,8 @@ class HubServer:
         requests: All requests so far: method, path, headers.
         faults: What goes wrong with a file's download, by the file's name: `"break"` closes the
             connection in the middle, once; `"break always"`; `"truncate"` sends half of it as if
-            it were all; `"corrupt"` changes a byte; `"unavailable"` is an error of the server.
+            it were all; `"corrupt"` changes a byte; `"unavailable"` is an error of the server;
+            `"down"` is one, too, as soon as the file is asked about.
     """
 
     def __init__(self):
@@ -143,6 +144,8 @@ class HubServer:
                     if given != f"Bearer {repository.token}":
                         message = "Invalid credentials in Authorization header"
                         return self.refuse(401, message=message)
+                if hub.faults.get(file) == "down":
+                    return self.refuse(503)
                 if revision not in repository.revisions:
                     return self.refuse(404, "RevisionNotFound", "Invalid rev id")
                 if file not in repository.files:

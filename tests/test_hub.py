@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 import subprocess
 import sys
 
@@ -227,9 +228,34 @@ class TestOffline:
 
     def test_hub_is_down_and_nothing_was_downloaded(self, server, cache, take_down):
         take_down()
-        with pytest.raises(FileNotFoundError, match=r"could not be downloaded.*the connection"):
+        with pytest.raises(FileNotFoundError, match=r"hub cannot be reached .*the connection"):
             BigBirdModel.from_pretrained(REPOSITORY)
         assert not kept_files(cache)
+
+    def test_hub_that_cannot_be_reached_is_tried_once(self, server, take_down, monkeypatch):
+        """The client itself tries seven times, with pauses that grow."""
+        take_down()
+        connect = socket.create_connection
+        tries = []
+
+        def count(address, *args, **kwargs):
+            tries.append(address)
+            return connect(address, *args, **kwargs)
+
+        monkeypatch.setattr(socket, "create_connection", count)
+        with pytest.raises(
+            FileNotFoundError,
+            match=r"No directory 'bigbird-docs-qa-mni', no such model .*-docs-qa-mini\)"
+            r", and the hub cannot be reached.*Did you mean 'bigbird-docs-qa-mini'\?",
+        ):
+            BigBirdModel.from_pretrained("bigbird-docs-qa-mni")
+        assert tries == [("127.0.0.1", 9)]
+
+    def test_hub_that_is_out_of_order_is_tried_once(self, server):
+        server.faults["config.json"] = "down"
+        with pytest.raises(OSError, match=r"The hub could not give 'config\.json' of .*503"):
+            BigBirdModel.from_pretrained(REPOSITORY)
+        assert [method for method, *_ in server.requests] == ["HEAD"]
 
 
 class TestAccess:
@@ -264,6 +290,13 @@ class TestAccess:
     def test_unknown_revision(self, server):
         with pytest.raises(FileNotFoundError, match="has no `revision` 'v3'"):
             BigBirdModel.from_pretrained(REPOSITORY, revision="v3")
+
+    def test_directory_of_almost_that_name(self, server, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+        (tmp_path / "models/my-bird").mkdir(parents=True)
+        for name in ("models/mybird", "./models/my_bird", tmp_path / "models/my-birds"):
+            with pytest.raises(FileNotFoundError, match=r"Did you mean '\S*models/my-bird'\?"):
+                BigBirdModel.from_pretrained(name)
 
     def test_impossible_name(self, server):
         with pytest.raises(FileNotFoundError, match="cannot be the id of a repository"):
