@@ -3,6 +3,7 @@
 Nothing of `bigbird_tf` is imported before a subcommand runs.
 """
 
+import contextlib
 import enum
 import json
 import logging
@@ -22,6 +23,7 @@ import typer
 from bigbird_tf_cli import convert
 from bigbird_tf_cli.inputs import parse_options, read_text, standard_input
 from bigbird_tf_cli.interrupts import heed_signals
+from bigbird_tf_cli.quiet_libraries import quiet_libraries
 from bigbird_tf_cli.terminal import ModelName, console, messages
 
 __all__ = ["app", "main"]
@@ -63,12 +65,13 @@ def main() -> None:
     arguments = sys.argv[1:]
     # Wherever it stands, it has to be known before TensorFlow is imported.
     is_verbose = "--verbose" in arguments
+    quiet = contextlib.nullcontext() if is_verbose else quiet_libraries()
     if not is_verbose:
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
         for name in ("absl", "huggingface_hub"):
             logging.getLogger(name).setLevel(logging.ERROR)
     try:
-        with heed_signals():
+        with heed_signals(), quiet:
             app(
                 args=[argument for argument in arguments if argument != "--verbose"],
                 prog_name="bigbird-tf",
@@ -356,10 +359,15 @@ def info(
 
     import keras
 
+    from bigbird_tf import __version__
+
     table = rich.table.Table(show_header=False, box=None)
+    table.add_column(no_wrap=True)
     if model is None:
+        table.add_column()
         table.add_row("python", platform.python_version())
-        for package in ("bigbird-tf", "tensorflow", "tensorflow-text", "jax", "keras", "numpy"):
+        table.add_row("bigbird-tf", __version__)
+        for package in ("tensorflow", "tensorflow-text", "jax", "keras", "numpy"):
             try:
                 table.add_row(package, metadata.version(package))
             except metadata.PackageNotFoundError:
@@ -370,9 +378,11 @@ def info(
         from bigbird_tf.checkpoints.tensor_files import open_tensors
         from bigbird_tf.config import BigBirdConfig
 
+        # A line each: what other libraries keep in a config, and names of labels, can be pages.
+        table.add_column(no_wrap=True, overflow="ellipsis")
         config = BigBirdConfig.from_pretrained(model)
         for name, value in sorted(config.to_dict().items()):
-            table.add_row(name, str(value))
+            table.add_row(name, rich.markup.escape(str(value)))
         with open_tensors(model) as tensors:
             count = sum(math.prod(tensors.shape(name)) for name in tensors)
             table.add_row("parameters", f"{count:,}")

@@ -12,6 +12,7 @@ __all__ = ["parse_options", "read_text", "standard_input"]
 NOT_OPTIONS = frozenset(
     ["class_name", "model", "name_or_path", "path", "signature", "tokenizer", "warmup"]
 )
+PYTHON_CONSTANTS = {"None": None, "True": True, "False": False}
 
 
 def read_text(path: Path) -> str:
@@ -38,7 +39,10 @@ def standard_input() -> Iterable[bytes]:
 
 
 def parse_options(options: list[str] | None) -> dict[str, Any]:
-    """Reads NAME=VALUE, where VALUE is JSON (`3`, `null`, `{"top_k": 5}`) or else a string."""
+    """Reads NAME=VALUE, where VALUE is JSON (`3`, `null`, `{"top_k": 5}`) or else a string.
+
+    Python's words for JSON's constants are taken as these.
+    """
     parsed = {}
     for option in options or []:
         name, equals, value = option.partition("=")
@@ -49,5 +53,5 @@ def parse_options(options: list[str] | None) -> dict[str, Any]:
         try:
             parsed[name] = json.loads(value)
         except json.JSONDecodeError:
-            parsed[name] = value
+            parsed[name] = PYTHON_CONSTANTS.get(value, value)
     return parsed

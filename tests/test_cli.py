@@ -9,7 +9,7 @@ import pytest
 
 from bigbird_tf import models
 from bigbird_tf.preprocessing import BigBirdTokenizer
-from bigbird_tf_cli import commands
+from bigbird_tf_cli import commands, inputs
 from tests.preprocessing.conftest import train_vocabulary
 from tests.serving.conftest import small_config
 
@@ -167,6 +167,26 @@ class TestMistakes:
         assert "--option must be NAME=VALUE" in outcome.err
 
 
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("null", None),
+        ("None", None),
+        ("true", True),
+        ("True", True),
+        ("False", False),
+        ("3", 3),
+        ('{"top_k": 5}', {"top_k": 5}),
+        ("none", "none"),
+        ("float16", "float16"),
+    ],
+)
+def test_values_of_options(text, value):
+    parsed = inputs.parse_options([f"no_answer_threshold={text}"])
+    assert parsed == {"no_answer_threshold": value}
+    assert type(parsed["no_answer_threshold"]) is type(value)
+
+
 class TestPattern:
     def test_prints_and_draws(self, run, tmp_path):
         outcome = run("pattern", "-o", tmp_path / "pattern.png", "--head", 3)
@@ -226,6 +246,16 @@ class TestInfo:
         assert re.search(r"hidden_size +28", outcome.out)
         model = models.BigBirdForQuestionAnswering.from_pretrained(pretrained)
         assert f"{model.count_params():,}" in outcome.out
+
+    def test_a_line_for_each_field(self, run, tmp_path):
+        """The shipped model's config has the names of 120 packages in it."""
+        model = models.BigBirdModel(small_config(extra={"packages": [f"p{i}" for i in range(99)]}))
+        model.save_pretrained(tmp_path)
+        outcome = run("info", tmp_path)
+        names = [line.split()[0] for line in outcome.out.splitlines()]
+        assert names == [*sorted(model.config.to_dict() | {"architectures": 0}), "parameters"]
+        assert max(map(len, outcome.out.splitlines())) <= 200
+        assert re.search(r"packages +\['p0', 'p1'.*…", outcome.out)
 
 
 class TestQuestionAnswering:
