@@ -17,7 +17,7 @@ from typing import Annotated, Any
 
 import rich.markup
 import rich.progress
-import rich.table
+import rich.text
 import typer
 
 from bigbird_tf_cli import convert
@@ -361,32 +361,28 @@ def info(
 
     from bigbird_tf import __version__
 
-    table = rich.table.Table(show_header=False, box=None)
-    table.add_column(no_wrap=True)
     if model is None:
-        table.add_column()
-        table.add_row("python", platform.python_version())
-        table.add_row("bigbird-tf", __version__)
+        rows = {"python": platform.python_version(), "bigbird-tf": __version__}
         for package in ("tensorflow", "tensorflow-text", "jax", "keras", "numpy"):
             try:
-                table.add_row(package, metadata.version(package))
+                rows[package] = metadata.version(package)
             except metadata.PackageNotFoundError:
-                table.add_row(package, "not installed")
-        table.add_row("backend", keras.backend.backend())
-        table.add_row("devices", ", ".join(keras.distribution.list_devices()))
+                rows[package] = "not installed"
+        rows["backend"] = keras.backend.backend()
+        rows["devices"] = ", ".join(keras.distribution.list_devices())
     else:
         from bigbird_tf.checkpoints.tensor_files import open_tensors
         from bigbird_tf.config import BigBirdConfig
 
-        # A line each: what other libraries keep in a config, and names of labels, can be pages.
-        table.add_column(no_wrap=True, overflow="ellipsis")
-        config = BigBirdConfig.from_pretrained(model)
-        for name, value in sorted(config.to_dict().items()):
-            table.add_row(name, rich.markup.escape(str(value)))
+        rows = dict(sorted(BigBirdConfig.from_pretrained(model).to_dict().items()))
         with open_tensors(model) as tensors:
             count = sum(math.prod(tensors.shape(name)) for name in tensors)
-            table.add_row("parameters", f"{count:,}")
-    console.print(table)
+            rows["parameters"] = f"{count:,}"
+    width = max(map(len, rows))
+    for name, value in rows.items():
+        # What other libraries keep in a config, and names of labels, can be pages.
+        line = rich.text.Text(f"{name:<{width}}  {value}")
+        console.print(line, no_wrap=True, overflow="ellipsis", highlight=False)
 
 
 def _drop_none(**values: Any) -> dict[str, Any]:
