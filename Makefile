@@ -1,5 +1,8 @@
-# Two commands from a fresh clone, with Python 3.11 and make only: `make demo` and `make test`.
-PYTHON ?= python3.11
+# Two commands from a fresh clone, with Python 3.11 to 3.13 and make only: `make demo`, `make test`.
+# The first that runs: a version manager's `python3.12` may be there and say that it is not.
+RUNS := import ensurepip, sys, venv; sys.exit(not (3, 11) <= sys.version_info < (3, 14))
+PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3; do \
+	$$python -c '$(RUNS)' 2>/dev/null && echo $$python && break; done)
 VENV ?= .venv
 BIN := $(VENV)/bin
 export TF_CPP_MIN_LOG_LEVEL ?= 3
@@ -7,6 +10,8 @@ export TF_CPP_MIN_LOG_LEVEL ?= 3
 .PHONY: demo test slow lint parity tpu clean
 
 $(VENV)/.installed: setup.cfg pyproject.toml
+	@test -n '$(PYTHON)' || { echo 'No Python 3.11, 3.12 or 3.13 (with its module venv) runs here: \
+	say which one with `make PYTHON=/path/to/python3`' >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test,examples]'
 	@touch $@

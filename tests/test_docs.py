@@ -53,3 +53,15 @@ def test_snippets_run(page, tmp_path):
         timeout=300,
     )
     assert run.returncode == 0, f"{page.name}: {run.stderr[-3000:]}"
+
+
+@pytest.mark.slow
+def test_saved_model_cli(tmp_path):
+    """The command of docs/serving.md, on the SavedModel that ships."""
+    (tmp_path / "saved_models").symlink_to(ROOT / "saved_models")
+    page = (ROOT / "docs/serving.md").read_text(encoding="utf-8")
+    (command,) = re.findall(r"^\$ (python -c .*saved_model_cli(?:.*\\\n)*.*)$", page, re.MULTILINE)
+    command = command.replace("python", f"exec {sys.executable}", 1)
+    run = subprocess.run(command, shell=True, cwd=tmp_path, capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr[-3000:]
+    assert "Result for output key answer:" in run.stdout
