@@ -357,11 +357,11 @@ def info(
     """Print versions and devices; of a model, its config and size."""
     import platform
 
-    import keras
-
     from bigbird_tf import __version__
 
     if model is None:
+        import keras
+
         rows = {"python": platform.python_version(), "bigbird-tf": __version__}
         for package in ("tensorflow", "tensorflow-text", "jax", "keras", "numpy"):
             try:
@@ -382,7 +382,7 @@ def info(
     for name, value in rows.items():
         # What other libraries keep in a config, and names of labels, can be pages.
         line = rich.text.Text(f"{name:<{width}}  {value}")
-        console.print(line, no_wrap=True, overflow="ellipsis", highlight=False)
+        console.print(line, no_wrap=model is not None, overflow="ellipsis", highlight=False)
 
 
 def _drop_none(**values: Any) -> dict[str, Any]:
