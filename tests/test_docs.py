@@ -50,7 +50,7 @@ def test_snippets_run(page, tmp_path):
         env=environment,
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=900,
     )
     assert run.returncode == 0, f"{page.name}: {run.stderr[-3000:]}"
 
