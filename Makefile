@@ -7,7 +7,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: demo test slow lint parity tpu clean
+.PHONY: demo test slow lint parity jax tpu clean
 
 $(VENV)/.installed: setup.cfg pyproject.toml
 	@test -n '$(PYTHON)' || { echo 'No Python 3.11, 3.12 or 3.13 (with its module venv) runs here: \
@@ -24,7 +24,7 @@ test: $(VENV)/.installed
 
 # The tests that take long: CI runs them, too.
 slow: $(VENV)/.installed
-	$(BIN)/python -m pytest -n 2 -m 'slow and not parity and not tpu'
+	$(BIN)/python -m pytest -n 2 -m 'slow and not parity and not tpu and not jax'
 
 lint: $(VENV)/.installed
 	$(BIN)/ruff check .
@@ -33,6 +33,12 @@ lint: $(VENV)/.installed
 # Needs the peers: pip install torch '.[parity,model-garden]'
 parity: $(VENV)/.installed
 	$(BIN)/python -m pytest -n 2 -m parity
+
+# Models, layers and attention on Keras' JAX backend. Needs JAX: pip install '.[jax]'
+jax: $(VENV)/.installed
+	$(BIN)/python -m pytest -m jax
+	KERAS_BACKEND=jax JAX_PLATFORMS=cpu $(BIN)/python -m pytest -n 2 --dist loadscope \
+		tests/nn tests/attention tests/layers tests/models
 
 # Needs libtpu: pip install '.[tpu-check]'
 tpu: $(VENV)/.installed

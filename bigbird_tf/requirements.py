@@ -7,7 +7,7 @@ __all__ = ["require_tensorflow", "without_backend"]
 
 def without_backend(error: ModuleNotFoundError) -> ImportError:
     """Returns what to raise where Keras could not be imported."""
-    if error.name != "tensorflow":
+    if (error.name or "").split(".")[0] != "tensorflow":
         return error
     return ImportError(
         "Keras' backend is TensorFlow, which is not installed. Either `pip install tensorflow "
@@ -29,7 +29,7 @@ def require_tensorflow(what: str) -> ModuleType:
         import tensorflow as tf
         import tensorflow_text  # noqa: F401
     except ModuleNotFoundError as error:
-        if error.name not in ("tensorflow", "tensorflow_text"):
+        if (error.name or "").split(".")[0] not in ("tensorflow", "tensorflow_text"):
             raise
         raise ImportError(
             f"{what} need TensorFlow, whatever Keras' backend is, and {error.name!r} is not "

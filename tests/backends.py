@@ -12,7 +12,8 @@ IS_TENSORFLOW = keras.backend.backend() == "tensorflow"
 def calls_tensorflow(function: Callable) -> bool:
     """Tells whether a test calls TensorFlow, itself or in a helper of the tests.
 
-    What this module does for both backends is not counted.
+    So does `x.numpy()`, which tensors of JAX do not have (tests of both say `np.asarray(x)`). What
+    this module does for both backends is not counted.
     """
     seen, stack = set(), [inspect.unwrap(function)]
     while stack:
@@ -25,7 +26,7 @@ def calls_tensorflow(function: Callable) -> bool:
             codes += [value for value in code.co_consts if inspect.iscode(value)]
         names = {name for code in codes for name in code.co_names}
         values = [function.__globals__.get(name) for name in names]
-        if any(name.split(".")[0] == "tensorflow" for name in names) or any(
+        if any(name.split(".")[0] in ("tensorflow", "numpy") for name in names) or any(
             inspect.ismodule(value) and value.__name__.split(".")[0] == "tensorflow"
             for value in values
         ):

@@ -15,7 +15,7 @@ import pytest
 from keras import ops
 
 from bigbird_tf.config import BigBirdConfig
-from tests.backends import compiled, gradients_of_weights
+from tests.backends import IS_TENSORFLOW, compiled, gradients_of_weights
 from tests.loader_process import save_arguments
 
 VOCABULARY, SEPARATOR, HEADS, HEAD_SIZE, LONGEST = 53, 5, 3, 7, 61
@@ -26,7 +26,10 @@ LENGTH = 37
 # Real tokens of each sequence of the batch; the second one's padding fills a block and a bit.
 REAL_LENGTHS = (37, 30)
 BATCH = len(REAL_LENGTHS)
-HALF_POLICIES = ("mixed_float16", "mixed_bfloat16", "bfloat16")
+# On JAX one of them, for time: what differs by dtype is the same code.
+HALF_POLICIES = (
+    ("mixed_float16", "mixed_bfloat16", "bfloat16") if IS_TENSORFLOW else ("mixed_bfloat16",)
+)
 
 
 def tiny_config(**fields) -> BigBirdConfig:
@@ -444,7 +447,7 @@ class ModelContract:
         frozen = model.backbone.embeddings if hasattr(model, "backbone") else model.embeddings
         frozen.word_embeddings.trainable = False
         frozen_weights = [frozen.word_embeddings.embeddings, *model.non_trainable_weights]
-        before = {w.path: w.numpy() for w in model.weights}
+        before = {w.path: np.array(w) for w in model.weights}
         model.compile(
             optimizer=keras.optimizers.SGD(0.1),
             jit_compile=True,
@@ -455,7 +458,7 @@ class ModelContract:
         assert np.isfinite(history.history["loss"]).all()
         frozen_paths = {w.path for w in frozen_weights}
         for weight in model.weights:
-            moved = np.abs(weight.numpy() - before[weight.path]).max()
+            moved = np.abs(np.array(weight) - before[weight.path]).max()
             assert np.isfinite(moved), weight.path
             if weight.path in frozen_paths:
                 assert moved == 0, weight.path

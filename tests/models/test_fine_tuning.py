@@ -35,10 +35,10 @@ def make(cls=BigBirdForSequenceClassification, **fields):
 
 
 def moved_by_fit(model, labels=LABELS) -> set[str]:
-    before = {v.path: v.numpy() for v in model.variables}
+    before = {v.path: np.array(v) for v in model.variables}
     model.compile(keras.optimizers.SGD(0.1), metrics=None)
     model.fit(INPUTS, labels, epochs=2, verbose=0)
-    weights = {w.path: w.numpy() for w in model.weights}
+    weights = {w.path: np.array(w) for w in model.weights}
     return {path for path, value in weights.items() if (value != before[path]).any()}
 
 

@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-import tensorflow as tf
 
+from tests.backends import compiled
 from tests.models.transformers_peer import (
     TransformersPeer,
     draw_inputs,
@@ -25,7 +25,7 @@ def peer(request, tmp_path_factory):
 @pytest.mark.parametrize("random_blocks", ["first_block", "seeded"])
 def test_outputs(peer, random_blocks):
     ours = peer.load_ours(inference_random_blocks=random_blocks)
-    call = tf.function(ours)
+    call = compiled(ours, jit_compile=False)
     for length in LENGTHS:
         inputs = draw_inputs(length)
         theirs = peer.outputs(inputs, training=random_blocks == "seeded")
@@ -34,7 +34,7 @@ def test_outputs(peer, random_blocks):
         assert set(theirs) == set(outputs)
         for name, expected in theirs.items():
             assert np.abs(expected).max() > 0.3, "outputs so small prove nothing"
-            actual = outputs[name].numpy()
+            actual = np.asarray(outputs[name])
             # Padding, where the two differ by design, is not compared.
             real = inputs["attention_mask"].astype(bool)
             if expected.shape[:2] == real.shape:
@@ -51,7 +51,12 @@ def test_gradients(peer, length):
     expected = peer.gradients(inputs)
     actual = gradients_of_mean_square(ours, inputs)
     # What the loss does not reach has no gradient there and none here: a pooler that is not read.
-    actual = {name: gradient for name, gradient in actual.items() if gradient is not None}
+    # JAX has zeros for that.
+    actual = {
+        name: gradient
+        for name, gradient in actual.items()
+        if gradient is not None and (name in expected or gradient.any())
+    }
     assert set(actual) == set(expected)
     largest = max(np.abs(gradient).max() for gradient in expected.values())
     for name, gradient in expected.items():

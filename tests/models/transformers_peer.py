@@ -2,10 +2,13 @@
 
 from pathlib import Path
 
+import keras
 import numpy as np
+from keras import ops
 
 import bigbird_tf
 from bigbird_tf.checkpoints.transformers_format import tensor_table
+from tests.backends import IS_TENSORFLOW, compiled, loss_and_gradients
 
 VOCABULARY, SEPARATOR = 97, 5
 
@@ -108,27 +111,25 @@ class TransformersPeer:
 
 def gradients_of_mean_square(model, inputs) -> dict[str, np.ndarray | None]:
     """Gives the same gradients of our model."""
-    import keras
-    import tensorflow as tf
 
-    entries = tensor_table(model)
-    variables = [getattr(entry.layer, entry.attribute).value for entry in entries.values()]
+    def loss(_):
+        loss = 0.0
+        for x in keras.tree.flatten(model(inputs, training=True)):
+            loss += ops.mean(ops.square(x * loss_weights(inputs, x.shape)))
+        return loss
 
-    @tf.function
-    def compute(inputs):
-        with tf.GradientTape() as tape:
-            tape.watch(variables)
-            loss = 0.0
-            for x in keras.tree.flatten(model(inputs, training=True)):
-                weights = loss_weights(numpy_inputs, x.shape)
-                loss += tf.reduce_mean(tf.square(x * weights))
-        gradients = tape.gradient(loss, variables)
-        return [None if g is None else tf.convert_to_tensor(g) for g in gradients]
+    def compute(unused):
+        return loss_and_gradients(loss, unused, model)[1][1:]
 
-    numpy_inputs = inputs
+    run = compiled(compute, jit_compile=False) if IS_TENSORFLOW else compute
+    paths = {weight.path: number for number, weight in enumerate(model.trainable_weights)}
+    gradients = run(ops.zeros(()))
     named = {}
-    for (name, entry), gradient in zip(entries.items(), compute(inputs), strict=True):
+    for name, entry in tensor_table(model).items():
+        number = paths.get(getattr(entry.layer, entry.attribute).path)
+        gradient = None if number is None else gradients[number]
         if gradient is not None:
-            gradient = gradient.numpy().T if entry.is_transposed else gradient.numpy()
+            gradient = ops.convert_to_numpy(gradient)
+            gradient = gradient.T if entry.is_transposed else gradient
         named[name] = gradient
     return named
