@@ -113,7 +113,9 @@ ROOMS = {
     "requirements": set(),
     "attention": {"attention", "config", "nn"},
     "layers": {"layers", "attention", "config", "nn"},
-    "models": {"models", "layers", "attention", "config", "checkpoints", "preprocessing", "nn"},
+    "training": {"training", "nn"},
+    "models": {"models", "layers", "attention", "config", "checkpoints", "preprocessing", "nn"}
+    | {"training"},
     "checkpoints": {"checkpoints", "models", "config", "hub", "layers", "attention", "nn"}
     | {"requirements"},
     "preprocessing": {"preprocessing", "config", "hub", "requirements"},

@@ -1,8 +1,15 @@
 """`Dropout` whose random state can be drawn ahead of the call."""
 
 import keras
+from keras import ops
+
+from bigbird_tf.nn.backend import replica_context
 
 __all__ = ["DrawnSeed", "Dropout"]
+
+
+# Layers draw their seeds below 10^9; with this step between replicas they meet by chance only.
+SEED_OF_NEXT_REPLICA = 1_000_000_007
 
 
 class DrawnSeed(keras.random.SeedGenerator):
@@ -24,6 +31,8 @@ class Dropout(keras.layers.Dropout):
     draw other entries to drop than the forward pass did, and gradients would be wrong. Here the
     state is drawn once, by `draw_seed`, outside of what is computed again.
 
+    Nor do the replicas of a `tf.distribute` strategy drop the same entries, as those of Keras do.
+
     Call arguments:
         inputs: Tensor of any shape.
         training: Whether to drop.
@@ -32,11 +41,18 @@ class Dropout(keras.layers.Dropout):
 
     def draw_seed(self):
         """Draws the state for one call: a tensor, or `None` if nothing is ever dropped."""
-        return self.seed_generator.next() if self.rate > 0 else None
+        return self._draw() if self.rate > 0 else None
+
+    def _draw(self):
+        seed, context = self.seed_generator.next(), replica_context()
+        if context is None:
+            return seed
+        number = ops.cast(context.replica_id_in_sync_group, seed.dtype)
+        return seed + ops.stack([number * SEED_OF_NEXT_REPLICA, ops.zeros_like(number)])
 
     def call(self, inputs, training=False, seed=None):
         """Drops entries in training."""
         if not training or self.rate == 0:
             return inputs
-        generator = self.seed_generator if seed is None else DrawnSeed(seed)
-        return keras.random.dropout(inputs, self.rate, seed=generator)
+        seed = self._draw() if seed is None else seed
+        return keras.random.dropout(inputs, self.rate, seed=DrawnSeed(seed))

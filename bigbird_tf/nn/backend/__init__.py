@@ -25,6 +25,7 @@ draw_seed = _backend.draw_seed
 has_exact_bfloat16_softmax = _backend.has_exact_bfloat16_softmax
 is_compiled_by_xla = _backend.is_compiled_by_xla
 recompute_barrier = _backend.recompute_barrier
+replica_context = _backend.replica_context
 run_after = _backend.run_after
 same_shape = _backend.same_shape
 serial_map = _backend.serial_map
@@ -40,6 +41,7 @@ __all__ = [
     "has_exact_bfloat16_softmax",
     "is_compiled_by_xla",
     "recompute_barrier",
+    "replica_context",
     "run_after",
     "same_shape",
     "serial_map",

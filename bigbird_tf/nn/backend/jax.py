@@ -17,6 +17,7 @@ __all__ = [
     "has_exact_bfloat16_softmax",
     "is_compiled_by_xla",
     "recompute_barrier",
+    "replica_context",
     "run_after",
     "same_shape",
     "serial_map",
@@ -103,6 +104,11 @@ def recompute_barrier(upstream, x):
         x: A tensor of the forward pass, of any shape and dtype.
     """
     return x
+
+
+def replica_context() -> None:
+    """Returns the context of a replica of a `tf.distribute` strategy: there is none."""
+    return None
 
 
 def run_after(tensors, function: Callable, *args):

@@ -19,6 +19,7 @@ __all__ = [
     "has_exact_bfloat16_softmax",
     "is_compiled_by_xla",
     "recompute_barrier",
+    "replica_context",
     "run_after",
     "same_shape",
     "serial_map",
@@ -131,6 +132,17 @@ def recompute_barrier(upstream, x):
     """
     with tf.control_dependencies([upstream]):
         return tf.identity(x)
+
+
+def replica_context() -> tf.distribute.ReplicaContext | None:
+    """Returns the context of the replica at work, if it is one among several.
+
+    Returns:
+        `None` without a strategy or with one of one replica, and in a strategy's scope outside of
+        `strategy.run`.
+    """
+    context = tf.distribute.get_replica_context()
+    return context if context is not None and context.num_replicas_in_sync > 1 else None
 
 
 def run_after(tensors, function: Callable, *args):

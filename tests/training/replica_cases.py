@@ -1,0 +1,303 @@
+"""Trains small models on so many replicas, one case after the other, and writes what came out.
+
+    python -m tests.training.replica_cases REPLICAS FILE.npz CASE…
+
+One process cannot hold two strategies over several devices of its own, so each number of replicas
+has a process. Names in the file are `case: what`.
+"""
+
+import sys
+import traceback
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+import bigbird_tf as bb
+from bigbird_tf.layers import Encoder
+from bigbird_tf.nn import Dropout
+from bigbird_tf.training import GlobalBatchLoss
+from tests.contract import LENGTH, SEPARATOR, VOCABULARY, WIDTH, randomize, tiny_config
+
+# Seven examples in batches of four: with two replicas 2 + 2 and 2 + 1, with four 1 + 1 + 1 + 1 and
+# 1 + 1 + 1 + 0. Nine end in a batch of one, which leaves a replica without any.
+GLOBAL_BATCH = 4
+FULL = {"attention_type": "original_full"}
+NO_DROPOUT = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
+
+
+def make(cls, *, dtype=None, **fields):
+    """Gives a model without dropout whose weights are always the same."""
+    keras.utils.set_random_seed(5)
+    model = cls(tiny_config(**{"num_hidden_layers": 1, **NO_DROPOUT, **fields}), dtype=dtype)
+    randomize(model)
+    return model
+
+
+def ids_of(count: int, *shape: int) -> np.ndarray:
+    """Gives ids with the separator as sixth of each row."""
+    ids = np.random.default_rng(1).integers(SEPARATOR + 1, VOCABULARY, (count, *shape, LENGTH))
+    ids[..., 5] = SEPARATOR
+    return ids.astype("int32")
+
+
+def classes_of(*shape: int, highest: int) -> np.ndarray:
+    return np.random.default_rng(2).integers(0, highest, shape).astype("int32")
+
+
+def unequal_weights(count: int) -> np.ndarray:
+    """Gives weights of tokens: each row has another number of those that count."""
+    return (np.arange(LENGTH) < 1 + 5 * np.arange(count)[:, None]).astype("float32")
+
+
+def dataset(*arrays) -> tf.data.Dataset:
+    return tf.data.Dataset.from_tensor_slices(arrays).batch(GLOBAL_BATCH)
+
+
+def of_unknown_length(data: tf.data.Dataset) -> tf.data.Dataset:
+    """Gives a dataset whose tensors have lengths that are not known before they are there."""
+
+    def hide(tensor):
+        shape = [*tensor.shape[:1], *[None] * (len(tensor.shape) - 1)]
+        return tf.ensure_shape(tf.py_function(lambda x: x, [tensor], tensor.dtype), shape)
+
+    return data.map(lambda *batch: tf.nest.map_structure(hide, batch))
+
+
+def fit(strategy, cls, data, *, optimizer=None, dtype=None, fields=None, epochs=2) -> dict:
+    """Trains in a strategy's scope; returns losses, metrics and weights."""
+    with strategy.scope():
+        model = make(cls, dtype=dtype, **(fields or {}))
+        model.compile(optimizer or keras.optimizers.SGD(0.1))
+    history = model.fit(data, epochs=epochs, verbose=0).history
+    results = {f"fit_{name}": values for name, values in history.items()}
+    if epochs > 1:
+        evaluated = model.evaluate(data, verbose=0, return_dict=True)
+        results |= {f"evaluate_{name}": value for name, value in evaluated.items()}
+    return results | weights_of(model)
+
+
+def weights_of(model) -> dict:
+    return {weight.path.split("/", 1)[1]: weight.numpy() for weight in model.weights}
+
+
+def default_optimizer(strategy):
+    # Gradients' norm is above 1, to which they are clipped.
+    data = dataset(ids_of(8), classes_of(8, highest=3))
+    fields = {"num_labels": 3}
+    return fit(strategy, bb.BigBirdForSequenceClassification, data, optimizer="auto", fields=fields)
+
+
+def uneven_classification(strategy):
+    data = dataset(ids_of(7), classes_of(7, highest=2), np.arange(1.0, 8.0))
+    return fit(strategy, bb.BigBirdForSequenceClassification, data, fields=FULL)
+
+
+def masked_lm_and_a_replica_without_examples(strategy):
+    # Nine examples: the last batch is of one.
+    data = of_unknown_length(dataset(ids_of(9), ids_of(9), unequal_weights(9)))
+    return fit(strategy, bb.BigBirdForMaskedLM, data)
+
+
+def question_answering(strategy):
+    # Behind the question, where answers are.
+    labels = {name: 6 + classes_of(7, highest=9) for name in ("start_logits", "end_logits")}
+    return fit(strategy, bb.BigBirdForQuestionAnswering, dataset(ids_of(7), labels), fields=FULL)
+
+
+def mixed_bfloat16_and_rematerialization(strategy):
+    data = dataset(ids_of(7), classes_of(7, LENGTH, highest=3), unequal_weights(7))
+    fields = {"gradient_checkpointing": True, "num_labels": 3}
+    model = bb.BigBirdForTokenClassification
+    return fit(strategy, model, data, dtype="mixed_bfloat16", fields=fields)
+
+
+def custom_loop(strategy):
+    """The guide's loop: a step in each replica, with the model's loss and the default optimizer."""
+    data = dataset(ids_of(7), ids_of(7), unequal_weights(7))
+    with strategy.scope():
+        model = make(bb.BigBirdForCausalLM)
+        model.compile()
+        model.optimizer.build(model.trainable_variables)
+
+    def step(batch):
+        ids, labels, weights = batch
+        with tf.GradientTape() as tape:
+            logits = model(ids, training=True)
+            loss = model.compute_loss(ids, labels, logits, weights)
+        gradients = tape.gradient(loss, model.trainable_weights)
+        model.optimizer.apply_gradients(zip(gradients, model.trainable_weights, strict=True))
+        return loss
+
+    @tf.function
+    def run(batch):
+        return strategy.reduce("SUM", strategy.run(step, (batch,)), axis=None)
+
+    losses = [run(batch) for batch in strategy.experimental_distribute_dataset(data)]
+    return {"losses": losses, **weights_of(model)}
+
+
+def gradient_accumulation(strategy):
+    """Two batches a step; on one device as well, each batch's mean counts the same."""
+    optimizer = {"gradient_accumulation_steps": 2, "global_clipnorm": 0.1}
+    with strategy.scope():
+        optimizer = keras.optimizers.Adam(1e-2, **optimizer)
+    data = dataset(ids_of(7), classes_of(7, highest=2))
+    model = bb.BigBirdForSequenceClassification
+    return fit(strategy, model, data, optimizer=optimizer, fields=FULL)
+
+
+def other_heads(strategy):
+    """One uneven batch for each head and each kind of label that no other case has."""
+    ids, classes = ids_of(3), classes_of(3, highest=2)
+    sequences = bb.BigBirdForSequenceClassification
+    several = {"num_labels": 3, "problem_type": "multi_label_classification"}
+    names = ("prediction_logits", "seq_relationship_logits")
+    pairs = dict(zip(names, (ids, classes), strict=True))
+    weights = dict(zip(names, (unequal_weights(3), np.array([1.0, 0.0, 2.0])), strict=True))
+    cases = {
+        "several": (sequences, several, (ids, classes_of(3, 3, highest=2))),
+        "number": (sequences, {"num_labels": 1}, (ids, np.array([[0.5], [2.0], [-1.0]]))),
+        "choice": (bb.BigBirdForMultipleChoice, {}, (ids_of(3, 2), classes)),
+        "two": (bb.BigBirdForPreTraining, {}, (ids, pairs, weights)),
+    }
+    results = {}
+    for name, (cls, fields, arrays) in cases.items():
+        result = fit(strategy, cls, dataset(*arrays), fields={**FULL, **fields}, epochs=1)
+        results |= {f"{name} {key}": value for key, value in result.items()}
+    return results
+
+
+class BatchMean(keras.losses.Loss):
+    """A loss that reduces by itself."""
+
+    def call(self, y_true, y_pred):
+        return keras.ops.mean(keras.ops.square(y_pred - y_true))
+
+
+def losses(strategy):
+    """Three examples: with two replicas 2 + 1, with four 1 + 1 + 1 + 0. All weigh differently."""
+    rng = np.random.default_rng(0)
+    logits = rng.normal(size=(3, 4, 5)).astype("float32")
+    labels = np.array([[0, 1, -1, 3], [-1, -1, -1, -1], [2, -1, 0, 4]])
+    weights = np.array([[0.0, 0.0, 0.0, 0.0], [1.0, 0.5, 0.0, 3.0], [0.0, 2.0, 0.0, 0.0]])
+    crossentropy = keras.losses.SparseCategoricalCrossentropy
+    squares = keras.losses.MeanSquaredError
+    table = {"itself": (BatchMean(), logits[:, 0], logits[:, 1], None)}
+    for reduction in ("sum", "mean", "sum_over_batch_size", "mean_with_sample_weight"):
+        plain = crossentropy(from_logits=True, reduction=reduction)
+        masked = crossentropy(from_logits=True, reduction=reduction, ignore_class=-1)
+        one = squares(reduction=reduction)
+        table |= {
+            f"{reduction}": (plain, abs(labels), logits, None),
+            f"{reduction} weighted": (plain, abs(labels), logits, weights),
+            f"{reduction} masked": (masked, labels, logits, None),
+            f"{reduction} masked and weighted": (masked, labels, logits, weights),
+            f"{reduction} column": (one, logits[:, 0, :1], logits[:, 1, :1], weights[:, 1]),
+        }
+
+    def step(loss, labels, logits, weights):
+        with tf.GradientTape() as tape:
+            tape.watch(logits)
+            value = GlobalBatchLoss(loss)(labels, logits, weights)
+        return value, tape.gradient(value, logits)
+
+    def split(array):
+        if array is None:
+            return None
+        parts = np.array_split(array, strategy.num_replicas_in_sync)
+        return strategy.experimental_distribute_values_from_function(
+            lambda context: tf.constant(parts[context.replica_id_in_sync_group])
+        )
+
+    results = {}
+    for name, (loss, *arrays) in table.items():
+        value, gradient = strategy.run(step, (loss, *map(split, arrays)))
+        results[name] = strategy.experimental_local_results(value)
+        results[f"{name} gradient"] = np.concatenate(strategy.experimental_local_results(gradient))
+    return results
+
+
+def dropout(strategy):
+    """What each replica drops: in two calls, in XLA, and in an encoder that computes twice."""
+    with strategy.scope():
+        keras.utils.set_random_seed(3)
+        layer = Dropout(0.5)
+        layer.build((1, 100))
+        encoders = {}
+        for name, is_rematerialized in (("kept", False), ("rematerialized", True)):
+            keras.utils.set_random_seed(3)
+            fields = {"num_hidden_layers": 1, "gradient_checkpointing": is_rematerialized}
+            encoders[name] = Encoder(tiny_config(**FULL, **fields))
+            encoders[name].build((1, 7, WIDTH))
+            randomize(encoders[name])
+
+    def drop(seed=None):
+        return layer(tf.ones((1, 100)), training=True, seed=seed)
+
+    # XLA itself cannot draw: TensorFlow lets it read variables of the first device only.
+    compiled = tf.function(drop, jit_compile=True)
+
+    def encode(encoder):
+        inputs = tf.sin(tf.reshape(tf.range(7.0 * WIDTH), (1, 7, WIDTH)))
+        with tf.GradientTape() as tape:
+            outputs, _, _ = encoder(inputs, tf.ones((1, 7)), training=True)
+            loss = tf.reduce_sum(outputs**2)
+        kernel = encoder.blocks[0].attention.query_dense.kernel
+        return outputs, tape.gradient(loss, kernel.value)
+
+    calls = {
+        "first": drop,
+        "second": drop,
+        "compiled": lambda: compiled(layer.draw_seed()),
+        **{name: lambda encoder=encoder: encode(encoder) for name, encoder in encoders.items()},
+    }
+    results = {name: strategy.run(call) for name, call in calls.items()}
+    for name in encoders:
+        results[name], results[f"{name} gradient"] = results[name]
+    return {
+        name: np.stack(strategy.experimental_local_results(value))
+        for name, value in results.items()
+    }
+
+
+CASES = {
+    case.__name__: case
+    for case in (
+        default_optimizer,
+        uneven_classification,
+        masked_lm_and_a_replica_without_examples,
+        question_answering,
+        mixed_bfloat16_and_rematerialization,
+        custom_loop,
+        gradient_accumulation,
+        other_heads,
+        losses,
+        dropout,
+    )
+}
+
+
+def several_cpus(replicas: int) -> tf.distribute.Strategy:
+    """Gives a strategy on so many CPUs, before TensorFlow has used any."""
+    (cpu,) = tf.config.list_physical_devices("CPU")
+    tf.config.set_logical_device_configuration(
+        cpu, [tf.config.LogicalDeviceConfiguration()] * replicas
+    )
+    return tf.distribute.MirroredStrategy([f"CPU:{number}" for number in range(replicas)])
+
+
+def main(replicas: str, path: str, *names: str) -> None:
+    strategy = several_cpus(int(replicas))
+    results = {}
+    for name in names:
+        try:
+            found = CASES[name](strategy)
+        except Exception:  # of one case; the others go on
+            found = {"error": traceback.format_exc()}
+        results |= {f"{name}: {key}": np.asarray(value) for key, value in found.items()}
+    np.savez(path, **results)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
