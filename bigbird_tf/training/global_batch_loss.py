@@ -3,6 +3,9 @@
 import keras
 from keras import ops
 
+# Keras has no public name for what a loss hands on to its reduction.
+from keras.src.backend.common.masking import get_keras_mask
+
 from bigbird_tf.nn.backend import replica_context
 
 __all__ = ["GlobalBatchLoss", "compute_over_global_batch"]
@@ -78,7 +81,7 @@ class GlobalBatchLoss(keras.losses.Loss):
     def _reduce(self, values, y_true, y_pred, sample_weight):
         """Returns the sum over this replica's part, and by what a mean over it would divide."""
         weights = None
-        for mask in (getattr(y_pred, "_keras_mask", None), getattr(values, "_keras_mask", None)):
+        for mask in (get_keras_mask(y_pred), get_keras_mask(values)):
             if mask is not None:
                 mask = _of_rank_of(ops.cast(mask, self.dtype), values)
                 weights = mask if weights is None else weights * mask

@@ -6,7 +6,9 @@ One process cannot hold two strategies over several devices of its own, so each 
 has a process. Names in the file are `case: what`.
 """
 
+import functools
 import sys
+import tempfile
 import traceback
 
 import keras
@@ -16,7 +18,7 @@ import tensorflow as tf
 import bigbird_tf as bb
 from bigbird_tf.layers import Encoder
 from bigbird_tf.nn import Dropout
-from bigbird_tf.training import GlobalBatchLoss
+from bigbird_tf.training import GlobalBatchLoss, sum_gradients_first
 from tests.contract import LENGTH, SEPARATOR, VOCABULARY, WIDTH, randomize, tiny_config
 
 # Seven examples in batches of four: with two replicas 2 + 2 and 2 + 1, with four 1 + 1 + 1 + 1 and
@@ -68,13 +70,29 @@ def fit(strategy, cls, data, *, optimizer=None, dtype=None, fields=None, epochs=
     """Trains in a strategy's scope; returns losses, metrics and weights."""
     with strategy.scope():
         model = make(cls, dtype=dtype, **(fields or {}))
-        model.compile(optimizer or keras.optimizers.SGD(0.1))
+        optimizer = optimizer or keras.optimizers.SGD(0.1)
+    # The default optimizer is made in the scope anyhow.
+    model.compile(optimizer)
     history = model.fit(data, epochs=epochs, verbose=0).history
     results = {f"fit_{name}": values for name, values in history.items()}
     if epochs > 1:
         evaluated = model.evaluate(data, verbose=0, return_dict=True)
         results |= {f"evaluate_{name}": value for name, value in evaluated.items()}
+    if optimizer == "auto":
+        results |= saved_optimizer_of(model)
     return results | weights_of(model)
+
+
+def saved_optimizer_of(model) -> dict:
+    """Gives the state of the optimizer, and what is excluded from decay, in the model's file."""
+    with tempfile.TemporaryDirectory() as folder:
+        model.save(f"{folder}/model.keras")
+        optimizer = keras.saving.load_model(f"{folder}/model.keras").optimizer
+    decays = [optimizer._use_weight_decay(v) for v in optimizer._trainable_variables]
+    return {
+        "decays": decays,
+        **{f"saved {v.path.split('/', 1)[1]}": v.numpy() for v in optimizer.variables},
+    }
 
 
 def weights_of(model) -> dict:
@@ -137,14 +155,37 @@ def custom_loop(strategy):
     return {"losses": losses, **weights_of(model)}
 
 
-def gradient_accumulation(strategy):
-    """Two batches a step; on one device as well, each batch's mean counts the same."""
-    optimizer = {"gradient_accumulation_steps": 2, "global_clipnorm": 0.1}
-    with strategy.scope():
-        optimizer = keras.optimizers.Adam(1e-2, **optimizer)
-    data = dataset(ids_of(7), classes_of(7, highest=2))
-    model = bb.BigBirdForSequenceClassification
-    return fit(strategy, model, data, optimizer=optimizer, fields=FULL)
+def optimizers(strategy):
+    """What is not linear in the gradients, in a model of one layer."""
+    sgd = functools.partial(keras.optimizers.SGD, 0.1)
+    table = {
+        "global_clipnorm": lambda: sgd(global_clipnorm=0.5),
+        "clipnorm": lambda: sgd(clipnorm=0.3),
+        "clipvalue": lambda: sgd(clipvalue=0.4),
+        # Its first scale overflows, in one of the replicas perhaps.
+        "LossScaleOptimizer": lambda: keras.optimizers.LossScaleOptimizer(sgd(global_clipnorm=0.5)),
+        "accumulation": lambda: sgd(gradient_accumulation_steps=2, global_clipnorm=0.5),
+    }
+    x = np.random.default_rng(0).normal(size=(8, 3)).astype("float32")
+    results = {}
+    for name, make_optimizer in table.items():
+        keras.utils.set_random_seed(1)
+        with strategy.scope():
+            inputs = keras.Input((3,))
+            dtype = "mixed_float16" if name == "LossScaleOptimizer" else None
+            model = keras.Model(inputs, keras.layers.Dense(1, dtype=dtype)(inputs))
+            model.compile(make_optimizer(), "mse")
+            sum_gradients_first(model.optimizer)
+        uses_merge_call = strategy.extended._use_merge_call
+        if name == "accumulation":
+            # As on GPUs and TPUs; on CPUs, TensorFlow cannot add up within a condition.
+            strategy.extended._use_merge_call = lambda: False
+        model.fit(dataset(x, x[:, :1] * 2), epochs=3, verbose=0)
+        strategy.extended._use_merge_call = uses_merge_call
+        values = strategy.experimental_local_results(model.layers[-1].kernel.value)
+        assert all(np.array_equal(value, values[0]) for value in values), name
+        results[name] = values[0]
+    return results
 
 
 def other_heads(strategy):
@@ -270,8 +311,8 @@ CASES = {
         question_answering,
         mixed_bfloat16_and_rematerialization,
         custom_loop,
-        gradient_accumulation,
         other_heads,
+        optimizers,
         losses,
         dropout,
     )
