@@ -183,8 +183,8 @@ def optimizers(strategy):
         model.fit(dataset(x, x[:, :1] * 2), epochs=3, verbose=0)
         strategy.extended._use_merge_call = uses_merge_call
         values = strategy.experimental_local_results(model.layers[-1].kernel.value)
-        assert all(np.array_equal(value, values[0]) for value in values), name
-        results[name] = values[0]
+        assert all(np.array_equal(value.numpy(), values[0].numpy()) for value in values), name
+        results[name] = values[0].numpy()
     return results
 
 
