@@ -95,7 +95,7 @@ def load_python(folder: Path, policy: str, compiled: bool) -> Answer:
 
     if compiled:
         spec = tf.TensorSpec([None, None], tf.int32)
-        names = ("input_ids", "attention_mask", "token_type_ids")
+        names = ("input_ids", "attention_mask", "token_type_ids", "question_lengths")
         run = tf.function(run, input_signature=[dict.fromkeys(names, spec)], autograph=False)
 
     def answer(questions, contexts):

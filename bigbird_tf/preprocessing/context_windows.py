@@ -151,7 +151,8 @@ def fill_windows(
         question, context, layout: What they were planned of.
 
     Returns:
-        `(x, windows)`. `x` is the model's input, int32 of shape (W, T); `windows` is what
+        `(x, windows)`. `x` is the model's input, int32 of shape (W, T), and `question_lengths` of
+        shape (W, 1), which tells where the question ends, whatever the separator; `windows` is what
         `decode_answers` needs, as described at `QuestionAnsweringPreprocessor.make_windows`.
     """
     example, question_length, first, end, answers_from, answers_until = plan
@@ -180,6 +181,7 @@ def fill_windows(
         "input_ids": tf.where(position > window_end, layout.pad_token_id, ids),
         "attention_mask": tf.cast(position <= window_end, tf.int32),
         "token_type_ids": tf.cast(position > question_end, tf.int32),
+        "question_lengths": question_end + 1,
     }
     can_end = in_context & from_context(context.visible)
     windows = {

@@ -7,6 +7,7 @@ import keras
 import tensorflow as tf
 
 from bigbird_tf.preprocessing.packing import check_length_arguments, pack_segments
+from bigbird_tf.preprocessing.sentencepiece_kernel import stand_in_model
 from bigbird_tf.preprocessing.tokenizer import BigBirdTokenizer
 
 __all__ = ["Preprocessor"]
@@ -92,6 +93,17 @@ class Preprocessor(keras.layers.Layer):
             "padding": self.padding,
             "pad_to_multiple_of": self.pad_to_multiple_of,
         }
+
+    def compute_output_spec(self, *args: Any, **kwargs: Any) -> Any:
+        """Returns the shapes and dtypes of a call; it needs no vocabulary for that.
+
+        Keras rebuilds the graph of a saved Functional model before it loads assets.
+        """
+        if self.tokenizer.has_vocabulary:
+            return super().compute_output_spec(*args, **kwargs)
+        stand_in = type(self.tokenizer)(stand_in_model())
+        same = type(self)(**{**self.get_config(), "tokenizer": stand_in})
+        return same.compute_output_spec(*args, **kwargs)
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> "Preprocessor":

@@ -118,8 +118,9 @@ class QuestionAnsweringPreprocessor(Preprocessor):
                 of `answer_texts`. Negative, or with an empty text: no answer.
 
         Returns:
-            `x`, or `(x, y)` if answers are given. `x` is a dict of int32 tensors of shape (W, T):
-            `input_ids`, `attention_mask`, `token_type_ids`; W is the number of windows of all
+            `x`, or `(x, y)` if answers are given. `x` is a dict of int32 tensors: `input_ids`,
+            `attention_mask`, `token_type_ids` of shape (W, T), and `question_lengths` of shape
+            (W, 1), the pieces up to and with the first `[SEP]`; W is the number of windows of all
             contexts together. `y` is a dict of int32 tensors of shape (W,), `start_logits` and
             `end_logits`: the positions of the first of the answers that is whole in the window; 0,
             the position of `[CLS]`, if none is.
@@ -172,7 +173,7 @@ class QuestionAnsweringPreprocessor(Preprocessor):
                 f"Received: question of shape {question.shape[is_scalar:]}, context of shape "
                 f"{context.shape[context_is_scalar:]}"
             )
-        text_bytes = TextBytes.of(context)
+        text_bytes = TextBytes.of(context, self.tokenizer.invisible_characters)
         question_ids, pieces = self.tokenize(question, context, text_bytes)
         plan = plan_windows(question_ids, pieces, self.window_layout)
         x, windows = fill_windows(plan, question_ids, pieces, self.window_layout)
@@ -191,7 +192,8 @@ class QuestionAnsweringPreprocessor(Preprocessor):
             The questions' ids, int32, ragged of shape (B, None), cut to `max_question_length`; and
             the contexts' pieces.
         """
-        text_bytes = TextBytes.of(context) if text_bytes is None else text_bytes
+        if text_bytes is None:
+            text_bytes = TextBytes.of(context, self.tokenizer.invisible_characters)
         ids, starts, ends = self.tokenizer.tokenize_with_offsets(context)
         rows = tf.cast(ids.value_rowids(), tf.int32)
         trimmed = text_bytes.trim(rows, starts.flat_values, ends.flat_values)

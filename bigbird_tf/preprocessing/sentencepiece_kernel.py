@@ -1,16 +1,55 @@
 """`tensorflow_text`'s SentencePiece kernel, held so that it lives and splits as it should."""
 
+import functools
 import hashlib
+import os
+from pathlib import Path
 
 import tensorflow as tf
 import tensorflow_text as tf_text
 from sentencepiece import sentencepiece_model_pb2
 from tensorflow_text.python.ops import sentencepiece_tokenizer
 
-__all__ = ["make_kernel"]
+__all__ = ["make_kernel", "read_model", "stand_in_model"]
 
 # A space inside a piece can never match: the normaliser has made every space a "▁" before.
 UNREACHABLE_PIECE = " \ufdd0"
+
+
+def read_model(model: str | os.PathLike | bytes) -> bytes:
+    """Returns the bytes of a SentencePiece model that is given by them or by its path.
+
+    Raises:
+        FileNotFoundError: If the path has no file.
+        TypeError: If `model` is neither.
+    """
+    if isinstance(model, bytes):
+        return model
+    if not isinstance(model, (str, os.PathLike)):
+        raise TypeError(
+            "`model` must be the path of a SentencePiece model file or its bytes. Received: "
+            f"model of type {type(model).__name__}"
+        )
+    path = Path(model).expanduser()
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"`model` must be a SentencePiece model file. Received: {path}, where there is no "
+            "file. For a directory or a repository of the hub use `from_pretrained`."
+        )
+    return path.read_bytes()
+
+
+@functools.cache
+def stand_in_model() -> bytes:
+    """Returns the least vocabulary of a BigBird, for what is the same with any vocabulary."""
+    proto = sentencepiece_model_pb2.ModelProto()
+    types = sentencepiece_model_pb2.ModelProto.SentencePiece
+    proto.pieces.add(piece="<unk>", type=types.UNKNOWN)
+    for piece in ("<pad>", "[CLS]", "[SEP]", "[MASK]"):
+        proto.pieces.add(piece=piece, type=types.USER_DEFINED)
+    proto.pieces.add(piece="▁", type=types.NORMAL)
+    proto.trainer_spec.model_type = sentencepiece_model_pb2.TrainerSpec.UNIGRAM
+    return proto.SerializeToString()
 
 
 def make_kernel(model: bytes) -> tf_text.SentencepieceTokenizer:

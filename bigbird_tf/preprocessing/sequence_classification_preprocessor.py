@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from bigbird_tf.preprocessing.labels import check_label_names, holds_strings, label_ids
 from bigbird_tf.preprocessing.preprocessor import Preprocessor
-from bigbird_tf.preprocessing.text_input import first_of_batch, to_batch
+from bigbird_tf.preprocessing.text_input import first_of_batch, split_pairs, to_batch
 from bigbird_tf.preprocessing.tokenizer import BigBirdTokenizer
 
 __all__ = ["SequenceClassificationPreprocessor"]
@@ -49,7 +49,8 @@ class SequenceClassificationPreprocessor(Preprocessor):
         """Makes a model's input, with the target and the weight where there are any.
 
         Args:
-            text: A string or a batch of shape (B,). A tuple of two of them is a pair of texts.
+            text: A string or a batch of shape (B,). A tuple of two of them is a pair of texts, and
+                so is each tuple of two strings in a list.
             label: Of one text or of each. Integers are class ids. Strings are looked up in
                 `labels`; with one dimension more than `text` (a list of names for each text) they
                 become zeros and ones for multi-label training. Floats (regression values, or
@@ -67,6 +68,9 @@ class SequenceClassificationPreprocessor(Preprocessor):
             tf.errors.InvalidArgumentError: If a label is none of `labels`.
         """
         texts = text if isinstance(text, tuple) else (text,)
+        if isinstance(text, list):
+            first, second = split_pairs(text)
+            texts = (first,) if second is None else (first, second)
         if len(texts) > 2:
             raise ValueError(
                 f"`text` must be one text, or a tuple of two for pairs. Received: a tuple of "

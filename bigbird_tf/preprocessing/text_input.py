@@ -6,6 +6,7 @@ import tensorflow as tf
 
 __all__ = [
     "first_of_batch",
+    "split_pairs",
     "to_batch",
     "to_integer_tensor",
     "to_ragged_strings",
@@ -74,9 +75,31 @@ def to_batch(name: str, value: Any) -> tuple[tf.Tensor, bool]:
     if rank is None or rank > 1:
         raise ValueError(
             f"`{name}` must be one string or a batch of strings of shape (batch,). Received: "
-            f"{name} of shape {text.shape}"
+            f"{name} of shape {text.shape}. Two texts for each input are a pair: give the second "
+            "ones as an argument of their own (of a tokenizer `text_pair`), not as a dimension"
         )
     return (text[tf.newaxis], True) if rank == 0 else (text, False)
+
+
+def split_pairs(text: Any) -> tuple[Any, Any]:
+    """Splits a list of tuples of two strings, which `transformers` takes as pairs, into two lists.
+
+    Lists of two could as well be the words of texts, and stay as they are.
+
+    Returns:
+        The first texts and the second ones; of all else `(text, None)`.
+    """
+    is_pairs = (
+        isinstance(text, (list, tuple))
+        and bool(text)
+        and all(
+            isinstance(item, tuple)
+            and len(item) == 2
+            and all(isinstance(part, (str, bytes)) for part in item)
+            for item in text
+        )
+    )
+    return tuple(map(list, zip(*text, strict=True))) if is_pairs else (text, None)
 
 
 def to_integer_tensor(name: str, value: Any) -> tf.Tensor | tf.RaggedTensor:

@@ -1,36 +1,34 @@
 """`BigBirdTokenizer`: SentencePiece inside the TensorFlow graph."""
 
-import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import keras
-import sentencepiece
+import numpy as np
 import tensorflow as tf
 
 from bigbird_tf import hub
+from bigbird_tf.preprocessing.characters import invisible_characters
 from bigbird_tf.preprocessing.packing import check_length_arguments, pack_segments
-from bigbird_tf.preprocessing.sentencepiece_kernel import make_kernel
-from bigbird_tf.preprocessing.text_input import first_of_batch, to_batch, to_string_tensor
+from bigbird_tf.preprocessing.sentencepiece_kernel import make_kernel, read_model, stand_in_model
+from bigbird_tf.preprocessing.taken_spaces import drop_taken_spaces
+from bigbird_tf.preprocessing.text_input import (
+    first_of_batch,
+    split_pairs,
+    to_batch,
+    to_string_tensor,
+)
+from bigbird_tf.preprocessing.tokenizer_config import read_stripped_pieces, write_tokenizer_config
 from bigbird_tf.preprocessing.tokenizer_json import read_tokenizer_json
+from bigbird_tf.preprocessing.vocabulary import SPECIAL_PIECES, Vocabulary
 
 __all__ = ["BigBirdTokenizer"]
 
 VOCABULARY_NAME = "spiece.model"
 JSON_NAME = "tokenizer.json"
 CONFIG_NAME = "tokenizer_config.json"
-# Names of `transformers`, and the pieces that Google's vocabularies have for them.
-SPECIAL_PIECES = {
-    "cls_token": "[CLS]",
-    "sep_token": "[SEP]",
-    "mask_token": "[MASK]",
-    "pad_token": "<pad>",
-    "unk_token": "<unk>",
-    "bos_token": "<s>",
-    "eos_token": "</s>",
-}
-REQUIRED_PIECES = ("cls_token", "sep_token", "pad_token")
 
 
 @keras.saving.register_keras_serializable(package="bigbird_tf")
@@ -41,6 +39,10 @@ class BigBirdTokenizer(keras.layers.Layer):
     Gives the pieces of the `sentencepiece` library; only where two ways to cut a text score the
     same but for rounding can they differ. Invalid UTF-8 and NUL bytes are taken as the library
     takes them: each stretch of them becomes the unknown piece.
+
+    One thing the library does not do: `[MASK]` takes the spaces before it, as in `transformers`.
+    Where words are hidden for training there is none either, since a word's piece includes the
+    space before the word.
 
     Pieces that the vocabulary declares as user-defined, `[CLS]`, `[SEP]` and `[MASK]` among them,
     are recognised in the text itself. Text from strangers that must not be able to write them has
@@ -53,6 +55,8 @@ class BigBirdTokenizer(keras.layers.Layer):
 
     Args:
         model: A SentencePiece model: the path of a `spiece.model` file, or its bytes.
+        lstrip: Pieces that take the spaces before them, as `AddedToken(lstrip=True)` does.
+        rstrip: Pieces that take the spaces behind them.
         **kwargs: `name` and the like, as for every Keras layer.
 
     Attributes:
@@ -63,7 +67,8 @@ class BigBirdTokenizer(keras.layers.Layer):
 
     Raises:
         FileNotFoundError: If `model` is a path without a file.
-        ValueError: If `model` is no SentencePiece model or lacks `[CLS]`, `[SEP]` or `<pad>`.
+        ValueError: If `model` is no SentencePiece model or lacks `[CLS]`, `[SEP]` or `<pad>`, or a
+            piece of `lstrip` or `rstrip`.
 
     Example:
 
@@ -73,48 +78,39 @@ class BigBirdTokenizer(keras.layers.Layer):
     ['attention_mask', 'input_ids', 'token_type_ids']
     """
 
-    def __init__(self, model: str | os.PathLike | bytes | None = None, **kwargs):
+    def __init__(
+        self,
+        model: str | os.PathLike | bytes | None = None,
+        lstrip: Sequence[str] = (SPECIAL_PIECES["mask_token"],),
+        rstrip: Sequence[str] = (),
+        **kwargs,
+    ):
         super().__init__(**kwargs)
+        for name, value in (("lstrip", lstrip), ("rstrip", rstrip)):
+            if isinstance(value, str):
+                raise TypeError(f"`{name}` must be a list of pieces. Received: {name}={value!r}")
+        self.lstrip, self.rstrip = list(lstrip), list(rstrip)
         # Python strings and string tensors are the input; Keras would make numbers of them.
         self._convert_input_args = False
         self._allow_non_tensor_positional_args = True
         self.built = True
-        self._model_bytes = None
+        self._vocabulary = None
         for name in SPECIAL_PIECES:
             setattr(self, f"{name}_id", None)
         if model is not None:
-            self._set_model(_read_model(model))
+            self._set_model(read_model(model))
 
     def _set_model(self, model: bytes) -> None:
         """Takes over a vocabulary: special ids, the Python look-ups, and the graph's kernel."""
-        try:
-            # Not through the constructor, which takes empty bytes for "no model" and warns only.
-            processor = sentencepiece.SentencePieceProcessor()
-            processor.LoadFromSerializedProto(model)
-        except (RuntimeError, TypeError) as error:
-            raise ValueError(
-                f"`model` must be a SentencePiece model. Received {len(model)} bytes that are "
-                f"none: {error}"
-            ) from error
-        for name, piece in SPECIAL_PIECES.items():
-            index = processor.unk_id() if name == "unk_token" else processor.piece_to_id(piece)
-            if index == processor.unk_id() and name != "unk_token":
-                index = None
-            if index is None and name in REQUIRED_PIECES:
-                raise ValueError(
-                    f"`model` has no piece {piece!r}, which every BigBird input needs. Train the "
-                    "vocabulary with user_defined_symbols=['[CLS]', '[SEP]', '[MASK]'] and "
-                    f"pad_id=0. Received: a model of {processor.vocab_size()} pieces"
-                )
+        self._vocabulary = Vocabulary.of(model, self.lstrip, self.rstrip)
+        for name, index in self._vocabulary.special_ids.items():
             setattr(self, f"{name}_id", index)
-        self._model_bytes = model
-        self._processor = processor
         self._kernel = make_kernel(model)
 
     @property
     def has_vocabulary(self) -> bool:
         """Whether there is a vocabulary already; made from a config alone, there is none yet."""
-        return self._model_bytes is not None
+        return self._vocabulary is not None
 
     def _require_model(self) -> None:
         if not self.has_vocabulary:
@@ -127,7 +123,7 @@ class BigBirdTokenizer(keras.layers.Layer):
     def vocab_size(self) -> int:
         """Number of pieces."""
         self._require_model()
-        return self._processor.vocab_size()
+        return self._vocabulary.processor.vocab_size()
 
     @property
     def all_special_ids(self) -> list[int]:
@@ -135,6 +131,23 @@ class BigBirdTokenizer(keras.layers.Layer):
         self._require_model()
         ids = {getattr(self, f"{name}_id") for name in SPECIAL_PIECES}
         return sorted(ids - {None})
+
+    @property
+    def config_fields(self) -> dict[str, int | None]:
+        """The fields of a model's config that the vocabulary decides.
+
+        Special ids that a model does not share with its tokenizer go wrong silently, and
+        `BigBirdConfig` has those of Google's vocabulary by default. So a config for a vocabulary of
+        your own is `BigBirdConfig(**tokenizer.config_fields, num_hidden_layers=4)`.
+        """
+        names = ("pad_token_id", "bos_token_id", "eos_token_id", "sep_token_id")
+        return {"vocab_size": self.vocab_size, **{name: getattr(self, name) for name in names}}
+
+    @property
+    def invisible_characters(self) -> np.ndarray:
+        """Which characters the vocabulary sees as space, or not at all; bool of shape (65536,)."""
+        self._require_model()
+        return invisible_characters(self._vocabulary.processor)
 
     def id_to_token(self, token_id: int) -> str:
         """Gives the piece of an id.
@@ -146,12 +159,12 @@ class BigBirdTokenizer(keras.layers.Layer):
             raise ValueError(
                 f"`token_id` must be in [0, {self.vocab_size}). Received: token_id={token_id}"
             )
-        return self._processor.id_to_piece(token_id)
+        return self._vocabulary.processor.id_to_piece(token_id)
 
     def token_to_id(self, token: str) -> int:
         """Gives the id of a piece, or `unk_token_id` where the vocabulary has no such piece."""
         self._require_model()
-        return self._processor.piece_to_id(token)
+        return self._vocabulary.processor.piece_to_id(token)
 
     def tokenize(self, text: Any) -> tf.Tensor | tf.RaggedTensor:
         """Cuts text into pieces, without special ones around it.
@@ -163,8 +176,7 @@ class BigBirdTokenizer(keras.layers.Layer):
             int32 ids: of shape (None,) for one string, else ragged with one more dimension than
             `text`.
         """
-        self._require_model()
-        return self._kernel.tokenize(to_string_tensor("text", text))
+        return self.tokenize_with_offsets(text)[0]
 
     def tokenize_with_offsets(self, text: Any) -> tuple[tf.Tensor | tf.RaggedTensor, ...]:
         """Cuts text into pieces and tells the bytes that each was made of.
@@ -178,8 +190,19 @@ class BigBirdTokenizer(keras.layers.Layer):
             "▁" includes the space before the word, where there is one.
         """
         self._require_model()
-        ids, starts, ends = self._kernel.tokenize_with_offsets(to_string_tensor("text", text))
-        return ids, tf.cast(starts, tf.int32), tf.cast(ends, tf.int32)
+        text = to_string_tensor("text", text)
+        is_scalar = text.shape.rank == 0
+        if isinstance(text, tf.Tensor) and text.shape.rank > 1:
+            text = tf.RaggedTensor.from_tensor(text, ragged_rank=text.shape.rank - 1)
+        flat = text.flat_values if isinstance(text, tf.RaggedTensor) else tf.reshape(text, [-1])
+        ids, starts, ends = self._kernel.tokenize_with_offsets(flat)
+        pieces = (ids, tf.cast(starts, tf.int32), tf.cast(ends, tf.int32))
+        pieces = drop_taken_spaces(flat, pieces, self._vocabulary)
+        if is_scalar:
+            return tuple(values.flat_values for values in pieces)
+        if isinstance(text, tf.RaggedTensor):
+            return tuple(text.with_flat_values(values) for values in pieces)
+        return pieces
 
     def detokenize(self, ids: Any) -> tf.Tensor | tf.RaggedTensor:
         """Joins pieces to text.
@@ -239,6 +262,7 @@ class BigBirdTokenizer(keras.layers.Layer):
 
         Args:
             text: One string or a batch of shape (B,): `str`, `bytes`, a list, an array, a tensor.
+                A list of tuples of two strings is a batch of pairs.
             text_pair: A second text to each, or `None`.
             max_length: The most pieces of an input, special ones included; `None` for no limit.
                 Of a pair the longer text is cut first, as `transformers`' "longest_first" does.
@@ -258,6 +282,8 @@ class BigBirdTokenizer(keras.layers.Layer):
                 argument of length is impossible.
         """
         self._require_model()
+        if text_pair is None:
+            text, text_pair = split_pairs(text)
         num_special = 2 if text_pair is None else 3
         check_length_arguments(max_length, padding, pad_to_multiple_of, num_special)
         text, is_scalar = to_batch("text", text)
@@ -272,7 +298,7 @@ class BigBirdTokenizer(keras.layers.Layer):
                 )
             texts.append(text_pair)
         packed = pack_segments(
-            [self._kernel.tokenize(part) for part in texts],
+            [self.tokenize(part) for part in texts],
             cls_token_id=self.cls_token_id,
             sep_token_id=self.sep_token_id,
             pad_token_id=self.pad_token_id,
@@ -290,7 +316,9 @@ class BigBirdTokenizer(keras.layers.Layer):
         """Reads the vocabulary of a directory or of a repository of the hub.
 
         That is `spiece.model`, or where there is none, the `tokenizer.json` that `transformers` 5
-        saves in its place.
+        saves in its place. The latter says which pieces take the spaces beside them; beside
+        `spiece.model` the directory's `tokenizer_config.json` does, and by default `[MASK]` takes
+        those before it.
 
         Args:
             name_or_path: A directory, a shipped model's name, or a repository id.
@@ -305,10 +333,14 @@ class BigBirdTokenizer(keras.layers.Layer):
         if path is None:
             json_path = hub.find_file(name_or_path, JSON_NAME, **hub_arguments)
             if json_path is not None:
-                return cls(read_tokenizer_json(json_path))
+                model, stripped = read_tokenizer_json(json_path)
+                return cls(model, **stripped)
             # Neither is there; its message lists what is.
             path = hub.require_file(name_or_path, VOCABULARY_NAME, **hub_arguments)
-        return cls(path)
+        config_path = Path(name_or_path).expanduser() / CONFIG_NAME
+        if not config_path.is_file():
+            return cls(path)
+        return cls(path, **read_stripped_pieces(config_path, SPECIAL_PIECES["mask_token"]))
 
     def save_vocabulary(self, directory: str | os.PathLike) -> Path:
         """Writes `spiece.model`, byte for byte what was read, and gives its path."""
@@ -316,7 +348,7 @@ class BigBirdTokenizer(keras.layers.Layer):
         directory = Path(directory)
         directory.mkdir(parents=True, exist_ok=True)
         path = directory / VOCABULARY_NAME
-        path.write_bytes(self._model_bytes)
+        path.write_bytes(self._vocabulary.model)
         return path
 
     def save_pretrained(self, directory: str | os.PathLike) -> None:
@@ -330,9 +362,12 @@ class BigBirdTokenizer(keras.layers.Layer):
             for name in SPECIAL_PIECES
             if getattr(self, f"{name}_id") is not None
         }
-        config = {"tokenizer_class": "BigBirdTokenizer", **special}
-        text = json.dumps(config, indent=2, sort_keys=True, ensure_ascii=False)
-        path.with_name(CONFIG_NAME).write_text(text + "\n", encoding="utf-8")
+        pieces = [*special.values(), *self.lstrip, *self.rstrip]
+        by_id = {self.token_to_id(piece): piece for piece in pieces}
+        by_id[self.unk_token_id] = special["unk_token"]
+        write_tokenizer_config(
+            path.with_name(CONFIG_NAME), special, by_id, self.lstrip, self.rstrip
+        )
 
     def save_assets(self, dir_path: str) -> None:
         """Writes the vocabulary into a `.keras` file; Keras calls this."""
@@ -340,25 +375,22 @@ class BigBirdTokenizer(keras.layers.Layer):
 
     def load_assets(self, dir_path: str) -> None:
         """Reads the vocabulary of a `.keras` file; Keras calls this."""
-        self._set_model(_read_model(Path(dir_path) / VOCABULARY_NAME))
+        self._set_model(read_model(Path(dir_path) / VOCABULARY_NAME))
 
     def get_config(self) -> dict[str, Any]:
         """Gives the constructor's arguments; the vocabulary is an asset and no part of them."""
-        return {**super().get_config(), "model": None}
+        return {
+            **super().get_config(),
+            "model": None,
+            "lstrip": self.lstrip,
+            "rstrip": self.rstrip,
+        }
 
+    def compute_output_spec(self, *args: Any, **kwargs: Any) -> Any:
+        """Returns the shapes and dtypes of a call; it needs no vocabulary for that.
 
-def _read_model(model: str | os.PathLike | bytes) -> bytes:
-    if isinstance(model, bytes):
-        return model
-    if not isinstance(model, (str, os.PathLike)):
-        raise TypeError(
-            "`model` must be the path of a SentencePiece model file or its bytes. Received: "
-            f"model of type {type(model).__name__}"
-        )
-    path = Path(model).expanduser()
-    if not path.is_file():
-        raise FileNotFoundError(
-            f"`model` must be a SentencePiece model file. Received: {path}, where there is no "
-            "file. For a directory or a repository of the hub use `from_pretrained`."
-        )
-    return path.read_bytes()
+        Keras rebuilds the graph of a saved Functional model before it loads assets.
+        """
+        if self.has_vocabulary:
+            return super().compute_output_spec(*args, **kwargs)
+        return type(self)(stand_in_model()).compute_output_spec(*args, **kwargs)

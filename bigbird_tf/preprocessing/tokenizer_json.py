@@ -6,13 +6,15 @@ from pathlib import Path
 
 from sentencepiece import sentencepiece_model_pb2
 
+from bigbird_tf.preprocessing.tokenizer_config import stripped_pieces
+
 __all__ = ["read_tokenizer_json"]
 
 # What Google's vocabularies have as control pieces, which no text can hold.
 CONTROL_PIECES = ("<pad>", "</s>")
 
 
-def read_tokenizer_json(path: str | os.PathLike) -> bytes:
+def read_tokenizer_json(path: str | os.PathLike) -> tuple[bytes, dict[str, list[str]]]:
     """Makes a SentencePiece model of the `tokenizer.json` of a `BigBirdTokenizer`.
 
     `transformers` 5 saves no `spiece.model`. Its file has the same pieces, scores and ids; what it
@@ -23,7 +25,7 @@ def read_tokenizer_json(path: str | os.PathLike) -> bytes:
         path: The `tokenizer.json`.
 
     Returns:
-        The serialized model.
+        The serialized model, and the pieces that take spaces, as `stripped_pieces` gives them.
 
     Raises:
         ValueError: If the file is no JSON, or not the unigram tokenizer of a BigBird.
@@ -36,6 +38,7 @@ def read_tokenizer_json(path: str | os.PathLike) -> bytes:
             raise ValueError(f"its model is a {model.get('type')} with other rules")
         vocabulary, unk_id = model["vocab"], model["unk_id"]
         _check_text_rules(content)
+        stripped = stripped_pieces(added)
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise ValueError(
             f"{path} must be the tokenizer.json of a BigBirdTokenizer, a unigram model. Received "
@@ -58,7 +61,7 @@ def read_tokenizer_json(path: str | os.PathLike) -> bytes:
     proto.trainer_spec.vocab_size = len(proto.pieces)
     proto.normalizer_spec.name = "identity"
     proto.normalizer_spec.add_dummy_prefix = _has_prefix(content)
-    return proto.SerializeToString()
+    return proto.SerializeToString(), stripped
 
 
 def _check_text_rules(content: dict) -> None:

@@ -6,6 +6,8 @@ import tensorflow as tf
 
 from bigbird_tf.models.pretrained_model import PretrainedModel
 from bigbird_tf.preprocessing import BigBirdTokenizer
+from bigbird_tf.preprocessing.text_bytes import TextBytes
+from bigbird_tf.preprocessing.vocabulary import SPECIAL_PIECES
 from bigbird_tf.serving.servable import Servable
 
 __all__ = ["MaskedLMServable"]
@@ -15,6 +17,7 @@ TOKENS_AT_ONCE = 4096
 # A text of nothing but masks would take the square of its length.
 MAX_FILLED_BYTES = 64 * 2**20
 WORD_BEGIN = "▁"
+MASK = SPECIAL_PIECES["mask_token"]
 
 
 class MaskedLMServable(Servable):
@@ -23,8 +26,10 @@ class MaskedLMServable(Servable):
     `serving_default` takes strings `text` of shape (B,), with `[MASK]` where something is to be
     filled in. With M the most masks of a text and K `num_best` it gives, the best first, of shape
     (B, M, K): `tokens`, strings; `scores`, float32, their probabilities; `filled`, the text with
-    that one mask filled. Texts with fewer masks have `""` and 0 at the end; a batch without masks
-    gives M = 0. Refused are calls whose filled texts would take more than 64 MiB.
+    that one mask filled. A mask takes the space before it: a token that begins a word stands behind
+    a space, and one that goes on with a word, or is a mark, right behind it. Texts with fewer masks
+    have `""` and 0 at the end; a batch without masks gives M = 0. Refused are calls whose filled
+    texts would take more than 64 MiB.
 
     `from_ids` gives `logits`, float32 of shape (B, T, vocab_size); of `BigBirdForPreTraining`
     `prediction_logits` of that shape, and `seq_relationship_logits` of shape (B, 2).
@@ -115,7 +120,8 @@ class MaskedLMServable(Servable):
             ends = tf.boolean_mask(ends.flat_values, is_mask)
             tokens = self.tokenizer.detokenize(tf.reshape(found["ids"], [-1, 1]))
             tokens = tf.reshape(tokens, tf.shape(found["ids"]))
-            filled = self._fill(tf.gather(text, rows), starts, ends, found["ids"], tokens)
+            space = self._space_before(text, rows, starts)
+            filled = self._fill(tf.gather(text, rows), space, starts, ends, found["ids"], tokens)
             return {
                 name: _by_text(value, rows, windows.num_texts)
                 for name, value in (
@@ -150,26 +156,44 @@ class MaskedLMServable(Servable):
         )
         return tf.cast(tf.where(count > 0)[:, 0], tf.int32)
 
+    def _space_before(self, text: tf.Tensor, rows: tf.Tensor, starts: tf.Tensor) -> tf.Tensor:
+        """Returns where the space that a mask takes begins, in bytes: int32 of shape (M,).
+
+        Args:
+            text: Strings of shape (B,).
+            rows: The text that each mask is in.
+            starts: Where it begins.
+        """
+        if MASK not in self.tokenizer.lstrip:
+            return starts
+        _, space, _ = TextBytes.of(text).trim(rows, tf.zeros_like(starts), starts)
+        return space
+
     def _fill(
         self,
         texts: tf.Tensor,
+        space: tf.Tensor,
         starts: tf.Tensor,
         ends: tf.Tensor,
         ids: tf.Tensor,
         tokens: tf.Tensor,
     ) -> tf.Tensor:
         """Puts tokens (M, K) in place of the masks at bytes `starts` to `ends` of texts (M,)."""
-        before = tf.strings.substr(texts, tf.zeros_like(starts), starts)
+        beginning = tf.zeros_like(starts)
+        before = tf.strings.substr(texts, beginning, starts)
         after = tf.strings.substr(texts, ends, tf.strings.length(texts) - ends)
         pieces = [self.tokenizer.id_to_token(i) for i in range(self.tokenizer.vocab_size)]
         begins_word = tf.constant([piece.startswith(WORD_BEGIN) for piece in pieces])
         # A new word needs a space, where there is none yet.
         # The last byte alone: the others may be no UTF-8.
         last = tf.strings.substr(before, tf.maximum(starts - 1, 0), tf.ones_like(starts))
-        has_space = (starts == 0) | tf.strings.regex_full_match(last, r"\s")
-        needs_space = tf.gather(begins_word, ids) & ~has_space[:, tf.newaxis]
-        tokens = tf.where(needs_space, " " + tokens, tokens)
-        return before[:, tf.newaxis] + tokens + after[:, tf.newaxis]
+        has_space = (starts == 0) | (space < starts) | tf.strings.regex_full_match(last, r"\s")
+        before_word = tf.where(has_space, before, before + " ")
+        before_rest = tf.strings.substr(texts, beginning, space)
+        before = tf.where(
+            tf.gather(begins_word, ids), before_word[:, tf.newaxis], before_rest[:, tf.newaxis]
+        )
+        return before + tokens + after[:, tf.newaxis]
 
     def example_inputs(self, num_words: int) -> dict[str, list[str]]:
         """Gives a text of so many words and a mask."""

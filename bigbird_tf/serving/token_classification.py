@@ -4,14 +4,20 @@ from typing import Any
 
 import tensorflow as tf
 
-from bigbird_tf.preprocessing.text_bytes import TextBytes
+from bigbird_tf.preprocessing.words import split_words
 from bigbird_tf.serving.servable import Servable
+from bigbird_tf.serving.text_windows import TextWindows
 
 __all__ = ["TokenClassificationServable"]
 
 OUTSIDE = "O"
-WORD_BEGIN = "▁"
-ASCII_PUNCTUATION = r"[!-/:-@\[-`{-~].*"
+# B begins an entity, I and M are inside, E and L its last word, S and U its only one: IOB, BIOES,
+# BILOU and BMES.
+TAGS = "BIELSUM"
+TAGS_THAT_BEGIN = "BSU"
+TAGS_THAT_END = "ELSU"
+# Of these alone it is clear what they mean; "E-mail" may be a name.
+TAGS_ALONE = "BI"
 
 
 class TokenClassificationServable(Servable):
@@ -22,10 +28,15 @@ class TokenClassificationServable(Servable):
     int32, bytes of the text. Texts with fewer spans have `""` and 0 at the end; a batch without
     spans gives S = 0.
 
-    A word has the label of its first piece, as in training; words begin where SentencePiece has a
-    space before a piece, and with punctuation. Neighbouring words of one kind are one span, whose
-    score is the mean of their probabilities. Labels named `B-x` and `I-x` are the kind `x`, and
-    `B-` begins a new span; words labelled `O` are in none.
+    A text is split into words as data sets have them: at spaces, and at the punctuation around
+    words, which is words of its own; what is inside a word ("Jean-Pierre", "O'Neil", "U.S.") stays.
+    As in training, pieces are those of each word by itself, and a word has the label of its first
+    piece. `[MASK]` and the like are text like any other.
+
+    Neighbouring words of one kind are one span, whose score is the mean of their probabilities.
+    Labels may follow a scheme, IOB, BIOES, BILOU or BMES: `B-x`, `I-x` and so on are the kind `x`.
+    `B-`, `S-` and `U-` begin a new span, `E-`, `L-`, `S-` and `U-` end it. Words labelled `O` are
+    in none.
 
     `from_ids` gives `logits`, float32 of shape (B, T, num_labels).
 
@@ -49,7 +60,13 @@ class TokenClassificationServable(Servable):
         return {"serving_default": find_spans.get_concrete_function()}
 
     def _find_spans(self, text: tf.Tensor) -> dict[str, tf.Tensor]:
-        windows = self.text_windows(text)
+        # Strings have CPU kernels only.
+        with tf.device("/CPU:0"):
+            words, starts, ends = split_words(text)
+            ids = self.tokenizer.tokenize(words)
+        windows = TextWindows(
+            ids.merge_dims(1, 2), None, self.tokenizer, self.max_length, self.length_step
+        )
 
         def compute(rows):
             x, piece, is_own = windows.fill(rows)
@@ -68,39 +85,41 @@ class TokenClassificationServable(Servable):
             {"score": tf.zeros([num_pieces]), "label": tf.zeros([num_pieces], tf.int32)},
         )
         with tf.device("/CPU:0"):
-            return self._merge(text, found["label"], found["score"])
+            # A word without pieces, such as one of a character that the vocabulary drops, is none.
+            pieces_of_word = ids.values.row_lengths()
+            is_word = pieces_of_word > 0
+            first_piece = tf.boolean_mask(ids.values.row_starts(), is_word)
+            rows = tf.boolean_mask(tf.cast(starts.value_rowids(), tf.int32), is_word)
+            return self._merge(
+                text,
+                rows,
+                tf.boolean_mask(starts.flat_values, is_word),
+                tf.boolean_mask(ends.flat_values, is_word),
+                tf.gather(found["label"], first_piece),
+                tf.gather(found["score"], first_piece),
+            )
 
-    def _merge(self, text: tf.Tensor, label: tf.Tensor, score: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Makes spans of the labels and scores of all pieces of a batch."""
-        ids, starts, ends = self.tokenizer.tokenize_with_offsets(text)
-        rows = tf.cast(ids.value_rowids(), tf.int32)
-        starts, ends, visible = TextBytes.of(text).trim(rows, starts.flat_values, ends.flat_values)
+    def _merge(
+        self,
+        text: tf.Tensor,
+        rows: tf.Tensor,
+        starts: tf.Tensor,
+        ends: tf.Tensor,
+        label: tf.Tensor,
+        score: tf.Tensor,
+    ) -> dict[str, tf.Tensor]:
+        """Makes spans of all words of a batch.
 
-        # Pieces to words.
-        pieces = [self.tokenizer.id_to_token(i) for i in range(self.tokenizer.vocab_size)]
-        begins_word = tf.constant([piece.startswith(WORD_BEGIN) for piece in pieces])
-        shown = tf.strings.substr(tf.gather(text, rows), starts, tf.minimum(ends - starts, 1))
-        begins = (
-            tf.gather(begins_word, ids.flat_values)
-            | tf.strings.regex_full_match(shown, ASCII_PUNCTUATION)
-            | _is_new(rows)
-        )
-        word = tf.cumsum(tf.cast(begins, tf.int32)) - 1
-        num_words = tf.reduce_sum(tf.cast(begins, tf.int32))
-        huge = tf.int32.max
-        starts = tf.math.unsorted_segment_min(tf.where(visible, starts, huge), word, num_words)
-        ends = tf.math.unsorted_segment_max(tf.where(visible, ends, -1), word, num_words)
-        rows, label, score = (tf.boolean_mask(x, begins) for x in (rows, label, score))
-        # A word that shows nothing, such as spaces at the end, is none.
-        is_word = ends >= 0
-        rows, label, score, starts, ends = (
-            tf.boolean_mask(x, is_word) for x in (rows, label, score, starts, ends)
-        )
-
-        # Words to spans.
-        kinds, kind_of_label, begins_span = self._kinds()
+        Args:
+            text: Strings of shape (B,).
+            rows: The text that each word is of; int32 of shape (N,), as all that follow.
+            starts, ends: The word's bytes.
+            label, score: What the model found; the score is float32.
+        """
+        kinds, kind_of_label, begins_span, ends_span = self._kinds()
         kind = tf.gather(kind_of_label, label)
-        begins = tf.gather(begins_span, label) | _is_new(kind) | _is_new(rows)
+        is_behind_end = tf.pad(tf.gather(ends_span, label), [[1, 0]])[:-1]
+        begins = tf.gather(begins_span, label) | is_behind_end | _is_new(kind) | _is_new(rows)
         span = tf.cumsum(tf.cast(begins, tf.int32)) - 1
         num_spans = tf.reduce_sum(tf.cast(begins, tf.int32))
         score = tf.math.unsorted_segment_mean(score, span, num_spans)
@@ -125,16 +144,26 @@ class TokenClassificationServable(Servable):
             for name, value in spans.items()
         }
 
-    def _kinds(self) -> tuple[list[str], list[int], list[bool]]:
-        """Gives the kinds of spans; each label's kind, -1 for none; whether it begins a span."""
-        is_tagged = [label[:2] in ("B-", "I-") for label in self.labels]
-        names = [
-            label[2:] if tagged else label
-            for label, tagged in zip(self.labels, is_tagged, strict=True)
-        ]
+    def _kinds(self) -> tuple[list[str], list[int], list[bool], list[bool]]:
+        """Returns the kinds of spans; each label's kind, -1 for none; whether it begins or ends."""
+        tags = [self._tag(label) for label in self.labels]
+        names = [label[2:] if tag else label for label, tag in zip(self.labels, tags, strict=True)]
         kinds = sorted(set(names) - {OUTSIDE})
         kind_of_label = [kinds.index(name) if name in kinds else -1 for name in names]
-        return kinds, kind_of_label, [label.startswith("B-") for label in self.labels]
+        return (
+            kinds,
+            kind_of_label,
+            [tag != "" and tag in TAGS_THAT_BEGIN for tag in tags],
+            [tag != "" and tag in TAGS_THAT_END for tag in tags],
+        )
+
+    def _tag(self, label: str) -> str:
+        """Returns the letter that places a word in an entity, or "" for a label without one."""
+        tag, dash, kind = label[:1], label[1:2], label[2:]
+        if dash != "-" or not kind or tag not in TAGS:
+            return ""
+        others = [f"{other}-{kind}" for other in TAGS if other != tag]
+        return tag if tag in TAGS_ALONE or set(others) & set(self.labels) else ""
 
     def example_inputs(self, num_words: int) -> dict[str, list[str]]:
         """Gives a text of so many words."""

@@ -149,8 +149,6 @@ def evaluate(
     @tf.function(input_signature=[tf.TensorSpec([None], tf.string)] * 2)
     def answer(names, pages):
         inputs, windows = preprocessor.make_windows(names, pages)
-        # Without shapes known beforehand the attention pattern would not be a constant.
-        inputs = {key: tf.ensure_shape(value, [None, view.length]) for key, value in inputs.items()}
         logits = model(inputs, training=False)
         return decode_answers(
             logits["start_logits"],

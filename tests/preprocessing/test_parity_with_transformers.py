@@ -78,6 +78,45 @@ def test_special_pieces(ours, theirs):
     assert ours.tokenize(text).numpy().tolist() == theirs(text, add_special_tokens=False).input_ids
 
 
+MASKED = (
+    *("the [MASK] sings", "the  [MASK]   sings", "the\n[MASK] of", "the \n\t [MASK]", "x[MASK]"),
+    *("[MASK]", " [MASK] of", "[MASK] of", "the [MASK]", "\t[MASK]", "the\u00a0[MASK] of"),
+    *("[MASK] [MASK]", "the [MASK][MASK]", "the [MASK]  [MASK] of", "a. [MASK] of", "猫 [MASK]"),
+    *(
+        "the [SEP] [MASK] of",
+        "the [MASK] [SEP] of",
+        "the [CLS] [MASK]",
+        "a [SEP][MASK]",
+        "(  [MASK]",
+    ),
+    *("the [SEP] of", "the [CLS] [SEP]", "the [MASK", "the MASK]", "the [mask] of"),
+)
+
+
+def test_mask_takes_the_space_before_it(ours, theirs, tmp_path):
+    """In what each of the two saves, too."""
+    expected = theirs(list(MASKED), add_special_tokens=False).input_ids
+    assert ours.tokenize(MASKED).to_list() == expected
+    assert ours.token_to_id("▁") not in ours.tokenize(MASKED[0]).numpy()
+    theirs.save_pretrained(tmp_path / "theirs")
+    assert BigBirdTokenizer.from_pretrained(tmp_path / "theirs").tokenize(MASKED).to_list() == (
+        expected
+    )
+
+
+def test_mask_takes_no_space(ours, tmp_path):
+    """What a file says otherwise is done otherwise, here and there."""
+    from transformers import BigBirdTokenizer as TransformersTokenizer
+
+    plain = BigBirdTokenizer(ours.save_vocabulary(tmp_path), lstrip=(), rstrip=["[MASK]"])
+    plain.save_pretrained(tmp_path / "plain")
+    theirs = TransformersTokenizer.from_pretrained(tmp_path / "plain")
+    # They begin no text with a space whose first piece is special.
+    texts = [text for text in MASKED if not text.lstrip().startswith("[MASK]")]
+    expected = theirs(texts, add_special_tokens=False).input_ids
+    assert plain.tokenize(texts).to_list() == expected != ours.tokenize(texts).to_list()
+
+
 def test_saved_by_transformers_loads_here(ours, theirs, tmp_path):
     theirs.save_pretrained(tmp_path / "theirs")
     loaded = BigBirdTokenizer.from_pretrained(tmp_path / "theirs")
@@ -92,8 +131,9 @@ def test_saved_by_transformers_loads_here(ours, theirs, tmp_path):
         ("the bird ", "▁the▁bird", "▁the▁bird▁"),
         ("  ", "", "▁"),
         # They begin no text with a space whose first piece is special, and add one behind such.
-        ("[MASK] [MASK] of", "▁[MASK]▁[MASK]▁of", "[MASK]▁[MASK]▁of"),
         ("[SEP]of", "▁[SEP]of", "[SEP]▁of"),
+        ("the [MASK].", "▁the[MASK].", "▁the [MASK]▁."),
+        ("the [MASK]s", "▁the[MASK]s", "▁the [MASK]▁s"),
     ],
 )
 def test_known_differences(ours, theirs, text, mine, other):

@@ -1,12 +1,16 @@
+import functools
 import math
 import random
 
+import hypothesis
 import numpy as np
 import pytest
 import tensorflow as tf
+from hypothesis import strategies
 
 from bigbird_tf.preprocessing.question_answering_preprocessor import QuestionAnsweringPreprocessor
-from tests.preprocessing.conftest import WORDS
+from bigbird_tf.preprocessing.tokenizer import BigBirdTokenizer
+from tests.preprocessing.conftest import WORDS, train_vocabulary
 from tests.preprocessing.preprocessor_test_case import PreprocessorTestCase, assert_same
 
 
@@ -17,8 +21,30 @@ def long_text(seed: int, words: int) -> str:
     )
 
 
+# What "nmt_nfkc" drops, or takes for a space.
+UNSEEN = "\u200b\u200e\u200f\u00a0\ufeff\u2003\u3000\x01\x7f \n"
+TOKENIZERS = {
+    rules: BigBirdTokenizer(train_vocabulary(normalization_rule_name=rules))
+    for rules in ("nmt_nfkc", "identity")
+}
+
 CONTEXTS = [long_text(1, 29), "the bird sings", "", long_text(2, 71), "  猫  "]
 QUESTIONS = ["which river", "who sings on the green house with a stone", "", "Zürich", "the"]
+
+
+@functools.cache
+def compiled(rules):
+    """Labels and windows of one context and answer, in a graph: eagerly they take their time."""
+    preprocessor = QuestionAnsweringPreprocessor(
+        TOKENIZERS[rules], max_length=97, max_question_length=1
+    )
+
+    @tf.function(input_signature=[tf.TensorSpec([], t) for t in (tf.string, tf.string, tf.int32)])
+    def label(context, answer, start):
+        _, y = preprocessor("", context, answer, start)
+        return y, preprocessor.make_windows("", context)[1]
+
+    return label
 
 
 def find(context: str, *answers: str) -> tuple[list[str], list[int]]:
@@ -73,6 +99,14 @@ class TestLayout:
         np.testing.assert_array_equal(y["start_logits"], [7, 7])
         np.testing.assert_array_equal(y["end_logits"], [7, 8])
         assert {v.dtype for v in (*x.values(), *y.values())} == {tf.int32}
+
+    def test_where_the_question_ends(self, tokenizer):
+        """Said to the model, whose config may have another separator or none in the question."""
+        preprocessor = QuestionAnsweringPreprocessor(tokenizer, max_length=97)
+        x = preprocessor(["the of", "", "the [SEP] of"], ["a bird"] * 3)
+        questions = [len(tokenizer.tokenize(text)) for text in ("the of", "", "the [SEP] of")]
+        expected = [[length + 2] for length in questions]
+        np.testing.assert_array_equal(x["question_lengths"], expected)
 
     def test_padding(self, tokenizer):
         preprocessor = QuestionAnsweringPreprocessor(tokenizer, max_length=97)
@@ -231,6 +265,62 @@ class TestAnswers:
         expected = preprocessor("a", context, "bird", 6)
         assert int(expected[1]["start_logits"][0]) > 0
         assert_same(preprocessor("a", context, "  bird \n ", 4), expected)
+
+    @pytest.mark.parametrize(
+        ("context", "answer"),
+        [
+            ("the bird\u200b sings", "bird\u200b"),
+            ("the bird\u200e sings", "bird\u200e"),
+            ("the bird\u00a0sings", "bird\u00a0"),
+            ("the\u200b bird, sings", "\u200b bird"),
+            ("\ufeffbird sings", "\ufeffbird"),
+            ("\ufeff\u200ebird sings", "\u200ebird"),
+            ("the bird \x01\x1f", "bird \x01\x1f"),
+        ],
+    )
+    def test_what_the_vocabulary_does_not_see(self, tokenizer, context, answer):
+        """At an answer's ends: the label is the word's, not its neighbour's."""
+        preprocessor = QuestionAnsweringPreprocessor(tokenizer, max_length=97)
+        x, y = preprocessor("", context, answer, context.index(answer))
+        first, last = (int(y[key][0]) for key in ("start_logits", "end_logits"))
+        pieces = [tokenizer.id_to_token(int(i)) for i in x["input_ids"][0, first : last + 1]]
+        assert pieces == ["▁bird"]
+
+    @pytest.mark.slow
+    @hypothesis.given(
+        strategies.lists(
+            strategies.tuples(
+                strategies.text(UNSEEN, max_size=2),
+                strategies.sampled_from(["bird", "the", "猫", "naïve"]),
+                strategies.text(UNSEEN, max_size=2),
+                strategies.sampled_from([" ", "\n", "\u00a0", "\u3000", "\u200b", "\ufeff"]),
+            ),
+            min_size=1,
+            max_size=6,
+        ),
+        strategies.data(),
+    )
+    @pytest.mark.parametrize("rules", ["nmt_nfkc", "identity"])
+    def test_any_word_among_what_is_not_seen(self, rules, words, data):
+        """Under rules of normalisation and without: labels stand for the answer alone."""
+        k = data.draw(strategies.integers(0, len(words) - 1))
+        before, word, behind, gap = words[k]
+        context = "".join("".join(parts) for parts in words)
+        seen = len("".join("".join(parts) for parts in words[:k]) + before)
+        begin = seen - data.draw(strategies.integers(0, len(before)))
+        until = seen + len(word) + data.draw(strategies.integers(0, len(behind + gap)))
+        answer = context[begin:until]
+        y, windows = compiled(rules)(context, answer, begin)
+        first, last = (int(y[key][0]) for key in ("start_logits", "end_logits"))
+        assert first > 0
+        found = context.encode()[
+            windows["token_starts"][0, first] : windows["token_ends"][0, last]
+        ].decode()
+        # What is not seen is cut off, under rules that do not see it. Without, it is an unknown
+        # piece, perhaps together with the unknown letters beside it.
+        assert found.strip(UNSEEN) == word
+        if rules == "nmt_nfkc":
+            assert found == word
 
     @pytest.mark.parametrize(
         ("texts", "starts"),

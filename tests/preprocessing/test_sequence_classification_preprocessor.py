@@ -31,8 +31,9 @@ class TestInputs:
             for key, value in preprocessor(single).items():
                 np.testing.assert_array_equal(value, expected[key])
         pair = tokenizer(TEXTS, TEXTS[::-1], max_length=17)
-        for key, value in preprocessor((TEXTS, TEXTS[::-1])).items():
-            np.testing.assert_array_equal(value, pair[key])
+        for pairs in ((TEXTS, TEXTS[::-1]), list(zip(TEXTS, TEXTS[::-1], strict=True))):
+            for key, value in preprocessor(pairs).items():
+                np.testing.assert_array_equal(value, pair[key])
 
     def test_pairs_in_tf_data(self, tokenizer):
         preprocessor = SequenceClassificationPreprocessor(tokenizer, 17)

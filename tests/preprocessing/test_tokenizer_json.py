@@ -28,7 +28,10 @@ def content(model):
     replace = {"type": "Replace", "pattern": {"Regex": " {2,}"}, "content": "▁"}
     strip = {"type": "Strip", "strip_left": False, "strip_right": False}
     return {
-        "added_tokens": [{"id": i, "content": piece} for i, piece in enumerate(SPECIAL)],
+        "added_tokens": [
+            {"id": i, "content": piece, "lstrip": piece == "[MASK]", "rstrip": False}
+            for i, piece in enumerate(SPECIAL)
+        ],
         "normalizer": {"type": "Sequence", "normalizers": [strip, replace]},
         "pre_tokenizer": {"type": "Metaspace", "replacement": "▁", "prepend_scheme": "always"},
         "model": {
@@ -48,6 +51,35 @@ def test_same_pieces(model, content, tmp_path):
     assert loaded.vocab_size == expected.vocab_size
     assert loaded.all_special_ids == expected.all_special_ids
     assert loaded.tokenize(texts).to_list() == expected.tokenize(texts).to_list()
+
+
+@pytest.mark.parametrize(
+    ("strips", "pieces"),
+    [
+        ({}, "the| |[MASK]| |[SEP]| of"),
+        ({"[MASK]": "lstrip"}, "the|[MASK]| |[SEP]| of"),
+        ({"[MASK]": "rstrip"}, "the| |[MASK]|[SEP]| of"),
+        ({"[SEP]": "lstrip"}, "the| |[MASK]|[SEP]| of"),
+        ({"[MASK]": "lstrip", "[SEP]": "lstrip"}, "the|[MASK]|[SEP]| of"),
+    ],
+)
+def test_spaces_that_pieces_take(content, tmp_path, strips, pieces):
+    for token in content["added_tokens"]:
+        token["lstrip"] = strips.get(token["content"]) == "lstrip"
+        token["rstrip"] = strips.get(token["content"]) == "rstrip"
+    (tmp_path / "tokenizer.json").write_text(json.dumps(content))
+    loaded = BigBirdTokenizer.from_pretrained(tmp_path)
+    assert pieces_of(loaded, "the [MASK]  [SEP] of") == pieces
+    # And so they do when it is saved with a `spiece.model`.
+    loaded.save_pretrained(tmp_path / "again")
+    assert (tmp_path / "again/spiece.model").is_file()
+    again = BigBirdTokenizer.from_pretrained(tmp_path / "again")
+    assert pieces_of(again, "the [MASK]  [SEP] of") == pieces
+
+
+def pieces_of(tokenizer, text):
+    pieces = [tokenizer.id_to_token(int(index)) for index in tokenizer.tokenize(text)]
+    return "|".join(pieces).replace("▁", " ").strip()
 
 
 def test_spiece_model_wins(model, vocabulary, content, tmp_path):

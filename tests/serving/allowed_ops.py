@@ -25,7 +25,7 @@ _NAMES = """
     StatelessMultinomial StatelessWhile StaticRegexFullMatch StopGradient StridedSlice
     StringJoin StringLength Sub Substr Sum Tanh TensorListFromTensor TensorListGetItem
     TensorListReserve TensorListSetItem TensorListStack TensorScatterUpdate Tile TopKV2
-    Transpose UnsortedSegmentMax UnsortedSegmentMin UnsortedSegmentSum UpperBound VarHandleOp
-    VarIsInitializedOp Where While ZerosLike
+    Transpose UnicodeDecodeWithOffsets UnicodeEncode UnsortedSegmentMax UnsortedSegmentMin
+    UnsortedSegmentSum UpperBound VarHandleOp VarIsInitializedOp Where While ZerosLike
 """
 TENSORFLOW_OPS = frozenset(_NAMES.split())

@@ -10,8 +10,10 @@ from bigbird_tf import models
 from bigbird_tf.preprocessing import (
     AnswerCalibration,
     QuestionAnsweringPreprocessor,
+    TokenClassificationPreprocessor,
     decode_answers,
 )
+from bigbird_tf.preprocessing.words import split_words
 from bigbird_tf.serving import export_saved_model, make_servable
 from tests.serving.conftest import LABELS, MAX_LENGTH, TEXTS, small_config
 
@@ -214,26 +216,48 @@ class TestMaskedLM:
             assert set(found["filled"][i, is_mask.sum() :].ravel()) <= {b""}
 
     def test_filled(self, exported):
-        """A new word gets a space where there is none; the rest of the text stays as it is."""
+        """A new word gets a space where there is none; else the mask takes the space before it."""
         lm = exported("BigBirdForMaskedLM")
         servable = make_servable(lm.model, lm.tokenizer, num_best=2)
         pieces = [lm.tokenizer.id_to_token(i) for i in range(lm.tokenizer.vocab_size)]
         word, rest = pieces.index("▁bird"), pieces.index("s")
-        texts = tf.constant(["the [MASK]  x", "the[MASK]", "[MASK]é"])
-        starts, ends = tf.constant([4, 3, 0]), tf.constant([10, 9, 6])
-        ids = tf.constant([[word, rest]] * 3)
-        tokens = tf.constant([["bird", "s"]] * 3)
-        assert servable._fill(texts, starts, ends, ids, tokens).numpy().tolist() == [
-            [b"the bird  x", b"the s  x"],
-            [b"the bird", b"thes"],
-            ["birdé".encode(), "sé".encode()],
+        texts = tf.constant(
+            ["the [MASK]  x", "the[MASK]", "[MASK]é", "a\n \u00a0[MASK]", " [MASK]"]
+        )
+        starts, ends = tf.constant([4, 3, 0, 5, 1]), tf.constant([10, 9, 6, 11, 7])
+        ids = tf.constant([[word, rest]] * 5)
+        tokens = tf.constant([["bird", "s"]] * 5)
+        space = servable._space_before(texts, tf.range(5), starts)
+        filled = servable._fill(texts, space, starts, ends, ids, tokens).numpy().tolist()
+        assert [[text.decode() for text in row] for row in filled] == [
+            ["the bird  x", "thes  x"],
+            ["the bird", "thes"],
+            ["birdé", "sé"],
+            ["a\n \u00a0bird", "as"],
+            [" bird", "s"],
         ]
+
+    def test_served_text_is_what_training_hides(self, exported):
+        """What the model is given for a mask is what it has been trained on."""
+        lm = exported("BigBirdForMaskedLM")
+        ids = lm.tokenizer("the bird sings")["input_ids"].numpy()
+        assert len(ids) == 5
+        ids[2] = lm.tokenizer.mask_token_id
+        inputs = {
+            "input_ids": np.pad(ids[None], [[0, 0], [0, 3]]),
+            "attention_mask": np.array([[1] * 5 + [0] * 3]),
+        }
+        expected = tf.nn.softmax(lm.model(inputs)[0, 2])[: lm.tokenizer.vocab_size]
+        found = lm.run(text=["the [MASK] sings"])
+        np.testing.assert_allclose(
+            found["scores"][0, 0], np.sort(expected)[::-1][:3], rtol=1e-4, atol=1e-6
+        )
 
     def test_filled_behind_bytes_that_are_no_text(self, exported):
         lm = exported("BigBirdForMaskedLM")
         found = lm.run(text=[b"caf\xe9 [MASK] x", b"caf\xe9 [MASK]"])["filled"]
         for filled in found.ravel():
-            assert filled.startswith(b"caf\xe9 ")
+            assert filled.startswith(b"caf\xe9")
             assert b"  " not in filled
 
     def test_a_text_of_masks(self, exported):
@@ -255,39 +279,89 @@ class TestMaskedLM:
 
 
 class TestTokenClassification:
-    def servable(self, exported, labels_of_pieces):
-        """A servable whose model labels pieces as it is told."""
+    @pytest.fixture
+    def merge(self, exported):
+        """Makes spans of a text whose words are labelled as told."""
         head = exported("BigBirdForTokenClassification")
-        servable = make_servable(head.model, head.tokenizer)
 
-        def merge(text):
-            ids = head.tokenizer.tokenize([text])
-            pieces = [head.tokenizer.id_to_token(int(i)) for i in ids.flat_values]
-            labels = [LABELS.index(labels_of_pieces.get(piece, "O")) for piece in pieces]
-            scores = [(k + 1) / 16 for k in range(len(pieces))]
-            spans = servable._merge(tf.constant([text]), tf.constant(labels), tf.constant(scores))
-            return {name: value.numpy()[0].tolist() for name, value in spans.items()}, pieces
+        def merge(text, label_of_word, names=LABELS):
+            servable = make_servable(head.model, head.tokenizer)
+            servable.config = small_config(id2label=dict(enumerate(names)))
+            words, starts, ends = split_words(tf.constant([text]))
+            labels = [
+                names.index(label_of_word.get(word.decode(), "O"))
+                for word in words.flat_values.numpy()
+            ]
+            spans = servable._merge(
+                tf.constant([text]),
+                tf.zeros_like(starts.flat_values),
+                starts.flat_values,
+                ends.flat_values,
+                tf.constant(labels),
+                tf.range(1.0, len(labels) + 1.0) / 16,
+            )
+            return {name: value.numpy()[0].tolist() for name, value in spans.items()}
 
         return merge
 
-    def test_spans_by_hand(self, exported):
-        merge = self.servable(
-            exported,
-            {"▁bird": "B-bird", "▁birds": "I-bird", "▁stone": "B-place", "▁house": "I-place"},
-        )
-        spans, pieces = merge("bird  birds sings, stone house bird bird")
-        assert pieces[:2] == ["▁bird", "▁birds"]
+    def test_spans_by_hand(self, merge):
+        labels = {"bird": "B-bird", "birds": "I-bird", "stone": "B-place", "house": "I-place"}
+        spans = merge("bird  birds sings, stone house bird bird", labels)
         assert spans["texts"] == [b"bird  birds", b"stone house", b"bird", b"bird"]
         assert spans["labels"] == [b"bird", b"place", b"bird", b"bird"]
         assert spans["starts"] == [0, 19, 31, 36]
         assert spans["ends"] == [11, 30, 35, 40]
         assert spans["scores"][0] == 1.5 / 16
 
-    def test_a_word_has_the_label_of_its_first_piece(self, exported):
-        merge = self.servable(exported, {"▁bird": "B-bird"})
-        spans, pieces = merge("birdy (bird).")
-        assert len(pieces) > 4
-        assert spans["texts"][0] == b"birdy"
+    @pytest.mark.parametrize(("begin", "end", "one"), [("B", "E", "S"), ("B", "L", "U")])
+    def test_schemes_that_mark_ends(self, merge, begin, end, one):
+        names = ["O", "B-x", "I-x", f"{end}-x", f"{one}-x", f"{one}-y", f"{end}-y", "E-mail"]
+        labels = dict(zip("abcdefgh", ["B-x", "I-x", *names[3:], "O"], strict=False))
+        spans = merge("a b c c d d e f b b h g", labels, names)
+        assert [text.decode() for text in spans["texts"]] == [
+            "a b c",
+            "c",
+            "d",
+            "d",
+            "e",
+            "f",
+            "b b",
+            "g",
+        ]
+        assert [label.decode() for label in spans["labels"]] == ["x"] * 4 + ["y"] * 2 + [
+            "x",
+            "E-mail",
+        ]
+
+    @pytest.mark.parametrize("name", ["Jean-Pierre", "O'Neil", "U.S.", "AT&T", "J. Smith", "Ré-é"])
+    def test_names_with_marks_in_them(self, tokenizer, name):
+        """A model that labels words as it was trained to, served with a sentence of them."""
+        preprocessor = TokenClassificationPreprocessor(tokenizer, max_length=MAX_LENGTH)
+        words = ["the", "bird", *name.split(), "sings", ",", name.split()[-1], "."]
+        expected = preprocessor(words)["input_ids"].numpy()
+        model = models.BigBirdForTokenClassification(small_config())
+        servable = make_servable(model, tokenizer)
+        seen = []
+
+        def encode(input_ids, **inputs):
+            seen.append(input_ids.numpy())
+            # The name's first pieces are a name's, and all others say what must not count.
+            logits = np.zeros((*input_ids.shape, len(LABELS)), np.float32)
+            first = tf.cumsum(tokenizer.tokenize(words).row_lengths(), exclusive=True) + 1
+            logits[..., LABELS.index("B-place")] = 1.0
+            logits[:, first.numpy(), LABELS.index("O")] = 2.0
+            for k, word in enumerate(words):
+                if word in name.split():
+                    label = "B-bird" if word == name.split()[0] else "I-bird"
+                    logits[:, first[k], LABELS.index(label)] = 3.0
+            return tf.constant(logits)
+
+        servable.encode = encode
+        found = servable._find_spans(tf.constant([f"the bird {name} sings, {name.split()[-1]}."]))
+        length = seen[0].shape[1]
+        np.testing.assert_array_equal(seen[0][0], expected[:length])
+        texts = [text.decode() for text in found["texts"].numpy()[0]]
+        assert texts == [name, name.split()[-1]]
 
     def test_long_texts_and_offsets(self, exported):
         found = exported("BigBirdForTokenClassification").run(text=TEXTS)

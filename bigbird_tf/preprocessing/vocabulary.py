@@ -1,0 +1,107 @@
+"""`Vocabulary`: what a SentencePiece model says, looked up in Python."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import sentencepiece
+
+from bigbird_tf.preprocessing.characters import SPACE_SIGN
+
+__all__ = ["SPECIAL_PIECES", "Vocabulary"]
+
+# Names of `transformers`, and the pieces that Google's vocabularies have for them.
+SPECIAL_PIECES = {
+    "cls_token": "[CLS]",
+    "sep_token": "[SEP]",
+    "mask_token": "[MASK]",
+    "pad_token": "<pad>",
+    "unk_token": "<unk>",
+    "bos_token": "<s>",
+    "eos_token": "</s>",
+}
+REQUIRED_PIECES = ("cls_token", "sep_token", "pad_token")
+
+
+@dataclass(frozen=True, eq=False)
+class Vocabulary:
+    """A SentencePiece model with what a tokenizer has to know of its pieces.
+
+    Attributes:
+        model: The serialized model.
+        processor: The library's.
+        special_ids: Ids by names such as `"cls_token"`; `None` for pieces that it does not have.
+        lstrip_ids: Pieces that take the spaces before them.
+        rstrip_ids: Pieces that take the spaces behind them.
+        space_ids: Pieces that are nothing but space.
+    """
+
+    model: bytes
+    processor: sentencepiece.SentencePieceProcessor
+    special_ids: dict[str, int | None]
+    lstrip_ids: list[int]
+    rstrip_ids: list[int]
+    space_ids: list[int]
+
+    @classmethod
+    def of(cls, model: bytes, lstrip: Sequence[str], rstrip: Sequence[str]) -> "Vocabulary":
+        """Reads a model.
+
+        Args:
+            model: The serialized model.
+            lstrip: Pieces that take the spaces before them.
+            rstrip: Pieces that take the spaces behind them.
+
+        Raises:
+            ValueError: If it is none, or lacks a piece that it must have.
+        """
+        try:
+            # Not through the constructor, which takes empty bytes for "no model" and warns only.
+            processor = sentencepiece.SentencePieceProcessor()
+            processor.LoadFromSerializedProto(model)
+        except (RuntimeError, TypeError) as error:
+            raise ValueError(
+                f"`model` must be a SentencePiece model. Received {len(model)} bytes that are "
+                f"none: {error}"
+            ) from error
+        return cls(
+            model,
+            processor,
+            _special_ids(processor),
+            _ids_that_strip(processor, "lstrip", lstrip),
+            _ids_that_strip(processor, "rstrip", rstrip),
+            [
+                index
+                for index in range(processor.vocab_size())
+                if not processor.id_to_piece(index).strip(SPACE_SIGN)
+            ],
+        )
+
+
+def _special_ids(processor: sentencepiece.SentencePieceProcessor) -> dict[str, int | None]:
+    ids = {}
+    for name, piece in SPECIAL_PIECES.items():
+        index = processor.unk_id() if name == "unk_token" else processor.piece_to_id(piece)
+        if index == processor.unk_id() and name != "unk_token":
+            index = None
+        if index is None and name in REQUIRED_PIECES:
+            raise ValueError(
+                f"`model` has no piece {piece!r}, which every BigBird input needs. Train the "
+                "vocabulary with user_defined_symbols=['[CLS]', '[SEP]', '[MASK]'] and "
+                f"pad_id=0. Received: a model of {processor.vocab_size()} pieces"
+            )
+        ids[name] = index
+    return ids
+
+
+def _ids_that_strip(
+    processor: sentencepiece.SentencePieceProcessor, side: str, pieces: Sequence[str]
+) -> list[int]:
+    ids = {piece: processor.piece_to_id(piece) for piece in pieces}
+    for piece, index in ids.items():
+        # What strips by default need not be there.
+        if index == processor.unk_id() and piece != SPECIAL_PIECES["mask_token"]:
+            raise ValueError(
+                f"`{side}` must be pieces of the vocabulary. Received: {side}={list(pieces)}, of "
+                f"which it does not have {piece!r}"
+            )
+    return [index for index in ids.values() if index != processor.unk_id()]
