@@ -8,15 +8,13 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from bigbird_tf import BigBirdForQuestionAnswering
-from bigbird_tf.preprocessing import BigBirdTokenizer
 from examples.docs_qa.dataset import EncodedSplit
-from examples.docs_qa.evaluate import FAR, Evaluation, View, evaluate
+from examples.docs_qa.evaluate import Evaluation, Reader, evaluate
+from examples.docs_qa.explain import COLUMNS
 from examples.docs_qa.pages import Page, load_pages
-from examples.docs_qa.train import Stage
 
 __all__ = [
-    "ProgressCallback",
+    "FitProgress",
     "evaluate_with_progress",
     "heading",
     "load_pages_with_progress",
@@ -43,63 +41,57 @@ def make_progress(console: Console) -> Progress:
     )
 
 
-def load_pages_with_progress(folder: Path, console: Console, **kwargs) -> list[Page]:
+def load_pages_with_progress(folder: Path, console: Console, **kwargs) -> tuple[list[Page], int]:
     """Like `load_pages`, with a progress bar."""
     with make_progress(console) as progress:
         task = progress.add_task("rendering", total=None, note="")
-        pages = load_pages(
+        pages, left_out = load_pages(
             folder,
             on_start=lambda total: progress.update(task, total=total),
             on_page=lambda module: progress.update(task, advance=1, note=module),
             **kwargs,
         )
-        progress.update(task, total=len(pages), completed=len(pages), note="")
-    return pages
+        total = len(pages) + left_out
+        progress.update(task, total=total, completed=len(pages), note="")
+    return pages, left_out
 
 
 def evaluate_with_progress(
-    model: BigBirdForQuestionAnswering,
-    tokenizer: BigBirdTokenizer,
+    readers: Sequence[Reader],
     encoded: EncodedSplit,
     questions: Sequence[int],
-    views: Sequence[View],
     console: Console,
+    *,
+    is_over: Callable[[], bool] = lambda: False,
 ) -> list[Evaluation]:
-    """Evaluates a model in each view, with a progress bar for each."""
-    evaluations = []
+    """Like `evaluate`, with a progress bar."""
     with make_progress(console) as progress:
-        for view in views:
-            task = progress.add_task(str(view), total=len(questions), note="")
-            evaluations.append(
-                evaluate(
-                    model,
-                    tokenizer,
-                    encoded,
-                    questions,
-                    view=view,
-                    on_batch=lambda size, task=task: progress.update(task, advance=size),
-                )
-            )
-    return evaluations
+        task = progress.add_task("asking", total=len(questions), note="tracing the graph")
+        return evaluate(
+            readers,
+            encoded,
+            questions,
+            is_over=is_over,
+            on_batch=lambda size: progress.update(task, advance=size, note=""),
+        )
 
 
-class ProgressCallback(keras.callbacks.Callback):
-    """Shows a stage of training: a bar of its steps, the loss and how often the start is right.
+class FitProgress(keras.callbacks.Callback):
+    """Shows a `fit` of unknown length: a bar of its steps, the loss, how often answers are right.
 
     Args:
         progress: Where the bar goes.
-        stage: The stage.
+        name: What is trained.
     """
 
-    def __init__(self, progress: Progress, stage: Stage):
+    def __init__(self, progress: Progress, name: str):
         super().__init__()
         self.progress = progress
-        self.stage = stage
+        self.name = name
 
     def on_train_begin(self, logs=None):
         """Draws the bar; nobody knows how many steps there will be."""
-        name = f"{self.stage.length:>4} pieces, {self.stage.source} pages"
-        self.task = self.progress.add_task(name, total=None, note="tracing the graph")
+        self.task = self.progress.add_task(self.name, total=None, note="tracing the graph")
 
     def on_train_batch_end(self, batch, logs=None):
         """Moves the bar on."""
@@ -137,24 +129,29 @@ def print_data(data: Mapping[str, dict], console: Console) -> None:
     console.print(table)
 
 
-def print_evaluations(evaluations: Sequence[Evaluation], console: Console) -> None:
-    """Shows exact match and F1 of each view and kind of question."""
-    table = Table("the model sees")
-    columns: dict[str, Callable[[Evaluation], dict]] = {
-        "first sentence": lambda e: e.summary("sentence"),
-        "class of": lambda e: e.summary("class"),
-        f"class of, {FAR}+ pieces away": lambda e: e.summary("class", min_distance=FAR),
-    }
-    for title, summary in columns.items():
-        count = summary(evaluations[0])["questions"]
-        table.add_column(f"{title}\n{count} questions\nEM / F1", justify="right")
-    for evaluation in evaluations:
+def print_evaluations(
+    evaluations: Mapping[str, Evaluation], console: Console, *, title: str, groups: Sequence[str]
+) -> None:
+    """Shows how many answers of each group of questions are right.
+
+    Args:
+        evaluations: The rows, with their names.
+        console: Where.
+        title: Of the first column.
+        groups: The columns, some of `GROUPS`.
+    """
+    table = Table(title, caption="exactly right (in brackets: overlap with the right answer, F1)")
+    first = next(iter(evaluations.values()))
+    for group in groups:
+        count = first.summary(group)["questions"]
+        table.add_column(f"{COLUMNS[group]}\n{count} question{'s' * (count != 1)}", justify="right")
+    for name, evaluation in evaluations.items():
         cells = []
-        for summary in columns.values():
-            numbers = summary(evaluation)
+        for group in groups:
+            numbers = evaluation.summary(group)
             if numbers["questions"]:
-                cells.append(f"{numbers['exact_match']:.1f} / {numbers['f1']:.1f}")
+                cells.append(f"{numbers['exact_match']:.0f}% ({numbers['f1']:.0f})")
             else:
                 cells.append("-")
-        table.add_row(str(evaluation.view), *cells)
+        table.add_row(name, *cells)
     console.print(table)

@@ -15,6 +15,7 @@ __all__ = ["IGNORED", "MAX_LENGTH", "EncodedSplit", "describe", "encode_split", 
 
 MAX_LENGTH = 4096
 IGNORED = -1  # No label.
+CUT = 4
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,6 +102,34 @@ class EncodedSplit:
         if stop - start <= room:
             return self.pages[page]
         return self.pages[page][: self.offsets[start + room - 1, 1]]
+
+    def around(self, question: int, length: int, place: float) -> tuple[str, int]:
+        """Gives the text of a part of the page that holds the evidence, and where the answer is.
+
+        Args:
+            question: Index of the question.
+            length: Pieces of an input, question included, that the text fits into. Of what lies
+                farther apart than that, the beginning is cut off.
+            place: Where in that part the evidence stands, from 0 (at its end) to 1 (at its
+                beginning).
+
+        Returns:
+            The text, and the bytes before the answer; -1 if that is not in it.
+        """
+        page = self.page_of[question]
+        start, stop = self.page_starts[page], self.page_starts[page + 1]
+        # What is cut in the middle of a word may have a piece or two more.
+        room = length - int(self.context_start()[question]) - 1 - CUT
+        first, last = self.evidence()[question]
+        lowest = max(0, last + 1 - room)
+        highest = max(lowest, min(first, stop - start - room))
+        begin = lowest + round(place * (highest - lowest))
+        offsets = self.offsets[start + begin : min(start + begin + room, stop)]
+        from_byte, to_byte = int(offsets[0, 0]), int(offsets[-1, 1])
+        text = self.pages[page][from_byte:to_byte].decode("utf-8", "replace")
+        asked = self.questions[question]
+        is_whole = from_byte <= asked.start and asked.end <= to_byte
+        return text, asked.start - from_byte if is_whole else -1
 
     def text(self, question: int, first: int, last: int) -> str:
         """Gives the text of a span of pieces of a question's page, both ends included.

@@ -37,6 +37,7 @@ class Definition:
     Attributes:
         name: Its name.
         name_start: Where the name stands.
+        signature: The line from the name on, which tells how it is called.
         sentence: The first sentence of its documentation; empty where there is none.
         start, end: Where the sentence stands; equal where there is none.
         owner: The class that defines it; empty for functions and for inherited methods.
@@ -45,6 +46,7 @@ class Definition:
 
     name: str
     name_start: int
+    signature: str
     sentence: str
     start: int
     end: int
@@ -89,6 +91,7 @@ def find_definitions(page: Page) -> list[Definition]:
                     Definition(
                         name=match["name"],
                         name_start=starts[number] + match.start("name"),
+                        signature=stripped[match.start("name") :],
                         sentence=encoded[begin:end].decode(),
                         start=begin,
                         end=end,

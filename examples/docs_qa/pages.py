@@ -7,6 +7,7 @@ import gzip
 import hashlib
 import importlib.metadata
 import json
+import math
 import os
 import pkgutil
 import random
@@ -15,6 +16,7 @@ import subprocess
 import sys
 import sysconfig
 import threading
+import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -135,6 +137,9 @@ def render_pages(
     processes: int = 2,
     timeout: float = 60.0,
     max_chars: int = 60_000,
+    deadline: float = math.inf,
+    at_least: int = 0,
+    clock: Callable[[], float] = time.monotonic,
     on_page: Callable[[str], None] = lambda module: None,
 ) -> tuple[list[Page], dict[str, str]]:
     """Renders the help pages of modules in worker processes.
@@ -143,27 +148,40 @@ def render_pages(
     nothing else.
 
     Args:
-        modules: Jobs: groups of full module names. Each job has a process of its own (so that what
-            one imports never shows in the pages of another), which renders its modules in order.
+        modules: Jobs: groups of full module names, in the order in which they are begun. Each job
+            has a process of its own (so that what one imports never shows in the pages of another),
+            which renders its modules in order.
         processes: Number of jobs at a time.
         timeout: Seconds that one module may take, imports included.
         max_chars: Longer pages are cut at the last line that fits.
+        deadline: When to stop, in seconds of `clock`.
+        at_least: Go on until there are so many pages, whatever the time.
+        clock: Tells the time in seconds.
         on_page: Called, from the workers' threads, with each module's name when it is done.
 
     Returns:
-        The pages, sorted by module, and for each module without one the reason.
+        The pages, sorted by module, and for each module that was tried and has none the reason.
+        What there was no time for is in neither.
     """
     pages: dict[str, str] = {}
     failures: dict[str, str] = {}
     stopped = threading.Event()
 
+    def has_time() -> bool:
+        return not stopped.is_set() and (clock() < deadline or len(pages) < at_least)
+
     def run(job: Sequence[str]) -> None:
         waiting = collections.deque(job)
-        while waiting and not stopped.is_set():  # Once for a job whose modules behave.
+        while waiting and has_time():  # Once for a job whose modules behave.
             with contextlib.closing(_Worker(max_chars)) as worker:
-                while waiting and not stopped.is_set():
+                while waiting and has_time():
                     name = waiting.popleft()
-                    answer = worker.ask(name, timeout)
+                    left = deadline - clock()
+                    # A module that hangs must not hold up all else.
+                    is_last = 0 < left < timeout and len(pages) >= at_least
+                    answer = worker.ask(name, max(left, 1.0) if is_last else timeout)
+                    if is_last and worker.timed_out:
+                        return
                     if "page" in answer:
                         pages[name] = answer["page"]
                     else:
@@ -172,11 +190,9 @@ def render_pages(
                     if worker.dead:
                         break
 
-    # The longest jobs first, so that none is left over at the end for one process alone.
-    jobs = sorted((job for job in modules if job), key=len, reverse=True)
     with ThreadPoolExecutor(processes) as pool:
         try:
-            for future in [pool.submit(run, job) for job in jobs]:
+            for future in [pool.submit(run, job) for job in modules if job]:
                 future.result()
         except BaseException:  # Such as Ctrl-C: the pool would go on to the last job.
             stopped.set()
@@ -201,7 +217,7 @@ class _Worker:
             "CUDA_VISIBLE_DEVICES": "",
             "OMP_NUM_THREADS": "1",
         }
-        self.dead = False
+        self.dead = self.timed_out = False
         self._process = subprocess.Popen(
             [sys.executable, "-m", "examples.docs_qa.render_worker", str(max_chars)],
             stdin=subprocess.PIPE,
@@ -218,6 +234,7 @@ class _Worker:
             self._process.stdin.flush()
             return json.loads(self._read_line(timeout))
         except TimeoutError:
+            self.timed_out = True
             reason = f"took longer than {timeout:g} seconds"
         except (EOFError, BrokenPipeError):
             reason = "crashed its process"
@@ -256,30 +273,46 @@ def load_pages(
     max_per_package: int = 250,
     processes: int = 2,
     packages: Sequence[str] | None = None,
+    deadline: float = math.inf,
+    at_least: int = 0,
+    clock: Callable[[], float] = time.monotonic,
     on_start: Callable[[int], None] = lambda total: None,
     on_page: Callable[[str], None] = lambda module: None,
-) -> list[Page]:
-    """Gives the help pages of this machine's modules, from the cache if nothing has changed.
+) -> tuple[list[Page], int]:
+    """Loads the help pages of this machine's modules, from the cache where nothing has changed.
+
+    What there was no time for is rendered by the next call.
 
     Args:
         folder: Where the pages are kept.
         max_per_package: At most this many modules of each top-level package.
         processes: Number of worker processes.
         packages: Only these top-level packages; `None` for all.
+        deadline: When to stop rendering, in seconds of `clock`.
+        at_least: Go on until there are so many new pages, whatever the time.
+        clock: Tells the time in seconds.
         on_start: Called with the number of modules when there is something to render.
         on_page: Called with each module's name when it is done.
 
     Returns:
-        The pages, sorted by module.
+        The pages, sorted by module, and the number of modules that there was no time for.
     """
     modules = find_modules(max_per_package)
     if packages is not None:
         modules = {name: modules[name] for name in packages if name in modules}
     cache = Path(folder) / f"pages-{_fingerprint(modules)}.json.gz"
+    pages, tried = [], set()
     if cache.is_file():
-        return [Page(**page) for page in json.loads(gzip.decompress(cache.read_bytes()))]
+        cached = json.loads(gzip.decompress(cache.read_bytes()))
+        pages = [Page(**page) for page in cached["pages"]]
+        tried = {page.module for page in pages} | set(cached["failed"])
+    waiting = {
+        package: [name for name in names if name not in tried] for package, names in modules.items()
+    }
+    total = sum(map(len, waiting.values()))
+    if not total:
+        return pages, 0
 
-    total = sum(map(len, modules.values()))
     on_start(total)
     lock = threading.Lock()
 
@@ -287,26 +320,43 @@ def load_pages(
         with lock:
             on_page(module)
 
-    pages, _ = render_pages(_jobs(modules), processes=processes, on_page=locked_on_page)
+    rendered, failures = render_pages(
+        _jobs(waiting),
+        processes=processes,
+        deadline=deadline,
+        at_least=at_least,
+        clock=clock,
+        on_page=locked_on_page,
+    )
+    pages = sorted(pages + rendered, key=lambda page: page.module)
+    failed = sorted((tried | set(failures)) - {page.module for page in pages})
     cache.parent.mkdir(parents=True, exist_ok=True)
     unfinished = cache.with_suffix(f".{os.getpid()}")
-    text = json.dumps([dataclasses.asdict(page) for page in pages])
+    text = json.dumps({"pages": [dataclasses.asdict(page) for page in pages], "failed": failed})
     unfinished.write_bytes(gzip.compress(text.encode(), compresslevel=1, mtime=0))
     unfinished.replace(cache)
-    return pages
+    return pages, total - len(rendered) - len(failures)
 
 
 def _jobs(modules: dict[str, list[str]], size: int = 80) -> list[list[str]]:
-    """Groups small packages and splits large ones into jobs of about `size` modules."""
-    jobs: list[list[str]] = [[]]
-    for names in modules.values():
+    """Groups small packages and splits large ones into jobs of about `size` modules.
+
+    The groups come first, of packages in random order: should time run out, there are pages of
+    packages of all sorts. Then the longest jobs, so that none is left over at the end for one
+    process alone.
+    """
+    packages = sorted(modules)
+    random.Random(0).shuffle(packages)
+    groups: list[list[str]] = [[]]
+    parts = []
+    for names in (modules[package] for package in packages):
         if len(names) >= size:
-            jobs.extend(names[start : start + size] for start in range(0, len(names), size))
+            parts += [names[start : start + size] for start in range(0, len(names), size)]
         else:
-            if len(jobs[0]) + len(names) > size:
-                jobs.insert(0, [])
-            jobs[0].extend(names)
-    return jobs
+            if len(groups[-1]) + len(names) > size:
+                groups.append([])
+            groups[-1] += names
+    return groups + sorted(parts, key=len, reverse=True)
 
 
 def _fingerprint(modules: dict[str, list[str]]) -> str:

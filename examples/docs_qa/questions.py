@@ -1,9 +1,10 @@
-"""Questions to pages, of two kinds.
+"""Questions to pages, of three kinds.
 
 A function's or method's name asks a help page for the first sentence of its documentation: the
 evidence and the answer stand side by side. "class of" and a method's name asks a digest of many
 classes which of them defines it: the class's heading may stand thousands of pieces before the
-method, and only the order of both tells.
+method, and only the order of both tells. "signature of" and a name asks a help page how a function
+or method is called: this kind the model that ships does not know, and the demo teaches it.
 
 The answer is a span of the page, exactly as it stands there (line breaks and margins included), so
 that a model can point at it. Everything here is a pure function of the pages and a seed.
@@ -14,7 +15,7 @@ import dataclasses
 import random
 import re
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from examples.docs_qa.definitions import find_definitions
 from examples.docs_qa.digests import make_digests
@@ -22,18 +23,25 @@ from examples.docs_qa.pages import Page
 
 __all__ = [
     "KINDS",
+    "SIGNATURE",
     "Question",
     "Split",
     "make_practice",
     "make_splits",
 ]
 
-KINDS = ("sentence", "class")
+KINDS = ("sentence", "class")  # What the model that ships was trained on.
+SIGNATURE = "signature"
+QUESTIONS = {"sentence": "{}", "class": "class of {}", SIGNATURE: "signature of {}"}
 
 # `D.keys() -> a set-like object`: builtins' documentation often is a signature once more. Generated
 # code has "TODO" for documentation.
 NO_SENTENCE = re.compile(r"->|--|^[\w.]+ ?\(|^[\w.]+\s*=|^[^\w\"'`*]|^TODO")
 PROSE_WORD = re.compile(r"(?<= )[a-z]+(?=[ ,.;:\n])")
+
+# They tell nothing of how a function is called.
+NO_PARAMETERS = frozenset(["", "self", "cls", "/", "*", "..."])
+MAX_SIGNATURE = 160
 
 MIN_WORDS, MAX_WORDS = 3, 40
 
@@ -44,7 +52,7 @@ class Question:
 
     Attributes:
         module: The page's module.
-        kind: `"sentence"` or `"class"`, what is asked of the name.
+        kind: `"sentence"`, `"class"` or `"signature"`, what is asked of the name.
         name: The name of a function or method.
         name_start: Where the page defines that.
         answer: The answer, as it stands in the page.
@@ -62,7 +70,7 @@ class Question:
     @property
     def text(self) -> str:
         """The question as it is asked."""
-        return self.name if self.kind == "sentence" else f"class of {self.name}"
+        return QUESTIONS[self.kind].format(self.name)
 
     @property
     def name_end(self) -> int:
@@ -116,12 +124,13 @@ def everyday_words(pages: Iterable[Page], min_packages: int) -> set[str]:
     return {word for word, users in packages.items() if len(users) >= min_packages}
 
 
-def ask(page: Page, everyday: set[str]) -> list[Question]:
-    """Gives the questions that a page answers clearly, of both kinds.
+def ask(page: Page, everyday: set[str], kinds: Collection[str] = KINDS) -> list[Question]:
+    """Gives the questions of some kinds that a page answers clearly.
 
     Left out are names that the page defines more than once (which one is meant?), everyday words,
     special methods (`__init__`), documentation that is missing, is a signature, or is shorter or
-    longer than a sentence should be, and classes of pages that have only one.
+    longer than a sentence should be, classes of pages that have only one, and signatures without
+    parameters.
     """
     definitions = find_definitions(page)
     times = collections.Counter(definition.name for definition in definitions)
@@ -140,7 +149,26 @@ def ask(page: Page, everyday: set[str]) -> list[Question]:
         if owner and len(owners) > 1:
             end = begin + len(owner.encode())
             questions.append(Question(**known, kind="class", answer=owner, start=begin, end=end))
-    return questions
+        signature, begin = definition.signature, definition.name_start
+        if _tells_parameters(signature):
+            end = begin + len(signature.encode())
+            answer = {"answer": signature, "start": begin, "end": end}
+            questions.append(Question(**known, kind=SIGNATURE, **answer))
+    return [question for question in questions if question.kind in kinds]
+
+
+def _tells_parameters(signature: str) -> bool:
+    """Returns whether a line has all parameters, and more than `self`."""
+    depth = 0
+    for place, letter in enumerate(signature[: MAX_SIGNATURE + 1]):
+        depth += {"(": 1, ")": -1}.get(letter, 0)
+        if letter == ")" and not depth:
+            parameters = signature[signature.index("(") + 1 : place]
+            told = set(parameters.split(", ")) - NO_PARAMETERS
+            # `Queue(maxsize=0) method of the.Class instance` tells more than that.
+            is_plain = " method of " not in signature[place:]
+            return len(signature) <= MAX_SIGNATURE and bool(told) and is_plain
+    return False
 
 
 def _words(text: str) -> list[str]:
@@ -155,15 +183,16 @@ def make_splits(
     validation_share: float = 0.08,
     min_packages_everyday: int = 8,
     known: Mapping[str, Sequence[str]] | None = None,
+    kinds: Collection[str] = KINDS,
 ) -> dict[str, Split]:
     """Divides pages into splits by package, and asks their questions.
 
-    Help pages are asked for sentences, and digests of each split's pages for classes.
+    Help pages are asked for sentences and signatures, digests of each split's pages for classes.
 
     No package is in two splits. Since packages also repeat each other's documentation (`keras.ops`
-    repeats NumPy's), a held-out question is dropped when its answer is the documentation of
-    anything in a training page, when a training page's class of that name defines a method of that
-    name, and when it was asked before.
+    repeats NumPy's), a held-out question is dropped when its answer is the documentation or the
+    signature of anything in a training page, when a training page's class of that name defines a
+    method of that name, and when it was asked before.
 
     Args:
         pages: Help pages of many packages.
@@ -174,6 +203,7 @@ def make_splits(
         known: The packages of each split that a model was trained with. They stay in their splits
             (those of `"validation"` are training packages now); what a model does not know is
             divided evenly between `"train"` and `"test"`.
+        kinds: The kinds of questions to ask.
 
     Returns:
         The splits `"train"`, `"validation"` and `"test"`.
@@ -183,7 +213,7 @@ def make_splits(
     """
     pages = sorted(pages, key=lambda page: page.module)
     everyday = everyday_words(pages, min_packages_everyday)
-    asked = {page.module: ask(page, everyday) for page in pages}
+    asked = {page.module: ask(page, everyday, kinds) for page in pages}
     sizes: collections.Counter[str] = collections.Counter()
     for page in pages:
         sizes[page.package] += len(asked[page.module])
@@ -203,20 +233,25 @@ def make_splits(
         for definition in find_definitions(page)
     ]
     documented = {tuple(_words(definition.sentence)) for definition in trained}
+    signatures = {definition.signature for definition in trained}
     owned = {(definition.name, definition.owner) for definition in trained}
     splits = {}
     for split in ("train", "validation", "test"):
         held_out = split != "train"
         help_pages = [page for page in pages if page.package in packages[split]]
         digests = make_digests(help_pages, seed=seed)
-        candidates = [q for page in help_pages for q in asked[page.module] if q.kind == "sentence"]
-        candidates += [q for page in digests for q in ask(page, everyday) if q.kind == "class"]
+        candidates = [q for page in help_pages for q in asked[page.module] if q.kind != "class"]
+        candidates += [
+            q for page in digests for q in ask(page, everyday, kinds) if q.kind == "class"
+        ]
         questions = []
         seen = set()
         for question in candidates:
             words = tuple(_words(question.answer))
             if question.kind == "class":
                 is_known = (question.name, question.answer) in owned
+            elif question.kind == SIGNATURE:
+                is_known = question.answer in signatures
             else:
                 is_known = words in documented
             if not (held_out and is_known) and (question.text, words) not in seen:

@@ -19,7 +19,7 @@ from rich.console import Console
 from bigbird_tf import BigBirdForQuestionAnswering
 from bigbird_tf.preprocessing import BigBirdTokenizer
 from examples.docs_qa.console import (
-    ProgressCallback,
+    FitProgress,
     evaluate_with_progress,
     heading,
     load_pages_with_progress,
@@ -28,7 +28,7 @@ from examples.docs_qa.console import (
     print_evaluations,
 )
 from examples.docs_qa.dataset import MAX_LENGTH, describe, encode_split
-from examples.docs_qa.evaluate import FAR, View, choose_questions
+from examples.docs_qa.evaluate import FAR, GROUPS, Reader, View, choose_questions
 from examples.docs_qa.questions import make_practice, make_splits
 from examples.docs_qa.train import SPAN_LOSSES, Recipe, Stage, build_model, train
 from examples.docs_qa.vocabulary import train_vocabulary
@@ -112,7 +112,7 @@ def run(
         What `results.json` in the folder holds as well.
     """
     heading(console, "1. Pages", "help pages of this machine's Python packages, by pydoc")
-    pages = load_pages_with_progress(output, console, packages=packages)
+    pages, _ = load_pages_with_progress(output, console, packages=packages)
     splits = make_splits(pages)
     with console.status("training the vocabulary, cutting pages into pieces"):
         texts = splits["train"].pages.values()
@@ -141,7 +141,9 @@ def run(
             plan.recipe,
             seconds=60 * minutes,
             clock=processor_time,
-            callbacks=lambda stage: [ProgressCallback(progress, stage)],
+            callbacks=lambda stage: [
+                FitProgress(progress, f"{stage.length:>4} pieces, {stage.source} pages")
+            ],
         )
     # So that nobody asks the model what it has learnt by heart.
     known = {name: split.packages for name, split in splits.items()}
@@ -153,10 +155,14 @@ def run(
     for name in ("validation", "test") if test else ("validation",):
         heading(console, "3. Evaluation", f"{name} packages")
         questions = choose_questions(encoded[name], length=MAX_LENGTH, count=max_questions)
-        evaluations = evaluate_with_progress(
-            model, tokenizer, encoded[name], questions, VIEWS, console
+        readers = Reader.for_views(model, tokenizer, VIEWS)
+        evaluations = evaluate_with_progress(readers, encoded[name], questions, console)
+        print_evaluations(
+            {str(found.view): found for found in evaluations},
+            console,
+            title="the model sees",
+            groups=GROUPS[:3],
         )
-        print_evaluations(evaluations, console)
         results[name] = [evaluation.to_dict() for evaluation in evaluations]
     text = json.dumps(results, indent=2)
     (output / "results.json").write_text(text + "\n", encoding="utf-8")

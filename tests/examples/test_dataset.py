@@ -57,6 +57,24 @@ def test_text_outside_of_the_page_is_empty(encoded):
     assert whole == encoded.pages[encoded.page_of[0]].decode().strip()
 
 
+def test_a_part_of_a_page_with_the_answer_in_it(encoded, tokenizer):
+    for index, question in enumerate(encoded.questions):
+        fits = encoded.context_start()[index] + encoded.distances()[index] + 8 <= LENGTH
+        for place in (0.0, 0.4, 1.0):
+            text, start = encoded.around(index, LENGTH, place)
+            assert encoded.context_start()[index] + len(tokenizer.tokenize(text)) < LENGTH
+            if fits:
+                assert text.encode()[start:].startswith(question.answer.encode())
+    first, _ = encoded.around(len(encoded) - 1, LENGTH, 0.0)
+    last, _ = encoded.around(len(encoded) - 1, LENGTH, 1.0)
+    assert first != last
+    far = int(np.argmax(encoded.distances()))
+    assert encoded.questions[far].kind == "class"
+    text, start = encoded.around(far, 31, 0.5)
+    assert start == -1  # The class's heading comes first, and is cut off.
+    assert encoded.questions[far].name in text
+
+
 def test_long_names_are_left_out(split, tokenizer):
     lengths = [len(tokenizer.tokenize(q.text).numpy()) for q in split.questions]
     limit = min(lengths)

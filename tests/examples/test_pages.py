@@ -163,7 +163,8 @@ def test_jobs_hold_every_module_once():
 def test_load_pages_caches(tmp_path, monkeypatch):
     packages = ["textwrap", "keyword", "no_such_package"]
     totals = []
-    first = load_pages(tmp_path, packages=packages, on_start=totals.append)
+    first, left_out = load_pages(tmp_path, packages=packages, on_start=totals.append)
+    assert left_out == 0
     assert [page.module for page in first] == ["keyword", "textwrap"]
     assert totals == [2]
 
@@ -171,9 +172,66 @@ def test_load_pages_caches(tmp_path, monkeypatch):
         raise AssertionError("rendered again")
 
     monkeypatch.setattr(pages, "render_pages", refuse)
-    assert load_pages(tmp_path, packages=packages) == first
+    assert load_pages(tmp_path, packages=packages) == (first, 0)
     with pytest.raises(AssertionError, match="rendered again"):
         load_pages(tmp_path, packages=["textwrap"])
+
+
+class Clock:
+    """Time that stands still unless somebody moves it."""
+
+    def __init__(self):
+        self.now = 50.0
+
+    def __call__(self):
+        return self.now
+
+
+def test_what_there_is_no_time_for_is_rendered_the_next_time(tmp_path):
+    packages = ["bisect", "keyword", "no_such_package", "opcode", "textwrap", "token"]
+    clock = Clock()
+    rendered = []
+
+    def on_page(module):
+        rendered.append(module)
+        clock.now += 10
+
+    options = {"packages": packages, "processes": 1, "clock": clock, "on_page": on_page}
+    first, left_out = load_pages(tmp_path, deadline=65, **options)
+    assert len(first) == len(rendered) == 2
+    assert left_out == 3
+    again, left_out = load_pages(tmp_path, deadline=0, **options)
+    assert (again, left_out) == (first, 3)
+    totals = []
+    last, left_out = load_pages(tmp_path, on_start=totals.append, **options)
+    assert (totals, left_out) == ([3], 0)
+    assert [page.module for page in last] == sorted(rendered)
+    assert len(set(rendered)) == 5
+    assert load_pages(tmp_path, **options) == (last, 0)
+
+
+def test_some_pages_are_rendered_whatever_the_time():
+    jobs = [["keyword", "no_such_module", "textwrap", "token"]]
+    rendered, failures = render_pages(jobs, processes=1, deadline=0, at_least=2)
+    assert [page.module for page in rendered] == ["keyword", "textwrap"]
+    assert list(failures) == ["no_such_module"]
+    assert render_pages(jobs, deadline=0) == ([], {})
+
+
+def test_a_module_that_hangs_does_not_hold_up_what_has_a_deadline(bad_modules, monkeypatch):
+    clock = Clock()
+    rendered, failures = render(
+        [["mod_hangs", "mod_good"]], bad_modules, monkeypatch, timeout=99, deadline=51, clock=clock
+    )
+    # Neither is rendered, and the first may be in the next run.
+    assert (rendered, failures) == ([], {})
+
+
+def test_many_packages_come_first():
+    modules = {"large": [f"large.{i}" for i in range(9)], "ant": ["ant"], "bee": ["bee", "bee.x"]}
+    first, *others = pages._jobs(modules, size=4)
+    assert sorted(first) == ["ant", "bee", "bee.x"]
+    assert [len(job) for job in others] == [4, 4, 1]
 
 
 def test_package_of_a_module():

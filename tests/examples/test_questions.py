@@ -6,6 +6,8 @@ from examples.docs_qa.definitions import find_definitions, find_outlines
 from examples.docs_qa.digests import make_digests
 from examples.docs_qa.pages import Page, render_pages
 from examples.docs_qa.questions import (
+    KINDS,
+    SIGNATURE,
     _words,
     ask,
     everyday_words,
@@ -120,6 +122,54 @@ def test_splits_of_packages_that_a_model_knows():
 )
 def test_what_is_no_answer(documentation):
     assert not ask(page("ape", ("good_name", documentation)), set())
+
+
+def test_how_a_function_is_called():
+    asked = ask(ZEBRA, set(), {SIGNATURE})
+    assert [(q.text, q.answer) for q in asked] == [
+        ("signature of dip_brush", "dip_brush(self, /, pot: 'Pot') -> 'Brush'"),
+        ("signature of draw_stripe", "draw_stripe(canvas, start=(0, 0))"),
+        ("signature of endless", "endless(text)"),
+    ]
+    encoded = ZEBRA.text.encode()
+    for question in asked:
+        assert encoded[question.start : question.end].decode() == question.answer
+        assert encoded[question.name_start : question.name_end].decode() == question.name
+
+
+@pytest.mark.parametrize(
+    ("signature", "is_told"),
+    [
+        ("deed(x)", True),
+        ("deed(*rows)", True),
+        ("deed(self, /, *, key=None)", True),
+        ("deed(cls, path: 'str') -> 'Deed'", True),
+        ("deed()", False),
+        ("deed(self)", False),
+        ("deed(self, /)", False),
+        ("deed(...)", False),
+        ("deed(cls, /, *)", False),
+        ("deed(selfish)", True),
+        ("deed(first,", False),
+        ("deed(size=0) method of ape.Deed instance", False),
+        (f"deed({'x' * 200})", False),
+    ],
+)
+def test_which_signatures_tell_something(signature, is_told):
+    text = f"NAME\n    ape\n\nFUNCTIONS\n    {signature}\n        Does a deed.\n"
+    asked = ask(Page("ape", text), set(), {SIGNATURE})
+    assert [q.answer for q in asked] == [signature] * is_told
+
+
+def test_signatures_that_a_training_page_has_are_not_asked():
+    functions = "    merge_all(own)\n    fox_1_sort_rows(x, y=None)\n"
+    pages = [*library(), Page("kudu", f"NAME\n    kudu\n\nFUNCTIONS\n{functions}")]
+    known = {"train": ["fox"], "test": ["kudu", "hen"]}
+    splits = make_splits(pages, known=known, kinds=(*KINDS, SIGNATURE))
+    asked = {q.answer for q in splits["test"].questions if q.module == "kudu"}
+    assert asked == {"merge_all(own)"}
+    assert {q.kind for q in splits["train"].questions} >= {"sentence", SIGNATURE}
+    assert SIGNATURE not in {q.kind for q in make_splits(pages, known=known)["train"].questions}
 
 
 @pytest.mark.parametrize("name", ["ab", "__eq__"])
