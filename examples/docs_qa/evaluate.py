@@ -181,7 +181,7 @@ class Reader:
         graph: Callable[[dict], dict] | None = None,
     ):
         self.view = view
-        self._compute = trace(model, view.length) if graph is None else graph
+        self._compute = trace(model) if graph is None else graph
         is_sliding = view.up_to is not None and not view.chosen
         self._preprocessor = QuestionAnsweringPreprocessor(
             tokenizer,
@@ -202,7 +202,7 @@ class Reader:
             views: What of a page each sees.
         """
         views = list(views)
-        graphs = {view.length: trace(model, view.length) for view in views}
+        graphs = {view.length: trace(model) for view in views}
         return [cls(model, tokenizer, view, graphs[view.length]) for view in views]
 
     def answer(self, encoded: EncodedSplit, questions: Sequence[int]) -> list[str]:
@@ -232,19 +232,31 @@ class Reader:
         return [text.decode("utf-8", "replace") for text in answers.numpy()]
 
 
-def trace(model: BigBirdForQuestionAnswering, length: int) -> Callable[[dict], dict]:
+def trace(model: BigBirdForQuestionAnswering) -> Callable[[dict], dict]:
     """Returns a model as one graph for batches of any size. It follows the model's weights.
 
-    The graph is made when it is first called: that is what takes long on a busy machine.
+    The graph is made when it is first called, for inputs of that length alone: that is what takes
+    long on a busy machine.
 
     Args:
         model: The model.
-        length: Pieces of an input. Were it not known beforehand, the attention pattern would not be
-            a constant.
     """
-    names = ("input_ids", "attention_mask", "token_type_ids")
-    spec = {name: tf.TensorSpec([None, length], tf.int32) for name in names}
-    return tf.function(lambda inputs: model(inputs, training=False), input_signature=[spec])
+    graph = None
+
+    def compute(inputs):
+        nonlocal graph
+        if graph is None:
+            # What inputs there are, the preprocessor knows.
+            spec = {
+                name: tf.TensorSpec([None, *value.shape[1:]], value.dtype)
+                for name, value in inputs.items()
+            }
+            graph = tf.function(
+                lambda inputs: model(inputs, training=False), input_signature=[spec]
+            )
+        return graph(inputs)
+
+    return compute
 
 
 def evaluate(
