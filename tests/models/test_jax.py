@@ -35,6 +35,8 @@ CONTRACTS = [
         test_big_bird_for_token_classification,
     )
 ]
+# Each backend draws its own.
+NO_DROPOUT = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
 pytestmark = [
     pytest.mark.jax,
     pytest.mark.slow,
@@ -72,7 +74,7 @@ def run_on_jax(request: dict) -> dict:
 def test_all_heads_without_tensorflow(tmp_path):
     models, entries = [], []
     for contract in CONTRACTS:
-        fields = {"num_hidden_layers": 1, "hidden_dropout_prob": 0.0}
+        fields = {"num_hidden_layers": 1, **NO_DROPOUT}
         model = contract.model_class(tiny_config(**{**contract.config_fields, **fields}))
         randomize(model)
         folder = tmp_path / type(model).__name__
