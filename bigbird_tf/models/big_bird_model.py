@@ -1,10 +1,13 @@
 """`BigBirdModel`: the encoder without a head."""
 
+import functools
+
 import keras
 
 from bigbird_tf.layers import BigBirdEmbeddings, Encoder, Pooler
 from bigbird_tf.models.inputs import read_inputs
 from bigbird_tf.models.pretrained_model import PretrainedModel
+from bigbird_tf.nn.backend import compute_spec
 
 __all__ = ["BigBirdModel"]
 
@@ -104,9 +107,10 @@ class BigBirdModel(PretrainedModel):
             shapes["pooler_output"] = (input_shape[0], width)
         return shapes
 
-    def compute_output_spec(self, *args, **kwargs):
+    def compute_output_spec(self, inputs, *args, **kwargs):
         """Returns shapes and dtypes of what this call returns; what that is, arguments decide."""
-        return keras.Operation.compute_output_spec(self, *args, **kwargs)
+        compute = functools.partial(keras.Operation.compute_output_spec, self)
+        return compute_spec(lambda inputs: compute(inputs, *args, **kwargs), inputs)
 
     def get_config(self):
         """Gives all constructor arguments."""

@@ -8,6 +8,7 @@ import keras
 
 from bigbird_tf.config import BigBirdConfig
 from bigbird_tf.models.checked_model import CheckedModel
+from bigbird_tf.nn.backend import compute_spec
 from bigbird_tf.training import (
     compute_over_global_batch,
     sum_gradients_first,
@@ -182,6 +183,11 @@ class PretrainedModel(CheckedModel):
                 compute_over_global_batch(self._compile_loss)
             if self.optimizer is not None:
                 sum_gradients_first(self.optimizer)
+
+    def compute_output_spec(self, inputs, *args, **kwargs):
+        """Returns shapes and dtypes of what a call returns, `None` for sizes that are unknown."""
+        compute = super().compute_output_spec
+        return compute_spec(lambda inputs: compute(inputs, *args, **kwargs), inputs)
 
     def make_train_function(self, force=False):
         """Makes the function that `fit` runs; the optimizer's variables are made before it.

@@ -2,6 +2,7 @@
 
 import ast
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -12,6 +13,7 @@ from bigbird_tf.nn.backend import (
     call_traced_once,
     check_in_range,
     check_when_run,
+    compute_spec,
     is_compiled_by_xla,
     recompute_barrier,
     serial_map,
@@ -40,6 +42,22 @@ def test_backends_have_equal_functions():
 def test_take():
     table, ids = np.arange(15.0).reshape(5, 3), np.array([[4, 0], [2, 2]])
     np.testing.assert_array_equal(take(ops.convert_to_tensor(table), ids), table[ids])
+
+
+def test_spec_of_unknown_sizes():
+    def halves(inputs):
+        batch, length = inputs["ids"].shape
+        assert inputs["mask"].shape[1] == 8
+        return keras.KerasTensor((batch, 7, length and length // 2), "float32")
+
+    inputs = {"ids": keras.KerasTensor((None, 8)), "mask": keras.KerasTensor((None, 8))}
+    assert compute_spec(halves, inputs).shape == (None, 7, 4)
+    inputs["ids"] = keras.KerasTensor((3, 8))
+    assert compute_spec(halves, inputs).shape == (3, 7, 4)
+    triple = compute_spec(
+        lambda x: keras.KerasTensor((x.shape[0], 3, x.shape[1])), keras.KerasTensor((None, None))
+    )
+    assert triple.shape == (None, 3, None)
 
 
 def test_serial_map():

@@ -21,6 +21,7 @@ call_traced_once = _backend.call_traced_once
 check_in_range = _backend.check_in_range
 check_when_run = _backend.check_when_run
 compile_function = _backend.compile_function
+compute_spec = _backend.compute_spec
 draw_seed = _backend.draw_seed
 has_exact_bfloat16_softmax = _backend.has_exact_bfloat16_softmax
 is_compiled_by_xla = _backend.is_compiled_by_xla
@@ -37,6 +38,7 @@ __all__ = [
     "check_in_range",
     "check_when_run",
     "compile_function",
+    "compute_spec",
     "draw_seed",
     "has_exact_bfloat16_softmax",
     "is_compiled_by_xla",

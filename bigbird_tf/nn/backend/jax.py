@@ -13,6 +13,7 @@ __all__ = [
     "check_in_range",
     "check_when_run",
     "compile_function",
+    "compute_spec",
     "draw_seed",
     "has_exact_bfloat16_softmax",
     "is_compiled_by_xla",
@@ -69,6 +70,39 @@ def compile_function(function: Callable, layer: keras.layers.Layer) -> Callable:
         return compiled(values, args, tuple(sorted(static.items())))
 
     return call
+
+
+def compute_spec(function: Callable, inputs):
+    """Returns what a function that computes specs gives for inputs of which sizes are unknown.
+
+    JAX cannot compare or divide sizes that it does not know. So two different sizes are tried: what
+    they change in the outputs is unknown there, too.
+
+    Args:
+        function: Of inputs.
+        inputs: A `keras.KerasTensor`, or a dictionary of such, whose axes stand for the same.
+    """
+    tensors = keras.tree.flatten(inputs)
+    if all(None not in x.shape for x in tensors):
+        return function(inputs)
+    known: dict[tuple[int, int], int] = {}
+    for x in tensors:
+        rank = len(x.shape)
+        known |= {(rank, axis): n for axis, n in enumerate(x.shape) if n not in (None, 1)}
+
+    def trial(size):
+        def made(x):
+            rank = len(x.shape)
+            shape = [known.get((rank, i), size) if n is None else n for i, n in enumerate(x.shape)]
+            return keras.KerasTensor(shape, dtype=x.dtype, name=x.name)
+
+        return function(keras.tree.map_structure(made, inputs))
+
+    def merged(x, y):
+        shape = [n if n == m else None for n, m in zip(x.shape, y.shape, strict=True)]
+        return keras.KerasTensor(shape, dtype=x.dtype)
+
+    return keras.tree.map_structure(merged, trial(2), trial(3))
 
 
 def serial_map(function: Callable, count, shape, dtype, num_outputs: int) -> list:

@@ -15,6 +15,7 @@ __all__ = [
     "check_in_range",
     "check_when_run",
     "compile_function",
+    "compute_spec",
     "draw_seed",
     "has_exact_bfloat16_softmax",
     "is_compiled_by_xla",
@@ -83,6 +84,16 @@ def compile_function(function: Callable, layer: keras.layers.Layer) -> Callable:
     compiled = tf.function(function, reduce_retracing=True, autograph=False)
     # In a lambda, or a SavedModel of a layer that has it would take the function in as well.
     return lambda *args, **kwargs: compiled(*args, **kwargs)
+
+
+def compute_spec(function: Callable, inputs):
+    """Returns what a function that computes specs gives for inputs of which sizes are unknown.
+
+    Args:
+        function: Of inputs.
+        inputs: A `keras.KerasTensor`, or a dictionary of such.
+    """
+    return function(inputs)
 
 
 def serial_map(function: Callable, count, shape, dtype, num_outputs: int) -> list:
