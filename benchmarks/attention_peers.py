@@ -76,14 +76,16 @@ def ours(length, batch, dtype, layers, jit_compile=False):
     import tensorflow as tf
 
     from bigbird_tf import BlockPattern
-    from bigbird_tf.attention.pattern_index import PatternIndex
-    from bigbird_tf.attention.sparse_products import MASKED, block_sparse_products
+    from bigbird_tf.attention.kernels.attention_weights import MASKED
+    from bigbird_tf.attention.kernels.chunked import block_sparse_attention
 
     bias = tf.constant((1 - padding_mask(length, batch)) * np.float32(MASKED))
-    pattern = PatternIndex.of(BlockPattern.build(length // BLOCK, HEADS, num_random_blocks=RANDOM))
+    pattern = BlockPattern.build(length // BLOCK, HEADS, num_random_blocks=RANDOM)
 
     def attention(query, key, value):
-        return block_sparse_products(query, key, value, bias, pattern, BLOCK, scale=HEAD_SIZE**-0.5)
+        return block_sparse_attention(
+            query, key, value, bias, pattern.slots, BLOCK, scale=HEAD_SIZE**-0.5
+        )
 
     shape = batch, HEADS, length, HEAD_SIZE
     return _tensorflow_modes(attention, shape, dtype, layers, jit_compile)

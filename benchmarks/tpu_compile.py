@@ -106,15 +106,16 @@ def compile_for_tpu(function: Callable, arguments: Any) -> dict[str, Any]:
 def ours(length: int, batch: int, _: str) -> Callable:
     """The block-sparse products: `(B, N, T, H)` three times to `(B, N, T, H)`."""
     from bigbird_tf import BlockPattern
-    from bigbird_tf.attention.pattern_index import PatternIndex
-    from bigbird_tf.attention.sparse_products import MASKED, block_sparse_products
+    from bigbird_tf.attention.kernels.attention_weights import MASKED
+    from bigbird_tf.attention.kernels.chunked import block_sparse_attention
 
     pattern = BlockPattern.build(length // BLOCK, HEADS, num_random_blocks=RANDOM)
-    index = PatternIndex.of(pattern)
     bias = (1 - padding_mask(length, batch)) * np.float32(MASKED)
 
     def attention(query, key, value):
-        return block_sparse_products(query, key, value, bias, index, BLOCK, scale=HEAD_SIZE**-0.5)
+        return block_sparse_attention(
+            query, key, value, bias, pattern.slots, BLOCK, scale=HEAD_SIZE**-0.5
+        )
 
     return attention
 

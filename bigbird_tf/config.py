@@ -9,6 +9,15 @@ from pathlib import Path
 from typing import Any, Literal, Self, get_args
 
 from bigbird_tf import hub
+from bigbird_tf.attention.pattern.pattern_spec import (
+    ATTENTION_TYPES,
+    INFERENCE_RANDOM_BLOCKS,
+    RANDOM_PLANS,
+    AttentionType,
+    InferenceRandomBlocks,
+    PatternSpec,
+    RandomPlan,
+)
 from bigbird_tf.config_checks import (
     check_choice,
     check_extra,
@@ -16,6 +25,7 @@ from bigbird_tf.config_checks import (
     check_integer,
     check_number,
     check_rate,
+    check_window,
     merge_labels,
     settle_labels,
 )
@@ -25,35 +35,11 @@ __all__ = ["BigBirdConfig"]
 
 CONFIG_NAME = "config.json"
 MODEL_TYPE = "big_bird"
-AttentionType = Literal["block_sparse", "original_full", "simulated_sparse"]
-RandomPlan = Literal["google", "transformers"]
-InferenceRandomBlocks = Literal["seeded", "first_block"]
 ProblemType = Literal["single_label_classification", "multi_label_classification", "regression"]
 # `gelu_new`, `gelu_fast`, `gelu_pytorch_tanh` are one function, under the names that configs use.
 Activation = Literal["gelu_new", "gelu", "gelu_fast", "gelu_pytorch_tanh", "relu", "silu", "tanh"]
-ATTENTION_TYPES = get_args(AttentionType)
-RANDOM_PLANS = get_args(RandomPlan)
-INFERENCE_RANDOM_BLOCKS = get_args(InferenceRandomBlocks)
 PROBLEM_TYPES = get_args(ProblemType)
 ACTIVATIONS = get_args(Activation)
-
-
-def longest_full_attention(
-    full_attention_up_to: int | None,
-    block_size: int,
-    num_random_blocks: int,
-    num_window_blocks: int,
-    num_global_blocks: int,
-) -> int:
-    """Returns the length in tokens up to which full attention takes the place of the sparse one.
-
-    That is what was asked for, or the rule of `transformers`, carried over to patterns other than
-    theirs; at least the length at which every block is global.
-    """
-    least = num_global_blocks * block_size
-    if full_attention_up_to is not None:
-        return max(full_attention_up_to, least)
-    return least + (num_window_blocks + 2 * num_random_blocks) * block_size
 
 
 @frozen_record
@@ -183,12 +169,21 @@ class BigBirdConfig:
     @property
     def longest_full_attention(self) -> int:
         """The length in tokens up to which full attention takes the place of the sparse one."""
-        return longest_full_attention(
-            self.full_attention_up_to,
-            self.block_size,
-            self.num_random_blocks,
-            self.num_window_blocks,
-            self.num_global_blocks,
+        return self.pattern_spec().longest_full_attention
+
+    def pattern_spec(self, layer_index: int = 0) -> PatternSpec:
+        """Returns what decides the attention pattern of a layer, whose index is the seed."""
+        return PatternSpec.symmetric(
+            num_heads=self.num_attention_heads,
+            block_size=self.block_size,
+            num_random_blocks=self.num_random_blocks,
+            num_window_blocks=self.num_window_blocks,
+            num_global_blocks=self.num_global_blocks,
+            random_plan=self.random_plan,
+            inference_random_blocks=self.inference_random_blocks,
+            full_attention_up_to=self.full_attention_up_to,
+            max_length=self.max_position_embeddings,
+            seed=layer_index,
         )
 
     def replace(self, **fields) -> Self:
@@ -294,16 +289,6 @@ class BigBirdConfig:
         (directory / CONFIG_NAME).write_text(text + "\n", encoding="utf-8")
 
 
-def _check_window(name: str, value: Any) -> int:
-    value = check_integer(name, value, 1)
-    if value % 2 == 0:
-        raise ValueError(
-            "`num_window_blocks` must be odd: a block, and as many to its left as to its right. "
-            f"Received: num_window_blocks={value}"
-        )
-    return value
-
-
 def _check_token_ids(name: str, value: Any) -> int | tuple[int, ...]:
     if isinstance(value, (list, tuple)):
         return tuple(check_integer(name, token, 0) for token in value)
@@ -351,7 +336,7 @@ _CHECKS: dict[str, Callable[[str, Any], Any]] = {
     "label2id": _as_given,
     "problem_type": functools.partial(check_choice, choices=(None, *PROBLEM_TYPES)),
     "num_global_blocks": _count,
-    "num_window_blocks": _check_window,
+    "num_window_blocks": check_window,
     "random_plan": functools.partial(check_choice, choices=RANDOM_PLANS),
     "inference_random_blocks": functools.partial(check_choice, choices=INFERENCE_RANDOM_BLOCKS),
     "full_attention_up_to": _or_none(_count),

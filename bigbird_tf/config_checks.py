@@ -16,6 +16,7 @@ __all__ = [
     "check_integer",
     "check_number",
     "check_rate",
+    "check_window",
     "merge_labels",
     "settle_labels",
 ]
@@ -61,6 +62,21 @@ def check_rate(name: str, value: Any) -> float:
     if not _is_number(value) or not 0 <= value < 1:
         raise ValueError(f"`{name}` must be in [0, 1). Received: {name}={value!r}")
     return float(value)
+
+
+def check_window(name: str, value: Any) -> int:
+    """Returns the width of a sliding window in blocks.
+
+    Raises:
+        ValueError: If it is no positive integer, or even.
+    """
+    value = check_integer(name, value, 1)
+    if value % 2 == 0:
+        raise ValueError(
+            f"`{name}` must be odd: a block, and as many to its left as to its right. Received: "
+            f"{name}={value}"
+        )
+    return value
 
 
 def check_flag(name: str, value: Any) -> bool:

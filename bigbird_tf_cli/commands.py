@@ -319,8 +319,8 @@ def pattern(
 ) -> None:
     """Draw what attends to what, and print what it saves."""
     from bigbird_tf.attention import BlockPattern
-    from bigbird_tf.attention.pattern_figure import draw_pattern
-    from bigbird_tf.attention.pattern_report import report_pattern
+    from bigbird_tf.attention.pattern.pattern_figure import draw_pattern
+    from bigbird_tf.attention.pattern.pattern_report import report_pattern
     from bigbird_tf_cli.tables import print_report, report_as_json
 
     built = BlockPattern.build(

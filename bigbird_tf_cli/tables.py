@@ -6,7 +6,7 @@ from typing import Any
 import rich.console
 import rich.table
 
-from bigbird_tf.attention.pattern_report import PatternReport
+from bigbird_tf.attention.pattern.pattern_report import PatternReport
 
 __all__ = ["print_report", "report_as_json"]
 

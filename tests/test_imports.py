@@ -14,7 +14,7 @@ OPTIONAL = {"torch", "official", "jax", "transformers", "matplotlib", "tensorflo
 SOURCES = sorted(PACKAGE.rglob("*.py"))
 # Math on tensors is `keras.ops`. These ask a backend for what Keras has no word for.
 MATHEMATICS = {"nn", "attention", "layers", "models"}
-TENSORFLOW_IN_FUNCTIONS = {"attention/readers.py": "tensorflow", "models/prompts.py": "tensorflow"}
+TENSORFLOW_IN_FUNCTIONS = {"models/prompts.py": "tensorflow"}
 BACKENDS = {"nn/backend/tensorflow.py": "tensorflow", "nn/backend/jax.py": "jax"}
 
 
@@ -108,10 +108,10 @@ ROOMS = {
     "hub": set(),
     "config_record": set(),
     "config_checks": {"config_record"},
-    "config": {"hub", "config_checks", "config_record"},
+    "config": {"hub", "config_checks", "config_record", "attention"},
     "nn": {"nn"},
     "requirements": set(),
-    "attention": {"attention", "config", "nn"},
+    "attention": {"attention", "config_checks", "nn"},
     "layers": {"layers", "attention", "config", "nn"},
     "training": {"training", "nn"},
     "models": {"models", "layers", "attention", "config", "checkpoints", "preprocessing", "nn"}

@@ -1,53 +1,11 @@
-"""What `BlockSparseAttention` refuses: impossible settings, impossible shapes."""
-
-from collections.abc import Mapping, Sequence
-from typing import Any
+"""What `BlockSparseAttention` refuses: impossible shapes."""
 
 import keras
 from keras import ops
 
 from bigbird_tf.nn.backend import check_when_run, same_shape
 
-__all__ = [
-    "check_arguments",
-    "check_is_not_causal",
-    "check_shapes",
-    "check_shapes_when_run",
-    "checked_mask",
-]
-
-
-def check_arguments(
-    counts: Mapping[str, tuple[Any, int]],
-    choices: Mapping[str, tuple[str, Sequence[str]]],
-    dropout: float,
-) -> None:
-    """Refuses impossible settings.
-
-    Args:
-        counts: By name what must be an integer, and the least that it may be.
-        choices: By name what must be among some words, and the words.
-        dropout: The dropout rate.
-
-    Raises:
-        ValueError: If a setting is impossible.
-    """
-    for name, (value, least) in counts.items():
-        if isinstance(value, bool) or not isinstance(value, int) or value < least:
-            kind = "a positive integer" if least else "an integer, 0 or more"
-            raise ValueError(f"`{name}` must be {kind}. Received: {name}={value!r}")
-    num_window_blocks, _ = counts["num_window_blocks"]
-    if num_window_blocks % 2 == 0:
-        raise ValueError(
-            "`num_window_blocks` must be odd: a block, and as many to its left as to its "
-            f"right. Received: num_window_blocks={num_window_blocks}"
-        )
-    if not isinstance(dropout, (int, float)) or not 0 <= dropout < 1:
-        raise ValueError(f"`dropout` must be in [0, 1). Received: dropout={dropout!r}")
-    for name, (value, words) in choices.items():
-        if value not in words:
-            listing = ", ".join(repr(word) for word in words)
-            raise ValueError(f"`{name}` must be one of {listing}. Received: {name}={value!r}")
+__all__ = ["check_is_not_causal", "check_shapes", "check_shapes_when_run", "checked_mask"]
 
 
 def check_is_not_causal(use_causal_mask: bool) -> None:

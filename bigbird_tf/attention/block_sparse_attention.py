@@ -4,21 +4,18 @@ import keras
 from keras import ops
 
 from bigbird_tf.attention.argument_checks import (
-    check_arguments,
     check_is_not_causal,
     check_shapes,
     check_shapes_when_run,
     checked_mask,
 )
-from bigbird_tf.attention.block_pattern import BlockPattern
-from bigbird_tf.attention.full_attention import full_attention, pattern_bias
-from bigbird_tf.attention.pattern_choice import PatternChoice
-from bigbird_tf.attention.sparse_products import MASKED, block_sparse_products
-from bigbird_tf.config import (
-    ATTENTION_TYPES,
-    INFERENCE_RANDOM_BLOCKS,
-    RANDOM_PLANS,
-)
+from bigbird_tf.attention.kernels.attention_weights import MASKED
+from bigbird_tf.attention.kernels.chunked import block_sparse_attention
+from bigbird_tf.attention.kernels.reference import full_attention, pattern_bias
+from bigbird_tf.attention.pattern.block_pattern import BlockPattern
+from bigbird_tf.attention.pattern.pattern_at_length import is_sparse, is_sparse_when_run, slots_at
+from bigbird_tf.attention.pattern.pattern_spec import ATTENTION_TYPES, PatternSpec
+from bigbird_tf.config_checks import check_choice, check_integer, check_rate
 from bigbird_tf.nn.dense import Dense, as_matrix
 from bigbird_tf.nn.dropout import Dropout
 
@@ -119,44 +116,7 @@ class BlockSparseAttention(keras.layers.Layer):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        check_arguments(
-            {
-                "num_heads": (num_heads, 1),
-                "key_dim": (key_dim, 1),
-                "block_size": (block_size, 1),
-                "num_random_blocks": (num_random_blocks, 0),
-                "num_window_blocks": (num_window_blocks, 1),
-                "num_global_blocks": (num_global_blocks, 0),
-                "max_length": (max_length, 1),
-                "full_attention_up_to": (
-                    0 if full_attention_up_to is None else full_attention_up_to,
-                    0,
-                ),
-                "seed": (seed, 0),
-            },
-            {
-                "attention_type": (attention_type, ATTENTION_TYPES),
-                "random_plan": (random_plan, RANDOM_PLANS),
-                "inference_random_blocks": (inference_random_blocks, INFERENCE_RANDOM_BLOCKS),
-            },
-            dropout,
-        )
-        self.num_heads = num_heads
-        self.key_dim = key_dim
-        self.block_size = block_size
-        self.num_random_blocks = num_random_blocks
-        self.num_window_blocks = num_window_blocks
-        self.num_global_blocks = num_global_blocks
-        self.dropout = dropout
-        self.use_bias = use_bias
-        self.use_output_bias = use_bias if use_output_bias is None else use_output_bias
-        self.attention_type = attention_type
-        self.random_plan = random_plan
-        self.inference_random_blocks = inference_random_blocks
-        self.full_attention_up_to = full_attention_up_to
-        self.max_length = max_length
-        self.seed = seed
-        self._choice = PatternChoice(
+        self.spec = PatternSpec.symmetric(
             num_heads=num_heads,
             block_size=block_size,
             num_random_blocks=num_random_blocks,
@@ -168,6 +128,13 @@ class BlockSparseAttention(keras.layers.Layer):
             max_length=max_length,
             seed=seed,
         )
+        for name, value in self.spec.arguments.items():
+            setattr(self, name, value)
+        self.key_dim = check_integer("key_dim", key_dim, 1)
+        self.dropout = check_rate("dropout", dropout)
+        self.use_bias = use_bias
+        self.use_output_bias = use_bias if use_output_bias is None else use_output_bias
+        self.attention_type = check_choice("attention_type", attention_type, ATTENTION_TYPES)
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
         self.bias_initializer = keras.initializers.get(bias_initializer)
         self.supports_masking = True
@@ -201,15 +168,15 @@ class BlockSparseAttention(keras.layers.Layer):
     @property
     def longest_full_attention(self) -> int:
         """The length in tokens up to which full attention is used."""
-        return self._choice.longest_full_attention
+        return self.spec.longest_full_attention
 
     def pattern(self, length: int, training: bool = False) -> BlockPattern:
-        """Gives the pattern of sparse attention at a length, in tokens.
+        """Returns the pattern of sparse attention at a length, in tokens.
 
         Raises:
             ValueError: If the sequence is too short for its random blocks.
         """
-        return self._choice.pattern(length, training)
+        return BlockPattern.of(self.spec, self.spec.num_blocks(length), training)
 
     def call(
         self,
@@ -250,12 +217,12 @@ class BlockSparseAttention(keras.layers.Layer):
         if self.attention_type == "original_full":
             output, weights = full()
         elif isinstance(length, int):
-            output, weights = sparse() if self._choice.is_sparse(length, training) else full()
+            output, weights = sparse() if is_sparse(self.spec, length, training) else full()
         else:
-            is_sparse = self._choice.is_sparse_dynamically(length, training)
+            has_pattern = is_sparse_when_run(self.spec, length, training)
             # An empty batch goes the same way as a short one: the sparse products have no loop of
             # no turns where shapes are unknown.
-            is_full = ops.logical_or(ops.logical_not(is_sparse), ops.shape(query)[0] == 0)
+            is_full = ops.logical_or(ops.logical_not(has_pattern), ops.shape(query)[0] == 0)
             output, weights = self._choose(is_full, full, sparse, return_attention_scores)
         return (output, weights) if return_attention_scores else output
 
@@ -277,7 +244,7 @@ class BlockSparseAttention(keras.layers.Layer):
         return outputs if with_weights else (outputs[0], None)
 
     def _project(self, query, value, key):
-        """Gives queries, keys and values, `(B, N, T, H)` each."""
+        """Returns queries, keys and values, `(B, N, T, H)` each."""
         return [
             ops.transpose(
                 ops.reshape(x, (-1, ops.shape(x)[1], self.num_heads, self.key_dim)), (0, 2, 1, 3)
@@ -311,30 +278,33 @@ class BlockSparseAttention(keras.layers.Layer):
         return self._project_back(self._merge_heads(context)), weights
 
     def _full_bias(self, mask):
-        """Gives what full attention adds to scores, to broadcast to `(B, N, T, T)`."""
+        """Returns what full attention adds to scores, to broadcast to `(B, N, T, T)`."""
         return (1.0 - mask[:, None, None, :]) * MASKED
 
     def _sparse(self, query, value, key, mask, training, with_weights):
         length = ops.shape(query)[1]
-        padding = -length % self.block_size
+        block_size = self.spec.block_size
+        padding = -length % block_size
         if not isinstance(padding, int) or padding:
             same = value is query, key is value
             query, mask = pad_length(query, padding), pad_length(mask, padding)
             value = query if same[0] else pad_length(value, padding)
             key = value if same[1] else pad_length(key, padding)
-        index, num_blocks = self._choice.index(ops.shape(query)[1], training)
+        padded_length = ops.shape(query)[1]
+        slots = slots_at(self.spec, padded_length, training)
         projected = self._project(query, value, key)
         key_bias = (1.0 - mask) * MASKED
         weights = None
         if with_weights or self.attention_type == "simulated_sparse":
             count_repeats = self.attention_type == "block_sparse"
-            bias = pattern_bias(index, num_blocks, self.block_size, count_repeats=count_repeats)
+            num_blocks = padded_length // block_size
+            bias = pattern_bias(slots, num_blocks, block_size, count_repeats=count_repeats)
             bias = bias[None] + key_bias[:, None, None, :]
             context, weights = full_attention(*projected, bias, scale=self.key_dim**-0.5)
             weights = weights[:, :, :length, :length]
         else:
-            context = block_sparse_products(
-                *projected, key_bias, index, self.block_size, scale=self.key_dim**-0.5
+            context = block_sparse_attention(
+                *projected, key_bias, slots, block_size, scale=self.key_dim**-0.5
             )
         context = self._merge_heads(context)
         # As in the originals: padded queries give nothing, whatever they attended to.
@@ -354,7 +324,7 @@ class BlockSparseAttention(keras.layers.Layer):
         mask=None,
         dropout_seed=None,
     ):
-        """Gives shapes and dtypes of what a call returns, without computing."""
+        """Returns shapes and dtypes of what a call returns, without computing."""
         if attention_mask is None:
             attention_mask = mask if query_mask is None else query_mask
         check_is_not_causal(use_causal_mask)
@@ -368,24 +338,15 @@ class BlockSparseAttention(keras.layers.Layer):
         return output, keras.KerasTensor(shape, dtype=self.compute_dtype)
 
     def get_config(self):
-        """Gives all constructor arguments."""
+        """Returns all constructor arguments."""
         return {
             **super().get_config(),
-            "num_heads": self.num_heads,
+            **self.spec.arguments,
             "key_dim": self.key_dim,
-            "block_size": self.block_size,
-            "num_random_blocks": self.num_random_blocks,
-            "num_window_blocks": self.num_window_blocks,
-            "num_global_blocks": self.num_global_blocks,
             "dropout": self.dropout,
             "use_bias": self.use_bias,
             "use_output_bias": self.use_output_bias,
             "attention_type": self.attention_type,
-            "random_plan": self.random_plan,
-            "inference_random_blocks": self.inference_random_blocks,
-            "full_attention_up_to": self.full_attention_up_to,
-            "max_length": self.max_length,
-            "seed": self.seed,
             "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
             "bias_initializer": keras.initializers.serialize(self.bias_initializer),
         }

@@ -4,8 +4,8 @@ import keras
 from keras import ops
 
 from bigbird_tf.attention.block_sparse_attention import BlockSparseAttention
-from bigbird_tf.attention.full_attention import full_attention
-from bigbird_tf.attention.pattern_index import NOT_READ
+from bigbird_tf.attention.kernels.reference import full_attention
+from bigbird_tf.attention.pattern.slots import NOT_READ
 
 __all__ = ["CausalAttention"]
 

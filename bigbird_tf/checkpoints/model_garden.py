@@ -6,11 +6,12 @@ from typing import Any
 
 import numpy as np
 
+from bigbird_tf.attention.pattern.pattern_spec import PatternSpec
 from bigbird_tf.checkpoints.pretrained_directory import (
     check_output_directory,
     write_pretrained_directory,
 )
-from bigbird_tf.config import ACTIVATIONS, BigBirdConfig, longest_full_attention
+from bigbird_tf.config import ACTIVATIONS, BigBirdConfig
 
 __all__ = ["convert_model_garden_encoder"]
 
@@ -147,7 +148,8 @@ def _read_config(encoder, blocks) -> BigBirdConfig:
             "from the encoder's. Fine-tune the converted model before you use it there.",
             stacklevel=3,
         )
-    full_attention_up_to = longest_full_attention(None, block_size, num_random_blocks, 3, 2)
+    pattern = PatternSpec(num_heads=1, block_size=block_size, num_random_blocks=num_random_blocks)
+    full_attention_up_to = pattern.longest_full_attention
     return BigBirdConfig(
         vocab_size=vocab_size,
         hidden_size=hidden_size,

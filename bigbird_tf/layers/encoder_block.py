@@ -32,21 +32,12 @@ class EncoderBlock(ConfigLayer):
         self.layer_index = layer_index
         attention_class = CausalAttention if config.is_decoder else BlockSparseAttention
         self.attention = attention_class(
-            num_heads=config.num_attention_heads,
+            **config.pattern_spec(layer_index).arguments,
             key_dim=config.head_size,
-            block_size=config.block_size,
-            num_random_blocks=config.num_random_blocks,
-            num_window_blocks=config.num_window_blocks,
-            num_global_blocks=config.num_global_blocks,
             dropout=config.attention_probs_dropout_prob,
             use_bias=config.use_bias,
             use_output_bias=True,
             attention_type=config.attention_type,
-            random_plan=config.random_plan,
-            inference_random_blocks=config.inference_random_blocks,
-            full_attention_up_to=config.full_attention_up_to,
-            max_length=config.max_position_embeddings,
-            seed=layer_index,
             kernel_initializer=self._initializer(),
             dtype=self.dtype_policy,
             name="attention",

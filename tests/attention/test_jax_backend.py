@@ -12,8 +12,7 @@ CODE = """
 import jax
 import numpy as np
 from bigbird_tf import BlockPattern, BlockSparseAttention
-from bigbird_tf.attention.pattern_index import PatternIndex
-from bigbird_tf.attention.sparse_products import block_sparse_products
+from bigbird_tf.attention.kernels.chunked import block_sparse_attention
 
 rng = np.random.default_rng(0)
 query, key, value = (rng.standard_normal((2, 3, 208, 8)).astype("float32") for _ in range(3))
@@ -23,7 +22,7 @@ bias[:, -5:] = -1e4
 counts = np.kron(pattern.to_dense_mask(), np.ones((16, 16)))
 
 def sparse(query, key, value):
-    return block_sparse_products(query, key, value, bias, PatternIndex.of(pattern), 16)
+    return block_sparse_attention(query, key, value, bias, pattern.slots, 16)
 
 def dense(query, key, value):
     scores = jax.numpy.einsum("bnth,bnsh->bnts", query, key) + bias[:, None, None]

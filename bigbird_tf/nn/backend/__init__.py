@@ -22,6 +22,7 @@ check_in_range = _backend.check_in_range
 check_when_run = _backend.check_when_run
 compile_function = _backend.compile_function
 compute_spec = _backend.compute_spec
+device_type = _backend.device_type
 draw_seed = _backend.draw_seed
 has_exact_bfloat16_softmax = _backend.has_exact_bfloat16_softmax
 is_compiled_by_xla = _backend.is_compiled_by_xla
@@ -30,6 +31,7 @@ replica_context = _backend.replica_context
 run_after = _backend.run_after
 same_shape = _backend.same_shape
 serial_map = _backend.serial_map
+sorted_segment_sum = _backend.sorted_segment_sum
 take = _backend.take
 
 __all__ = [
@@ -39,6 +41,7 @@ __all__ = [
     "check_when_run",
     "compile_function",
     "compute_spec",
+    "device_type",
     "draw_seed",
     "has_exact_bfloat16_softmax",
     "is_compiled_by_xla",
@@ -47,5 +50,6 @@ __all__ = [
     "run_after",
     "same_shape",
     "serial_map",
+    "sorted_segment_sum",
     "take",
 ]

@@ -14,6 +14,7 @@ __all__ = [
     "check_when_run",
     "compile_function",
     "compute_spec",
+    "device_type",
     "draw_seed",
     "has_exact_bfloat16_softmax",
     "is_compiled_by_xla",
@@ -22,6 +23,7 @@ __all__ = [
     "run_after",
     "same_shape",
     "serial_map",
+    "sorted_segment_sum",
     "take",
 ]
 
@@ -200,3 +202,22 @@ def check_in_range(ids, size, message: str):
 def draw_seed():
     """Returns another int32 scalar each time."""
     return keras.random.randint((), 0, 2**31 - 1)
+
+
+def device_type() -> str:
+    """Returns what computes: `"cpu"`, `"gpu"` or `"tpu"`."""
+    return {"cpu": "cpu", "tpu": "tpu"}.get(jax.default_backend(), "gpu")
+
+
+def sorted_segment_sum(x, ids, count):
+    """Adds up the rows of `x` by their ids.
+
+    Args:
+        x: Tensor `(rows, width)`.
+        ids: int32 `(rows,)`.
+        count: How many sums.
+
+    Returns:
+        Tensor `(count, width)`.
+    """
+    return jax.ops.segment_sum(x, ids, count)

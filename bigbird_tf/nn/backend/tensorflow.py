@@ -16,6 +16,7 @@ __all__ = [
     "check_when_run",
     "compile_function",
     "compute_spec",
+    "device_type",
     "draw_seed",
     "has_exact_bfloat16_softmax",
     "is_compiled_by_xla",
@@ -24,6 +25,7 @@ __all__ = [
     "run_after",
     "same_shape",
     "serial_map",
+    "sorted_segment_sum",
     "take",
 ]
 
@@ -225,3 +227,27 @@ def draw_seed():
     """Returns another int32 scalar each time, also each time that a graph runs."""
     # Not of a Keras seed generator: a SavedModel would have to take its variable along.
     return tf.random.uniform((), maxval=2**31 - 1, dtype=tf.int32)
+
+
+def device_type() -> str:
+    """Returns what computes: `"cpu"`, `"gpu"` or `"tpu"`."""
+    if isinstance(tf.distribute.get_strategy(), tf.distribute.TPUStrategy):
+        return "tpu"
+    return "gpu" if tf.config.list_logical_devices("GPU") else "cpu"
+
+
+def sorted_segment_sum(x, ids, count):
+    """Adds up the rows of `x` by their ids, one pass over the memory. XLA has no such kernel.
+
+    Args:
+        x: Tensor `(rows, width)`.
+        ids: int32 `(rows,)`.
+        count: How many sums.
+
+    Returns:
+        Tensor `(count, width)` of the dtype of `x`; half precision is added up in float32.
+    """
+    order = tf.argsort(ids, stable=True)
+    return tf.raw_ops.SparseSegmentSumWithNumSegments(
+        data=x, indices=order, segment_ids=tf.gather(ids, order), num_segments=count
+    )

@@ -7,10 +7,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bigbird_tf.attention.random_blocks import draw_random_blocks, split_global_blocks
+from bigbird_tf.attention.pattern.pattern_spec import PatternSpec
+from bigbird_tf.attention.pattern.random_blocks import draw_random_blocks
 from tests.attention.transformers_random_blocks import drawn_by_transformers
 
-COMMITTED = Path(__file__).parents[1] / "data/random_blocks.npz"
+COMMITTED = Path(__file__).parents[2] / "data/random_blocks.npz"
+
+
+def draw(num_blocks: int, num_heads: int, num_random_blocks: int, **settings) -> np.ndarray:
+    spec = PatternSpec.symmetric(
+        num_heads=num_heads, num_random_blocks=num_random_blocks, **settings
+    )
+    return draw_random_blocks(spec, num_blocks)
 
 
 def settings_of(name: str) -> dict:
@@ -32,7 +40,7 @@ def test_tables_of_the_originals():
         assert len([name for name in tables if name.startswith("google_")]) == 95
         assert len([name for name in tables if name.startswith("transformers_")]) == 14
         for name, table in tables.items():
-            drawn = draw_random_blocks(**settings_of(name))
+            drawn = draw(**settings_of(name))
             assert drawn.dtype == np.int32
             np.testing.assert_array_equal(drawn, table, err_msg=name)
 
@@ -41,14 +49,12 @@ def test_the_whole_grid_of_google(google_fixtures):
     with np.load(google_fixtures / "pattern/rand_attn.npz") as tables:
         assert len(tables) == 280
         for name, table in tables.items():
-            np.testing.assert_array_equal(
-                draw_random_blocks(**settings_of(name)), table, err_msg=name
-            )
+            np.testing.assert_array_equal(draw(**settings_of(name)), table, err_msg=name)
     raises = json.loads((google_fixtures / "pattern/raises.json").read_text())
     assert len(raises) == 13
     for name in raises:
         with pytest.raises(ValueError, match="too short for its random blocks"):
-            draw_random_blocks(**settings_of(name))
+            draw(**settings_of(name))
 
 
 @pytest.mark.parity
@@ -71,7 +77,7 @@ def test_the_whole_grid_of_google(google_fixtures):
 def test_live_transformers(length, block_size, num_random, longest):
     caught = drawn_by_transformers(length, block_size, num_random, longest)
     for seed, table in enumerate(caught):
-        ours = draw_random_blocks(
+        ours = draw(
             length // block_size,
             2,
             num_random,
@@ -85,7 +91,7 @@ def test_live_transformers(length, block_size, num_random, longest):
 
 def test_repeats_of_the_last_block_at_length_1024():
     """A row in five lists the last, global block once more, as in the originals."""
-    tables = [draw_random_blocks(16, 12, 3, block_size=64, seed=seed) for seed in range(12)]
+    tables = [draw(16, 12, 3, block_size=64, seed=seed) for seed in range(12)]
     repeats = np.mean([(table == 15).any(axis=-1).mean() for table in tables])
     assert 0.17 < repeats < 0.23
 
@@ -93,8 +99,7 @@ def test_repeats_of_the_last_block_at_length_1024():
 def test_plans_differ_only_at_2048():
     def differs(num_blocks):
         google, theirs = (
-            draw_random_blocks(num_blocks, 3, 2, random_plan=plan)
-            for plan in ("google", "transformers")
+            draw(num_blocks, 3, 2, random_plan=plan) for plan in ("google", "transformers")
         )
         return not np.array_equal(google, theirs)
 
@@ -104,11 +109,16 @@ def test_plans_differ_only_at_2048():
 def test_global_random_state_is_neither_read_nor_changed():
     np.random.seed(5)
     before = np.random.get_state()[1].copy()
-    first = draw_random_blocks(17, 2, 3, seed=3)
+    first = draw(17, 2, 3, seed=3)
     np.testing.assert_array_equal(np.random.get_state()[1], before)
     np.random.seed(6)
-    np.testing.assert_array_equal(draw_random_blocks(17, 2, 3, seed=3), first)
-    assert not np.array_equal(draw_random_blocks(17, 2, 3, seed=4), first)
+    np.testing.assert_array_equal(draw(17, 2, 3, seed=3), first)
+    assert not np.array_equal(draw(17, 2, 3, seed=4), first)
+
+
+def ends(num_global, num_blocks):
+    spec = PatternSpec.symmetric(num_heads=1, num_global_blocks=num_global)
+    return spec.ends(num_blocks)
 
 
 @given(
@@ -124,7 +134,7 @@ def test_other_patterns_draw_what_a_row_does_not_read_anyway(
 ):
     if (window, num_global) == (3, 2):
         return
-    left, right = split_global_blocks(num_global, num_blocks)
+    left, right = ends(num_global, num_blocks)
     rows = range(left, num_blocks - right)
     free = [{b for b in rows if abs(b - row) > window // 2} for row in rows]
     settings = {
@@ -134,13 +144,13 @@ def test_other_patterns_draw_what_a_row_does_not_read_anyway(
     }
     if num_random > 1 and any(len(blocks) not in (1, *range(num_random, 99)) for blocks in free):
         with pytest.raises(ValueError, match="too short"):
-            draw_random_blocks(num_blocks, num_heads, num_random, **settings)
+            draw(num_blocks, num_heads, num_random, **settings)
         return
     if num_random == 1 and not all(free):
         with pytest.raises(ValueError, match="too short"):
-            draw_random_blocks(num_blocks, num_heads, num_random, **settings)
+            draw(num_blocks, num_heads, num_random, **settings)
         return
-    table = draw_random_blocks(num_blocks, num_heads, num_random, **settings)
+    table = draw(num_blocks, num_heads, num_random, **settings)
     assert table.shape == (num_heads, len(rows), num_random)
     for head in table:
         for blocks, allowed in zip(head, free, strict=True):
@@ -161,11 +171,21 @@ def test_other_patterns_draw_what_a_row_does_not_read_anyway(
     ],
 )
 def test_split_of_global_blocks(num_global, num_blocks, split):
-    assert split_global_blocks(num_global, num_blocks) == split
+    assert ends(num_global, num_blocks) == split
+
+
+def test_windows_need_not_be_symmetric():
+    spec = PatternSpec(num_heads=2, window_before=3, window_after=0, num_random_blocks=2, seed=1)
+    table = draw_random_blocks(spec, 12)
+    for row in range(10):
+        allowed = {b for b in range(1, 11) if not row + 1 - 3 <= b <= row + 1}
+        assert set(table[:, row].ravel().tolist()) <= allowed
+    # What comes after a block may be drawn, which a symmetric window would not allow.
+    assert (table[:, :, :] == np.arange(2, 12)[None, :, None]).any()
 
 
 def test_transformers_plan_needs_a_table_that_is_long_enough():
     with pytest.raises(
         ValueError, match=r"`max_length` must be .* Received: max_length=2048, .*4096 tokens"
     ):
-        draw_random_blocks(64, 2, 3, random_plan="transformers", max_length=2048)
+        draw(64, 2, 3, random_plan="transformers", max_length=2048)

@@ -8,7 +8,7 @@ import dataclasses
 
 import numpy as np
 
-from bigbird_tf.attention.block_pattern import BlockPattern
+from bigbird_tf.attention.pattern.block_pattern import BlockPattern
 
 __all__ = ["KINDS", "PatternReport", "kinds_of_blocks", "path_lengths", "report_pattern"]
 
@@ -71,8 +71,9 @@ def kinds_of_blocks(
     random_blocks = pattern.random_blocks[heads]
     for row in range(pattern.num_rows):
         kinds[left + row, random_blocks[:, row].ravel()] = 3
-    distance = np.abs(np.arange(n)[:, None] - np.arange(n))
-    kinds[distance <= pattern.num_window_blocks // 2] = 2
+    before, after = pattern.window
+    distance = np.arange(n) - np.arange(n)[:, None]
+    kinds[(distance >= -before) & (distance <= after)] = 2
     for ends in (slice(0, left), slice(n - right, n)) if with_global else ():
         kinds[ends] = kinds[:, ends] = 1
     return kinds

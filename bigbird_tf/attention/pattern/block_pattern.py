@@ -8,12 +8,14 @@ import functools
 
 import numpy as np
 
-from bigbird_tf.attention.random_blocks import (
+from bigbird_tf.attention.pattern.pattern_spec import PatternSpec
+from bigbird_tf.attention.pattern.random_blocks import (
     TooFewBlocksError,
     begins_like_longer_ones,
     draw_random_blocks,
-    split_global_blocks,
 )
+from bigbird_tf.attention.pattern.slots import SlotLayout, Slots
+from bigbird_tf.config_checks import check_integer
 
 __all__ = ["BlockPattern", "random_blocks_of_all_lengths"]
 
@@ -24,7 +26,7 @@ class BlockPattern:
 
     Global query blocks (the first and the last ones) read everything. Each other query block, a
     *row* of the pattern, reads the global blocks, the window around itself and its random blocks,
-    listed in *slots* in this order: left global, window, right global, random.
+    listed in *slots* in this order: global at the start, window, global at the end, random.
 
     A window slot outside of the sequence, or on a global block, is not read: the block has its own
     slot already. A random slot always counts: where it repeats a block that the row lists anyway
@@ -34,31 +36,37 @@ class BlockPattern:
         num_blocks: n.
         num_left: Global blocks at the start.
         num_right: Global blocks at the end.
-        num_window_blocks: Width of the window, odd.
+        window: Blocks of the window `(before, after)` the row's own; or the window's width, an odd
+            integer, with as many blocks before as after.
         random_blocks: int32 `(N, rows, r)`, the random blocks; `rows = n - num_left - num_right`.
-        key_blocks: int32 `(N, rows, slots)`, the index table; 0 in slots that are not read.
-        is_read: bool `(rows, slots)`, whether a slot is read; the same for all heads.
+        slots: What each row lists, as kernels read it.
     """
 
     num_blocks: int
     num_left: int
     num_right: int
-    num_window_blocks: int
+    window: int | tuple[int, int]
     random_blocks: np.ndarray
-    key_blocks: np.ndarray = dataclasses.field(init=False)
-    is_read: np.ndarray = dataclasses.field(init=False)
+    slots: Slots = dataclasses.field(init=False)
 
     def __post_init__(self):
+        if isinstance(self.window, int):
+            object.__setattr__(self, "window", (self.window // 2, self.window // 2))
         random_blocks = np.array(self.random_blocks, np.int32)
         object.__setattr__(self, "random_blocks", random_blocks)
-        key_blocks, is_read = self._list_slots()
-        object.__setattr__(self, "key_blocks", key_blocks)
-        object.__setattr__(self, "is_read", is_read)
-        for array in (random_blocks, key_blocks, is_read):
+        layout = SlotLayout(
+            self.num_left,
+            self.num_right,
+            *self.window,
+            num_random=random_blocks.shape[-1],
+            random_end=int(random_blocks.max(initial=0)) + 1,
+        )
+        slots = Slots.of(layout, self.num_blocks, random_blocks)
+        object.__setattr__(self, "slots", slots)
+        for array in (random_blocks, slots.key_blocks, slots.bias):
             array.flags.writeable = False  # shared by all who ask for the same pattern
 
     @staticmethod
-    @functools.lru_cache(maxsize=1024)
     def build(
         num_blocks: int,
         num_heads: int,
@@ -72,7 +80,7 @@ class BlockPattern:
         max_length: int = 4096,
         first_block: bool = False,
     ) -> "BlockPattern":
-        """Builds a pattern, or gives the one that was built before with the same arguments.
+        """Builds a pattern, or returns the one that was built before with the same arguments.
 
         Args:
             num_blocks: Blocks of the padded sequence.
@@ -91,63 +99,61 @@ class BlockPattern:
             TooFewBlocksError: (a `ValueError`) If the sequence has too few blocks to choose the
                 random ones from.
         """
-        for name, value, least in (
-            ("num_blocks", num_blocks, 1),
-            ("num_heads", num_heads, 1),
-            ("block_size", block_size, 1),
-            ("num_random_blocks", num_random_blocks, 0),
-            ("num_window_blocks", num_window_blocks, 1),
-            ("num_global_blocks", num_global_blocks, 0),
-        ):
-            if value < least:
-                raise ValueError(f"`{name}` must be {least} or more. Received: {name}={value}")
-        if num_window_blocks % 2 == 0:
-            raise ValueError(
-                f"`num_window_blocks` must be odd. Received: num_window_blocks={num_window_blocks}"
-            )
-        if random_plan not in ("google", "transformers"):
-            raise ValueError(
-                "`random_plan` must be 'google' or 'transformers'. Received: "
-                f"random_plan={random_plan!r}"
-            )
-        num_left, num_right = split_global_blocks(num_global_blocks, num_blocks)
-        if first_block:
-            shape = (num_heads, num_blocks - num_left - num_right, num_random_blocks)
+        spec = PatternSpec.symmetric(
+            num_heads=num_heads,
+            block_size=block_size,
+            num_random_blocks=num_random_blocks,
+            num_window_blocks=num_window_blocks,
+            num_global_blocks=num_global_blocks,
+            seed=seed,
+            random_plan=random_plan,
+            max_length=max_length,
+            inference_random_blocks="first_block" if first_block else "seeded",
+        )
+        return BlockPattern.of(spec, num_blocks)
+
+    @staticmethod
+    @functools.lru_cache(maxsize=1024)
+    def of(spec: PatternSpec, num_blocks: int, training: bool = False) -> "BlockPattern":
+        """Builds a pattern, or returns the one that was built before with the same arguments.
+
+        Args:
+            spec: The pattern's settings.
+            num_blocks: Blocks of the padded sequence.
+            training: Whether a model is training, which decides on the random blocks where those of
+                inference are `"first_block"`.
+
+        Raises:
+            ValueError: If `num_blocks` is no positive integer.
+            TooFewBlocksError: (a `ValueError`) If the sequence has too few blocks to choose the
+                random ones from.
+        """
+        check_integer("num_blocks", num_blocks, 1)
+        num_start, num_end = spec.ends(num_blocks)
+        if spec.inference_random_blocks == "first_block" and not training:
+            shape = spec.num_heads, num_blocks - num_start - num_end, spec.num_random_blocks
             random_blocks = np.zeros(shape, np.int32)
         else:
-            random_blocks = draw_random_blocks(
-                num_blocks,
-                num_heads,
-                num_random_blocks,
-                block_size=block_size,
-                num_window_blocks=num_window_blocks,
-                num_global_blocks=num_global_blocks,
-                seed=seed,
-                random_plan=random_plan,
-                max_length=max_length,
-            )
-        return BlockPattern(num_blocks, num_left, num_right, num_window_blocks, random_blocks)
+            random_blocks = draw_random_blocks(spec, num_blocks)
+        window = spec.window_before, spec.window_after
+        return BlockPattern(num_blocks, num_start, num_end, window, random_blocks)
 
-    def _list_slots(self) -> tuple[np.ndarray, np.ndarray]:
-        num_heads, num_rows, _ = self.random_blocks.shape
-        end = self.num_blocks - self.num_right
-        rows = np.arange(self.num_left, end)[:, None]
-        half = self.num_window_blocks // 2
-        window = rows + np.arange(-half, half + 1)
-        shared = np.concatenate(
-            [
-                np.broadcast_to(np.arange(self.num_left), (num_rows, self.num_left)),
-                window,
-                np.broadcast_to(np.arange(end, self.num_blocks), (num_rows, self.num_right)),
-            ],
-            axis=1,
-        )
-        is_read = np.ones((num_rows, shared.shape[1] + self.random_blocks.shape[2]), bool)
-        is_window = slice(self.num_left, self.num_left + self.num_window_blocks)
-        is_read[:, is_window] = (window >= self.num_left) & (window < end)
-        shared = np.where(is_read[:, : shared.shape[1]], shared, 0)
-        shared = np.broadcast_to(shared, (num_heads, *shared.shape))
-        return np.concatenate([shared, self.random_blocks], axis=2).astype(np.int32), is_read
+    @property
+    def key_blocks(self) -> np.ndarray:
+        """int32 `(N, rows, slots)`, the index table; 0 in slots that are not read."""
+        return self.slots.key_blocks
+
+    @property
+    def is_read(self) -> np.ndarray:
+        """bool `(rows, slots)`, whether a slot is read; the same for all heads."""
+        is_read = self.slots.bias == 0
+        is_read.flags.writeable = False
+        return is_read
+
+    @property
+    def num_window_blocks(self) -> int:
+        """Width of the window in blocks."""
+        return self.slots.layout.num_window
 
     @property
     def num_heads(self) -> int:
@@ -162,10 +168,10 @@ class BlockPattern:
     @property
     def num_slots(self) -> int:
         """Key blocks that a row lists."""
-        return self.is_read.shape[1]
+        return self.slots.layout.num_slots
 
     def to_dense_mask(self) -> np.ndarray:
-        """Gives how often each query block lists each key block.
+        """Returns how often each query block lists each key block.
 
         Returns:
             int32 array of shape `(N, n, n)`: 0 where a key block is not read, 1 where it is, more
@@ -181,36 +187,36 @@ class BlockPattern:
 
 @functools.lru_cache(maxsize=256)
 def random_blocks_of_all_lengths(
-    min_blocks: int, max_blocks: int, num_heads: int, **settings
+    spec: PatternSpec, training: bool = False
 ) -> tuple[np.ndarray, np.ndarray]:
     """Lists the random blocks of every number of blocks, for lengths unknown at tracing.
 
-    A shorter sequence's table is often the beginning of a longer one's; such tables are stored
-    once.
+    From the shortest sequences that are sparse to the longest ones. A shorter sequence's table is
+    often the beginning of a longer one's; such tables are stored once.
 
     Args:
-        min_blocks: The smallest number of blocks.
-        max_blocks: The largest.
-        num_heads: N.
-        **settings: As in `BlockPattern.build`.
+        spec: The pattern's settings.
+        training: As in `BlockPattern.of`.
 
     Returns:
         `(tables, starts)`: int32 `(total_rows, N, r)`, and int32 `(max_blocks + 1,)`, the first
         row in `tables` for each number of blocks; -1 where they are too few for a pattern.
     """
+    min_blocks = spec.longest_full_attention // spec.block_size + 1
+    max_blocks = spec.num_blocks(spec.max_length)
     tables: list[np.ndarray] = []
     table_starts: list[int] = []
     starts = np.full(max_blocks + 1, -1, np.int32)
     total = 0
     start_of_longer = None
     for num_blocks in range(max_blocks, min_blocks - 1, -1):
-        begins_like_others = begins_like_longer_ones(num_blocks, **settings)
+        begins_like_others = begins_like_longer_ones(spec, num_blocks)
         if begins_like_others and start_of_longer is not None:
             # Drawn already; at 65,536 tokens, to draw for each length takes a quarter of a minute.
             starts[num_blocks] = start_of_longer
             continue
         try:
-            pattern = BlockPattern.build(num_blocks, num_heads, **settings)
+            pattern = BlockPattern.of(spec, num_blocks, training)
         except TooFewBlocksError:
             continue
         table = np.moveaxis(pattern.random_blocks, 0, 1)
@@ -226,5 +232,5 @@ def random_blocks_of_all_lengths(
         if begins_like_others:
             start_of_longer = starts[num_blocks]
     if not tables:
-        tables.append(np.zeros((0, num_heads, settings.get("num_random_blocks", 3)), np.int32))
+        tables.append(np.zeros((0, spec.num_heads, spec.num_random_blocks), np.int32))
     return np.ascontiguousarray(np.concatenate(tables)), starts

@@ -2,15 +2,15 @@ import numpy as np
 import pytest
 
 from bigbird_tf import BlockPattern
-from bigbird_tf.attention.full_attention import full_attention, pattern_bias
-from bigbird_tf.attention.pattern_index import NOT_READ, PatternIndex
+from bigbird_tf.attention.kernels.reference import full_attention, pattern_bias
+from bigbird_tf.attention.pattern.slots import NOT_READ
 
 
 @pytest.mark.parametrize("count_repeats", [True, False])
 def test_bias_worked_out_on_paper(count_repeats):
     # Row 1 lists block 3 once more, row 2 lists its own neighbour 1 twice more.
     pattern = BlockPattern(4, 1, 1, 1, np.array([[[3, 3], [1, 1]]], np.int32))
-    bias = pattern_bias(PatternIndex.of(pattern), 4, 2, count_repeats=count_repeats)
+    bias = pattern_bias(pattern.slots, 4, 2, count_repeats=count_repeats)
     two, three = (np.log([2, 3]) if count_repeats else (0, 0)).tolist() if count_repeats else (0, 0)
     no = NOT_READ
     blocks = np.array([[0, 0, 0, 0], [0, 0, no, three], [0, two, 0, 0], [0, 0, 0, 0]])

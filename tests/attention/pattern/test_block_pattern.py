@@ -6,9 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bigbird_tf import BlockPattern
-from bigbird_tf.attention import block_pattern
-from bigbird_tf.attention.block_pattern import random_blocks_of_all_lengths
-from bigbird_tf.attention.random_blocks import draw_random_blocks
+from bigbird_tf.attention.pattern import block_pattern
+from bigbird_tf.attention.pattern.block_pattern import random_blocks_of_all_lengths
+from bigbird_tf.attention.pattern.pattern_spec import PatternSpec
+from bigbird_tf.attention.pattern.random_blocks import draw_random_blocks
 
 
 def test_window_and_globals_worked_out_on_paper():
@@ -195,16 +196,21 @@ def test_tables_of_all_lengths_are_those_of_each(
         "num_window_blocks": window,
         "num_global_blocks": num_global,
         "random_plan": plan,
-        "first_block": first_block,
         "max_length": 4096,
     }
-    tables, starts = random_blocks_of_all_lengths(4, 32, num_heads, **settings)
+    spec = PatternSpec.symmetric(
+        num_heads=num_heads,
+        full_attention_up_to=3 * 128,
+        inference_random_blocks="first_block" if first_block else "seeded",
+        **settings,
+    )
+    tables, starts = random_blocks_of_all_lengths(spec)
     assert tables.shape[1:] == (num_heads, num_random)
     assert starts.shape == (33,)
     assert tables.dtype == starts.dtype == np.int32
-    for num_blocks in range(4, 33):
+    for num_blocks in range(spec.longest_full_attention // 128 + 1, 33):
         try:
-            pattern = BlockPattern.build(num_blocks, num_heads, **settings)
+            pattern = BlockPattern.build(num_blocks, num_heads, first_block=first_block, **settings)
         except ValueError:
             assert starts[num_blocks] < 0
             continue
@@ -217,12 +223,11 @@ def test_tables_of_all_lengths_are_those_of_each(
 
 def test_tables_that_begin_alike_are_stored_once():
     """The fixed plan's shorter tables are beginnings of the longest one."""
-    tables, starts = random_blocks_of_all_lengths(
-        64, 256, 2, block_size=16, num_random_blocks=3, first_block=True
-    )
+    spec = PatternSpec(num_heads=2, block_size=16, inference_random_blocks="first_block")
+    tables, starts = random_blocks_of_all_lengths(spec)
     assert len(tables) == 254
-    assert set(starts[64:]) == {0}
-    _, starts = random_blocks_of_all_lengths(12, 64, 2, block_size=64, num_random_blocks=3)
+    assert set(starts[12:]) == {0}
+    _, starts = random_blocks_of_all_lengths(PatternSpec(num_heads=2))
     assert starts[16] == starts[32] == starts[48] == starts[64]
     assert starts[17] != starts[64]
 
@@ -230,14 +235,16 @@ def test_tables_that_begin_alike_are_stored_once():
 def test_one_draw_serves_all_lengths_of_the_general_plan(monkeypatch):
     drawn = []
 
-    def draw(num_blocks, *args, **kwargs):
+    def draw(spec, num_blocks):
         drawn.append(num_blocks)
-        return draw_random_blocks(num_blocks, *args, **kwargs)
+        return draw_random_blocks(spec, num_blocks)
 
     monkeypatch.setattr(block_pattern, "draw_random_blocks", draw)
     random_blocks_of_all_lengths.cache_clear()
-    BlockPattern.build.cache_clear()
-    tables, starts = random_blocks_of_all_lengths(12, 1024, 2, num_random_blocks=3, seed=7)
+    BlockPattern.of.cache_clear()
+    tables, starts = random_blocks_of_all_lengths(
+        PatternSpec(num_heads=2, max_length=65536, seed=7)
+    )
     assert drawn == [1024, 64, 48, 32, 16]
     assert (starts[12:] >= 0).all()
     pattern = BlockPattern.build(517, 2, num_random_blocks=3, seed=7)
@@ -246,5 +253,5 @@ def test_one_draw_serves_all_lengths_of_the_general_plan(monkeypatch):
 
 
 def test_no_length_at_all():
-    tables, _ = random_blocks_of_all_lengths(9, 5, 2, num_random_blocks=3)
+    tables, _ = random_blocks_of_all_lengths(PatternSpec(num_heads=2, max_length=320))
     assert tables.shape == (0, 2, 3)

@@ -2,8 +2,12 @@ import numpy as np
 import pytest
 
 from bigbird_tf.attention import BlockPattern
-from bigbird_tf.attention.pattern_figure import draw_pattern
-from bigbird_tf.attention.pattern_report import kinds_of_blocks, path_lengths, report_pattern
+from bigbird_tf.attention.pattern.pattern_figure import draw_pattern
+from bigbird_tf.attention.pattern.pattern_report import (
+    kinds_of_blocks,
+    path_lengths,
+    report_pattern,
+)
 
 
 def build(num_blocks=11, num_heads=3, **settings):

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from bigbird_tf.attention.block_pattern import BlockPattern
-from bigbird_tf.attention.pattern_report import KINDS, kinds_of_blocks
+from bigbird_tf.attention.pattern.block_pattern import BlockPattern
+from bigbird_tf.attention.pattern.pattern_report import KINDS, kinds_of_blocks
 
 __all__ = ["draw_pattern"]
 

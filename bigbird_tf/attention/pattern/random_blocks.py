@@ -7,12 +7,9 @@ random blocks of a row.
 
 import numpy as np
 
-__all__ = [
-    "TooFewBlocksError",
-    "begins_like_longer_ones",
-    "draw_random_blocks",
-    "split_global_blocks",
-]
+from bigbird_tf.attention.pattern.pattern_spec import PatternSpec
+
+__all__ = ["TooFewBlocksError", "begins_like_longer_ones", "draw_random_blocks"]
 
 # Both originals draw from the first tokens only, at the lengths they were trained at.
 _FIXED_PLAN_TOKENS = 1024
@@ -27,36 +24,17 @@ class TooFewBlocksError(ValueError):
     """A sequence has too few blocks to choose the random ones from."""
 
 
-def draw_random_blocks(
-    num_blocks: int,
-    num_heads: int,
-    num_random_blocks: int,
-    *,
-    block_size: int = 64,
-    num_window_blocks: int = 3,
-    num_global_blocks: int = 2,
-    seed: int = 0,
-    random_plan: str = "google",
-    max_length: int = 4096,
-) -> np.ndarray:
+def draw_random_blocks(spec: PatternSpec, num_blocks: int) -> np.ndarray:
     """Draws the table of random blocks of one layer.
 
-    With the window and global blocks of the published models (3 and 2) the draws are those of the
-    originals: a fixed plan at lengths 1024, 2048 (`"google"` only), 3072 and 4096, a general plan
-    at all others. For other patterns each row draws without repetition from all blocks that it does
-    not read anyway.
+    With the window and global blocks of the published models the draws are those of the originals:
+    a fixed plan at lengths 1024, 2048 (`"google"` only), 3072 and 4096, a general plan at all
+    others. For other patterns each row draws without repetition from all blocks that it does not
+    read anyway.
 
     Args:
+        spec: The pattern's settings.
         num_blocks: n, blocks of the padded sequence.
-        num_heads: N.
-        num_random_blocks: r.
-        block_size: Tokens in a block; decides which plan applies.
-        num_window_blocks: Width of the sliding window.
-        num_global_blocks: Global blocks, half of them (rounded up) at the start.
-        seed: The layer's index.
-        random_plan: `"google"` or `"transformers"`.
-        max_length: The longest sequence in tokens; the length that `"transformers"` draws its
-            fixed plan for.
 
     Returns:
         int32 array of shape `(N, rows, r)`; a row for each query block that is not global.
@@ -65,69 +43,53 @@ def draw_random_blocks(
         TooFewBlocksError: If the plan leaves a row fewer blocks to choose from than it needs.
         ValueError: If `"transformers"` is to draw a fixed plan for less than the sequence.
     """
-    num_left, num_right = split_global_blocks(num_global_blocks, num_blocks)
-    num_rows = num_blocks - num_left - num_right
-    if num_random_blocks == 0 or num_rows == 0:
-        return np.zeros((num_heads, num_rows, num_random_blocks), np.int32)
-    rng = np.random.RandomState(seed)
-    if (num_window_blocks, num_global_blocks) != (3, 2):
-        half = num_window_blocks // 2
-        table = np.zeros((num_heads, num_rows, num_random_blocks), np.int32)
+    num_start, num_end = spec.ends(num_blocks)
+    num_rows = num_blocks - num_start - num_end
+    shape = spec.num_heads, num_rows, spec.num_random_blocks
+    if spec.num_random_blocks == 0 or num_rows == 0:
+        return np.zeros(shape, np.int32)
+    rng = np.random.RandomState(spec.seed)
+    if not spec.is_published:
+        table = np.zeros(shape, np.int32)
+        candidates = np.arange(num_start, num_blocks - num_end, dtype=np.int32)
         for row in range(num_rows):
-            block = row + num_left
-            free = np.array(
-                [b for b in range(num_left, num_blocks - num_right) if abs(b - block) > half],
-                np.int32,
+            block = row + num_start
+            is_window = (candidates >= block - spec.window_before) & (
+                candidates <= block + spec.window_after
             )
-            for head in range(num_heads):
-                _fill(table[head, row], rng.permutation(free)[:num_random_blocks], block)
+            for head in range(spec.num_heads):
+                drawn = rng.permutation(candidates[~is_window])
+                _fill(table[head, row], drawn[: spec.num_random_blocks], block)
         return table
-    if num_blocks * block_size in _FIXED_PLAN_LENGTHS[random_plan]:
-        table_length = _GOOGLE_TABLE_LENGTH if random_plan == "google" else max_length
+    block_size, plan = spec.block_size, spec.random_plan
+    if num_blocks * block_size in _FIXED_PLAN_LENGTHS[plan]:
+        table_length = _GOOGLE_TABLE_LENGTH if plan == "google" else spec.max_length
         table_blocks = -(-table_length // block_size)
         if table_blocks < num_blocks:
             raise ValueError(
                 "`max_length` must be the longest sequence in tokens or more, since "
                 "random_plan='transformers' draws for all of it. Received: "
-                f"max_length={max_length}, a sequence of {num_blocks * block_size} tokens"
+                f"max_length={spec.max_length}, a sequence of {num_blocks * block_size} tokens"
             )
-        return _draw_fixed_plan(
-            rng, num_blocks, num_heads, num_random_blocks, block_size, table_blocks
-        )
-    return _draw_general_plan(rng, num_blocks, num_heads, num_random_blocks)
+        return _draw_fixed_plan(rng, num_blocks, *shape[::2], block_size, table_blocks)
+    return _draw_general_plan(rng, num_blocks, *shape[::2])
 
 
-def begins_like_longer_ones(
-    num_blocks: int,
-    *,
-    num_random_blocks: int = 3,
-    block_size: int = 64,
-    num_window_blocks: int = 3,
-    num_global_blocks: int = 2,
-    random_plan: str = "google",
-    **_,
-) -> bool:
+def begins_like_longer_ones(spec: PatternSpec, num_blocks: int) -> bool:
     """Tells whether a table is the beginning of that of every longer sequence of which this holds.
 
     In the general plan, all rows of sequences that are not very short draw from the same few blocks
     at the start, row by row.
 
     Args:
-        num_blocks, num_random_blocks, block_size, num_window_blocks, num_global_blocks,
-            random_plan: As `draw_random_blocks`'.
-        **_: Its other arguments, which decide nothing here.
+        spec: The pattern's settings.
+        num_blocks: n.
     """
     return (
-        (num_window_blocks, num_global_blocks) == (3, 2)
-        and num_blocks > 2 * num_random_blocks + 5
-        and num_blocks * block_size not in _FIXED_PLAN_LENGTHS[random_plan]
+        spec.is_published
+        and num_blocks > 2 * spec.num_random_blocks + 5
+        and num_blocks * spec.block_size not in _FIXED_PLAN_LENGTHS[spec.random_plan]
     )
-
-
-def split_global_blocks(num_global_blocks: int, num_blocks: int) -> tuple[int, int]:
-    """Gives how many global blocks stand at the start and at the end of `num_blocks` blocks."""
-    num_left = min((num_global_blocks + 1) // 2, num_blocks)
-    return num_left, min(num_global_blocks // 2, num_blocks - num_left)
 
 
 def _fill(slots: np.ndarray, drawn: np.ndarray, block: int) -> None:

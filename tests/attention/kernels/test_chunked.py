@@ -1,6 +1,7 @@
-"""Block-sparse products against the dense oracle, which multiplies exp(score) by repeats."""
+"""The chunked kernel, under every plan, against the dense oracle that counts repeats in float64."""
 
-import keras
+import dataclasses
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -8,19 +9,24 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bigbird_tf import BlockPattern
-from bigbird_tf.attention import backend, sparse_products
-from bigbird_tf.attention.block_pattern import random_blocks_of_all_lengths
-from bigbird_tf.attention.full_attention import full_attention, pattern_bias
-from bigbird_tf.attention.pattern_index import PatternIndex
-from bigbird_tf.attention.sparse_products import (
-    MASKED,
-    attention_weights,
-    block_sparse_products,
-)
+from bigbird_tf.attention.kernels import plan as plans
+from bigbird_tf.attention.kernels.attention_weights import MASKED, attention_weights
+from bigbird_tf.attention.kernels.chunked import block_sparse_attention
+from bigbird_tf.attention.kernels.plan import Plan, make_plan
+from bigbird_tf.attention.kernels.reference import full_attention, pattern_bias
+from bigbird_tf.attention.pattern.slots import Slots
 from tests.graph_walk import all_operations, all_tensors
 
 # In bytes: a row or two, some rows, some heads or all.
 CHUNKS = [300, 1500, 8 * 2**20]
+# For whom plans are made: device, and whether XLA compiles.
+MACHINES = {
+    "CPU": ("cpu", False),
+    "XLA on a CPU": ("cpu", True),
+    "GPU": ("gpu", True),
+    "TPU": ("tpu", True),
+}
+machines = pytest.mark.parametrize("machine", MACHINES)
 
 
 class Case:
@@ -39,13 +45,15 @@ class Case:
         window=3,
         num_random=2,
         real=0.7,
+        token_window=None,
     ):
         rng = np.random.default_rng(seed)
         n = rows + left + right
         # Anything at all, repeats of window and global blocks too, more than the originals draw.
         random_blocks = rng.integers(0, n, (heads, rows, num_random), dtype=np.int32)
         self.pattern = BlockPattern(n, left, right, window, random_blocks)
-        self.index = PatternIndex.of(self.pattern)
+        layout = dataclasses.replace(self.pattern.slots.layout, token_window=token_window)
+        self.slots = self.pattern.slots._replace(layout=layout)
         self.block = block
         shape = (batch, heads, n * block, head_size)
         self.qkv = [rng.normal(size=shape).astype("float32") for _ in range(3)]
@@ -53,9 +61,26 @@ class Case:
         self.mask = rng.random((batch, n * block)) < real
         # A query with no real key at all averages over padding, where scores have lost their
         # digits beside -10000. What it gives is not compared.
-        counts = np.kron(self.pattern.to_dense_mask(), np.ones((block, block), int))
-        self.has_key = ((counts[None] > 0) & self.mask[:, None, None, :]).any(-1)
+        self.has_key = ((self.counts()[None] > 0) & self.mask[:, None, None, :]).any(-1)
         self.upstream *= self.has_key[..., None]
+
+    def counts(self):
+        """How often each query lists each key, counted one by one: `(N, T, T)`."""
+        b, layout = self.block, self.slots.layout
+        counts = np.kron(self.pattern.to_dense_mask(), np.ones((b, b), int))
+        if layout.token_window is None:
+            return counts
+        before, after = layout.token_window
+        start, window = layout.num_start, layout.groups["window"]
+        for head, row, slot in np.ndindex(*self.pattern.key_blocks.shape):
+            if not (window.start <= slot < window.stop and self.pattern.is_read[row, slot]):
+                continue
+            for q in range(b * (start + row), b * (start + row + 1)):
+                for k in range(b * self.pattern.key_blocks[head, row, slot], 10**9):
+                    if k == b * (self.pattern.key_blocks[head, row, slot] + 1):
+                        break
+                    counts[head, q, k] -= not -before <= k - q <= after
+        return counts
 
     @property
     def key_bias(self):
@@ -63,26 +88,43 @@ class Case:
 
     def oracle(self):
         """Gives context and gradients of dense attention, in float64."""
-        bias = pattern_bias(
-            self.index, self.pattern.num_blocks, self.block, count_repeats=True
-        ).numpy()
-        bias = tf.constant(bias[None] + self.key_bias[:, None, None, :], tf.float64)
         qkv = [tf.constant(x, tf.float64) for x in self.qkv]
+        counts = tf.constant(self.counts()[None], tf.float64)
         with tf.GradientTape() as tape:
             tape.watch(qkv)
             q, k, v = qkv
-            context = tf.nn.softmax(q @ tf.linalg.matrix_transpose(k) + bias) @ v
+            scores = q @ tf.linalg.matrix_transpose(k)
+            scores += tf.constant(self.key_bias[:, None, None, :], tf.float64)
+            # What is not read must not decide on what is subtracted.
+            scores = tf.where(counts > 0, scores, -1e9)
+            weights = counts * tf.exp(scores - tf.reduce_max(scores, -1, keepdims=True))
+            weights /= tf.maximum(tf.reduce_sum(weights, -1, keepdims=True), 1e-300)
+            context = weights @ v
             loss = tf.reduce_sum(context * self.upstream)
         return context, *tape.gradient(loss, qkv)
 
-    def sparse(self, q, k, v, key_bias, key_blocks=None, slot_bias=None):
-        """Gives context and gradients of the sparse products, as a function to trace."""
-        index = self.index
+    def plan(self, machine, chunk=8 * 2**20, known=True) -> Plan:
+        device, compiled = MACHINES[machine]
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(plans, "CACHE_BYTES", chunk)
+            return make_plan(
+                self.qkv[0].shape,
+                4,
+                self.slots.layout,
+                self.block,
+                self.pattern.num_rows if known else None,
+                device=device,
+                compiled=compiled,
+            )
+
+    def sparse(self, q, k, v, key_bias, key_blocks=None, slot_bias=None, plan=None):
+        """Gives context and gradients of the kernel, as a function to trace."""
+        slots = self.slots
         if key_blocks is not None:
-            index = index._replace(key_blocks=key_blocks, slot_bias=slot_bias)
+            slots = Slots(key_blocks, slot_bias, slots.layout)
         with tf.GradientTape() as tape:
             tape.watch([q, k, v])
-            context = block_sparse_products(q, k, v, key_bias, index, self.block)
+            context = block_sparse_attention(q, k, v, key_bias, slots, self.block, plan=plan)
             loss = tf.reduce_sum(context * tf.cast(self.upstream, context.dtype))
         return context, *tape.gradient(loss, [q, k, v])
 
@@ -112,31 +154,34 @@ cases = st.builds(
     rows=st.integers(1, 7),
     left=st.integers(0, 2),
     right=st.integers(0, 2),
-    window=st.sampled_from([1, 3, 5, 7]),
+    window=st.one_of(
+        st.sampled_from([1, 3, 5, 7]), st.tuples(st.integers(0, 3), st.integers(0, 3))
+    ),
     num_random=st.integers(0, 4),
     real=st.sampled_from([0.0, 0.2, 0.7, 1.0]),
+    token_window=st.one_of(st.none(), st.tuples(st.integers(0, 9), st.integers(0, 9))),
 )
 
 
+@machines
 @given(case=cases, chunk=st.sampled_from(CHUNKS))
-@settings(max_examples=20)
-def test_values_and_gradients(case, chunk):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sparse_products, "_CHUNK_BYTES", chunk)
-        case.check(case.sparse(*case.tensors()))
+@settings(max_examples=12)
+def test_values_and_gradients(machine, case, chunk):
+    case.check(case.sparse(*case.tensors(), plan=case.plan(machine, chunk)))
 
 
+@machines
 @given(case=cases, chunk=st.sampled_from(CHUNKS))
-@settings(max_examples=4)
-def test_values_and_gradients_in_a_graph(case, chunk):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sparse_products, "_CHUNK_BYTES", chunk)
-        case.check(tf.function(case.sparse)(*case.tensors()))
+@settings(max_examples=2)
+def test_values_and_gradients_in_a_graph(machine, case, chunk):
+    plan = case.plan(machine, chunk)
+    case.check(tf.function(lambda *x: case.sparse(*x, plan=plan))(*case.tensors()))
 
 
+@machines
 @given(case=cases)
-@settings(max_examples=4)
-def test_values_and_gradients_at_unknown_length(case):
+@settings(max_examples=2)
+def test_values_and_gradients_at_unknown_length(machine, case):
     heads, head_size = case.qkv[0].shape[1], case.qkv[0].shape[3]
     x = tf.TensorSpec([None, heads, None, head_size])
     slots = case.pattern.num_slots
@@ -146,21 +191,41 @@ def test_values_and_gradients_at_unknown_length(case):
         tf.TensorSpec([heads, None, slots], tf.int32),
         tf.TensorSpec([None, slots]),
     ]
-    traced = tf.function(case.sparse, input_signature=signature)
-    case.check(traced(*case.tensors(), case.index.key_blocks, case.index.slot_bias))
+    plan = case.plan(machine, known=False)
+    traced = tf.function(lambda *x: case.sparse(*x, plan=plan), input_signature=signature)
+    case.check(traced(*case.tensors(), case.slots.key_blocks, case.slots.bias))
 
 
+@pytest.mark.parametrize("machine", ["XLA on a CPU", "GPU", "TPU"])
 @pytest.mark.parametrize(
     "case",
     [
-        Case(heads=2, window=5, left=2, num_random=1),
+        Case(heads=2, window=5, left=2, num_random=1, token_window=(4, 2)),
         Case(heads=3, window=1, left=0, right=0, rows=7, num_random=3, block=2),
     ],
-    ids=["wide", "no globals"],
+    ids=["wide, in part", "no globals"],
 )
-def test_values_and_gradients_under_xla(case, monkeypatch):
-    monkeypatch.setattr(sparse_products, "_CHUNK_BYTES", 900)
-    case.check(tf.function(case.sparse, jit_compile=True)(*case.tensors()))
+def test_values_and_gradients_under_xla(case, machine):
+    plan = case.plan(machine, 900)
+    compiled = tf.function(lambda *x: case.sparse(*x, plan=plan), jit_compile=True)
+    case.check(compiled(*case.tensors()))
+
+
+@machines
+def test_empty_batch(machine):
+    case = Case()
+    tensors = [x[:0] for x in case.tensors()]
+    case.upstream = case.upstream[:0]
+    for output in case.sparse(*tensors, plan=case.plan(machine)):
+        assert output.shape == (0, *case.qkv[0].shape[1:])
+
+
+def test_causal_window():
+    """A window of tokens that ends at the query: nothing that comes later is read."""
+    case = Case(left=0, right=0, rows=6, num_random=0, window=(1, 0), token_window=(3, 0), real=1.0)
+    expected = np.tril(np.ones((18, 18), int)) - np.tril(np.ones((18, 18), int), -4)
+    np.testing.assert_array_equal(case.counts(), np.stack([expected] * 3))
+    case.check(case.sparse(*case.tensors()))
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float16"])
@@ -171,19 +236,21 @@ def test_scale(dtype):
     scale = 1.0 / 64
     q = q * 64 * (20 if dtype == "float16" else 1)
     k = k * (20 if dtype == "float16" else 1)
-    scaled = block_sparse_products(q, k, v, key_bias, case.index, case.block, scale=scale)
-    expected = block_sparse_products(q * scale, k, v, key_bias, case.index, case.block)
+    scaled = block_sparse_attention(q, k, v, key_bias, case.slots, case.block, scale=scale)
+    expected = block_sparse_attention(q * scale, k, v, key_bias, case.slots, case.block)
     np.testing.assert_allclose(scaled, expected, rtol=0, atol=1e-5)
 
 
-def test_long_sequences_are_summed_twice_only(monkeypatch):
+def test_long_sequences_are_summed_twice_only():
     """Each sum is as long as the sequence: one a chunk would be quadratic."""
-    monkeypatch.setattr(sparse_products, "_CHUNK_BYTES", 600)
     case = Case(rows=23, num_random=1)
-    graph = tf.function(case.sparse).get_concrete_function(*case.tensors())
+    plan = case.plan("CPU", 600)
+    assert len(plan.backward.edges) > 6
+    function = tf.function(lambda *x: case.sparse(*x, plan=plan))
+    graph = function.get_concrete_function(*case.tensors())
     operations = [operation.type for operation in all_operations(graph)]
     assert operations.count("SparseSegmentSumWithNumSegments") == 2 * 2
-    case.check(tf.function(case.sparse)(*case.tensors()))
+    case.check(function(*case.tensors()))
 
 
 def test_function_traced_before_it_is_differentiated_under_xla():
@@ -192,7 +259,7 @@ def test_function_traced_before_it_is_differentiated_under_xla():
 
     @tf.function
     def context(q, k, v, key_bias):
-        return block_sparse_products(q, k, v, key_bias, case.index, case.block)
+        return block_sparse_attention(q, k, v, key_bias, case.slots, case.block)
 
     expected = context(*inputs)
 
@@ -208,18 +275,21 @@ def test_function_traced_before_it_is_differentiated_under_xla():
     case.check(outputs)
 
 
-@settings(max_examples=8)
+@machines
+@settings(max_examples=4)
 @given(case=cases, dtype=st.sampled_from(["float16", "bfloat16"]))
-def test_half_precision(case, dtype):
+def test_half_precision(machine, case, dtype):
     # The oracle gets the same rounded numbers.
     case.qkv = [tf.cast(tf.cast(x, dtype), "float32").numpy() for x in case.qkv]
-    case.check(case.sparse(*case.tensors(dtype)), tolerance=3e-2, dtype=dtype)
+    outputs = case.sparse(*case.tensors(dtype), plan=case.plan(machine))
+    case.check(outputs, tolerance=3e-2, dtype=dtype)
 
 
-def test_float64_is_kept():
-    # Nothing is listed twice: the oracle has the logarithm of how often in float32.
-    case = Case(num_random=0)
-    case.check(case.sparse(*case.tensors("float64")), tolerance=1e-12, dtype="float64")
+@machines
+def test_float64_is_kept(machine):
+    case = Case()
+    outputs = case.sparse(*case.tensors("float64"), plan=case.plan(machine))
+    case.check(outputs, tolerance=1e-12, dtype="float64")
 
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32"])
@@ -235,18 +305,19 @@ def test_finite_with_any_mask(dtype, real):
         assert np.isfinite(tf.cast(output, "float32")).all()
 
 
+@machines
 @pytest.mark.parametrize("chunk", [CHUNKS[0], CHUNKS[-1]])
-def test_nothing_flows_outside_of_the_pattern(chunk, monkeypatch):
+def test_nothing_flows_outside_of_the_pattern(machine, chunk):
     """Gradient of an output block with respect to a key block that it does not read: zero."""
-    monkeypatch.setattr(sparse_products, "_CHUNK_BYTES", chunk)
     case = Case(rows=5, heads=2, num_random=1, real=0.9)
+    plan = case.plan(machine, chunk)
     n, b = case.pattern.num_blocks, case.block
     q, k, v, key_bias = case.tensors()
     counts = case.pattern.to_dense_mask()
     assert (counts == 0).any(axis=-1).sum() == 2 * 5
     with tf.GradientTape(persistent=True) as tape:
         tape.watch([q, k, v])
-        context = block_sparse_products(q, k, v, key_bias, case.index, b)
+        context = block_sparse_attention(q, k, v, key_bias, case.slots, b, plan=plan)
         blocks = [
             tf.reduce_sum((context * case.upstream)[:, :, i * b : (i + 1) * b]) for i in range(n)
         ]
@@ -278,16 +349,16 @@ class TestGraph:
 
         return tf.function(forward_and_backward).get_concrete_function(spec, spec, spec)
 
-    def index(self):
+    def slots(self):
         pattern = BlockPattern.build(self.length // self.block, self.heads, block_size=self.block)
-        return PatternIndex.of(pattern)
+        return pattern.slots
 
     def sparse(self, q, k, v):
         bias = tf.zeros([1, self.length])
-        return block_sparse_products(q, k, v, bias, self.index(), self.block)
+        return block_sparse_attention(q, k, v, bias, self.slots(), self.block)
 
     def dense(self, q, k, v):
-        bias = pattern_bias(self.index(), self.length // self.block, self.block, count_repeats=True)
+        bias = pattern_bias(self.slots(), self.length // self.block, self.block, count_repeats=True)
         return full_attention(q, k, v, bias[None])[0]
 
     def sizes(self, concrete):
@@ -307,7 +378,7 @@ class TestGraph:
 
     @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
     def test_softmax_is_float32_in_half_precision(self, dtype, monkeypatch):
-        monkeypatch.setattr(backend, "_rounds_at_the_end", lambda: False)
+        monkeypatch.setattr("bigbird_tf.nn.backend.tensorflow._rounds_at_the_end", lambda: False)
         concrete = self.concrete(self.sparse, dtype)
         exponentials = [
             operation
@@ -321,7 +392,7 @@ class TestGraph:
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
 def test_weights_of_half_precision_are_a_float32_softmax(dtype, monkeypatch):
-    monkeypatch.setattr(backend, "_rounds_at_the_end", lambda: False)
+    monkeypatch.setattr("bigbird_tf.nn.backend.tensorflow._rounds_at_the_end", lambda: False)
     rng = np.random.default_rng(0)
     query, key = (tf.cast(rng.normal(size=(3, 17, 7)) * 2, dtype) for _ in range(2))
     bias = tf.constant(rng.normal(size=(3, 1, 17)), tf.float32)
@@ -344,28 +415,3 @@ def test_weights_of_bfloat16_are_a_float32_softmax_whatever_the_kernel(length, j
     expected = tf.nn.softmax(scores + tf.cast(bias, tf.float64))
     # One rounding. Rounded at each step, weights are off by up to 7 %.
     np.testing.assert_allclose(tf.cast(weights, "float64"), expected, rtol=2**-8, atol=1e-30)
-
-
-def test_index_of_a_dynamic_length_is_that_of_the_static_one():
-    for window, num_global in ((3, 2), (5, 3), (1, 0), (7, 4)):
-        options = {
-            "num_random_blocks": 2,
-            "num_window_blocks": window,
-            "num_global_blocks": num_global,
-        }
-        least = num_global + window + 4 + 1
-        tables, starts = random_blocks_of_all_lengths(least, 23, 3, **options)
-        for num_blocks in range(least, 24):
-            pattern = BlockPattern.build(num_blocks, 3, **options)
-            static = PatternIndex.of(pattern)
-            dynamic = PatternIndex.of_dynamic_length(
-                keras.ops.convert_to_tensor(num_blocks),
-                tables,
-                starts,
-                num_left=pattern.num_left,
-                num_right=pattern.num_right,
-                num_window=window,
-            )
-            np.testing.assert_array_equal(dynamic.key_blocks, static.key_blocks)
-            np.testing.assert_array_equal(dynamic.slot_bias, static.slot_bias)
-            assert dynamic[2:] == static[2:]

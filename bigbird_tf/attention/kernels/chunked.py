@@ -1,0 +1,325 @@
+"""Block-sparse attention in linear time and memory, forward and backward, in chunks.
+
+One formulation serves every pattern: a table of slots lists the key blocks of each row, a gather
+fetches them, then come two batched matrix products and one softmax. It says what is computed; a
+`Plan` says in which pieces, and by which of several equal ways.
+
+The backward pass is written out. It keeps queries, keys, values and the result, nothing else, and
+computes scores again, chunk by chunk; so a training step never holds all scores at a time. What
+flows back to keys is added up by the pattern, which says who read them (`key_sums`).
+
+Shapes use B for batch, N for heads, n for blocks, b for block size, T = n * b for length, H for
+head size, G for heads of a turn, R for rows of a chunk in all heads of a turn, S for slots of a
+row.
+"""
+
+from typing import NamedTuple
+
+import keras
+from keras import ops
+
+from bigbird_tf.attention.kernels.attention_weights import attention_weights
+from bigbird_tf.attention.kernels.key_sums import sums_by_product, sums_by_slot, sums_by_sorting
+from bigbird_tf.attention.kernels.plan import Plan, Tiles, make_plan
+from bigbird_tf.attention.pattern.slots import SlotLayout, Slots
+from bigbird_tf.nn.backend import call_traced_once, is_compiled_by_xla, serial_map, take
+from bigbird_tf.nn.dense import as_matrix
+from bigbird_tf.nn.precision import at_least_float32
+from bigbird_tf.nn.serialized_execution import SerializedExecution
+
+__all__ = ["block_sparse_attention"]
+
+
+class _Static(NamedTuple):
+    """What is known before any tensor; hashable."""
+
+    layout: SlotLayout
+    block_size: int
+    scale: float
+    tiles: Tiles
+    sums: str
+    serialize: bool
+
+    def in_order(self):
+        """Returns what calls functions of a turn: one after the other, or as the backend likes."""
+        return SerializedExecution() if self.serialize else lambda function, *args: function(*args)
+
+
+def block_sparse_attention(
+    query,
+    key,
+    value,
+    key_bias,
+    slots: Slots,
+    block_size: int,
+    *,
+    scale: float = 1.0,
+    plan: Plan | None = None,
+):
+    """Computes block-sparse attention (BigBird paper, section 2).
+
+    Args:
+        query: Tensor `(B, N, T, H)`; T is a multiple of `block_size`.
+        key: Tensor `(B, N, T, H)`, of the same dtype.
+        value: Tensor `(B, N, T, H)`, of the same dtype.
+        key_bias: float32 tensor `(B, T)`, added to the scores of each key (`MASKED` for padding).
+        slots: What each row of the pattern lists, for T; not all of its blocks may be global.
+        block_size: b.
+        scale: What scores are multiplied by, before the bias.
+        plan: How to divide the work; `None` for what suits shapes, dtype, device and compiler.
+
+    Returns:
+        Tensor `(B, N, T, H)` of the query's dtype. Softmax is computed in float32 at least.
+    """
+    if plan is None:
+        itemsize = {"float64": 8, "float32": 4}.get(keras.backend.standardize_dtype(query.dtype), 2)
+        num_rows = None if query.shape[2] is None else slots.key_blocks.shape[1]
+        plan = make_plan(tuple(query.shape), itemsize, slots.layout, block_size, num_rows)
+    static = _Static(slots.layout, block_size, scale, plan.forward, plan.sums, plan.serialize)
+    key_bias = ops.convert_to_tensor(key_bias, "float32")
+
+    @ops.custom_gradient
+    def attention(query, key, value, key_bias):
+        # Made here: a tensor from outside would be one of another trace where JAX computes again.
+        tables = (
+            ops.convert_to_tensor(slots.key_blocks, "int32"),
+            ops.convert_to_tensor(slots.bias, "float32"),
+        )
+        context = call_traced_once(_forward, query, key, value, key_bias, *tables, static=static)
+
+        def gradient(upstream, **_):
+            inputs = (query, key, value, key_bias, *tables, context, upstream)
+            sums = plan.sums
+            if sums == "sorted" and is_compiled_by_xla():
+                # A function traced before may be differentiated in one that goes to XLA.
+                sums = "slots"
+            backward = static._replace(tiles=plan.backward, sums=sums)
+            gradients = call_traced_once(_backward, *inputs, static=backward)
+            return (*gradients, ops.zeros_like(key_bias))
+
+        return context, gradient
+
+    return attention(query, key, value, key_bias)
+
+
+def _forward(query, key, value, key_bias, key_blocks, slot_bias, static):
+    """Returns the context `(B, N, T, H)`."""
+    layout, scale = static.layout, static.scale
+
+    def one_turn(q, k, v, bias, ids):
+        in_order = static.in_order()
+        ends, rows = None, []
+        if layout.num_start + layout.num_end:
+            q_ends = _ends(q, static)
+            weights = in_order(attention_weights, q_ends, k[:, None], bias, scale)
+            ends = in_order(ops.matmul, ops.cast(weights, v.dtype), v[:, None])
+        for start, end in static.tiles.chunks(ops.shape(ids)[1]):
+            chunk = _Chunk(start, end, ids, slot_bias, static)
+            (keys,) = in_order(chunk.gather, k)
+            weights = in_order(attention_weights, chunk.rows(q), keys, chunk.bias(bias), scale)
+            (values,) = in_order(chunk.gather, v)
+            rows.append(in_order(ops.matmul, ops.cast(weights, v.dtype), values))
+        return [_with_ends(rows, ends, ops.shape(ids)[0], static)]
+
+    inputs = (query, key, value)
+    return _map_turns(one_turn, inputs, key_bias, key_blocks, static, num_outputs=1)[0]
+
+
+def _backward(query, key, value, key_bias, key_blocks, slot_bias, context, upstream, static):
+    """Returns what flows back to query, key and value, `(B, N, T, H)` each."""
+    layout, scale = static.layout, static.scale
+
+    def one_turn(q, k, v, context, upstream, bias, ids):
+        in_order = static.in_order()
+        delta = _delta(context, upstream)
+        query_ends, rows, parts = None, [], []
+        if layout.num_start + layout.num_end:
+            q_ends, up_ends, delta_ends = (_ends(x, static) for x in (q, upstream, delta))
+            query_ends, *ends = _gradients(
+                *(q_ends, k[:, None], v[:, None], bias, up_ends, delta_ends), scale, in_order
+            )
+        for start, end in static.tiles.chunks(ops.shape(ids)[1]):
+            chunk = _Chunk(start, end, ids, slot_bias, static)
+            keys, values = in_order(chunk.gather, k, v)
+            query_rows, *of_slots = _gradients(
+                *(chunk.rows(q), keys, values, chunk.bias(bias)),
+                *(chunk.rows(upstream), chunk.rows(delta), scale, in_order),
+            )
+            rows.append(query_rows)
+            parts.append(of_slots)
+        gradients = [_with_ends(rows, query_ends, ops.shape(ids)[0], static)]
+        for number, of_chunks in enumerate(zip(*parts, strict=True)):
+            total = _key_sums(of_chunks, ids, static)
+            if query_ends is not None:
+                total += ops.cast(ends[number][:, 0], total.dtype)
+            gradients.append(total)
+        scales = (scale, scale, 1.0)
+        return [ops.cast(x * s, q.dtype) for x, s in zip(gradients, scales, strict=True)]
+
+    inputs = (query, key, value, context, upstream)
+    return _map_turns(one_turn, inputs, key_bias, key_blocks, static, num_outputs=3)
+
+
+def _map_turns(function, tensors, key_bias, key_blocks, static, num_outputs):
+    """Applies a function to some heads at a time, one turn after the other; or once to all.
+
+    Args:
+        function: Takes the tensors of a turn, `(G, T, H)` each, the bias of their keys
+            `(1 or G, 1, 1, T)` and their table `(G, rows, S)`; returns a list of tensors
+            `(G, T, H)`.
+        tensors: Tensors `(B, N, T, H)`.
+        key_bias: float32 `(B, T)`.
+        key_blocks: int32 `(N, rows, S)`.
+        static: What is known before.
+        num_outputs: How many tensors the function returns.
+
+    Returns:
+        A list of tensors `(B, N, T, H)`.
+    """
+    batch, num_heads, length, head_size = ops.shape(tensors[0])
+    heads = static.tiles.heads
+    if not heads:
+        flat = [ops.reshape(x, (-1, length, head_size)) for x in tensors]
+        bias = ops.repeat(key_bias, num_heads, axis=0)[:, None, None]
+        outputs = function(*flat, bias, ops.tile(key_blocks, (batch, 1, 1)))
+        return [ops.reshape(x, (-1, num_heads, length, head_size)) for x in outputs]
+    num_groups = num_heads // heads
+    shape = (heads, length, head_size)
+    grouped = [ops.reshape(x, (-1, *shape)) for x in tensors]
+    tables = ops.reshape(key_blocks, (num_groups, heads, -1, key_blocks.shape[-1]))
+
+    def turn(number):
+        bias = key_bias[number // num_groups][None, None, None]
+        # By number: to hand a map whole tensors would copy every one of them.
+        return function(*(x[number] for x in grouped), bias, tables[number % num_groups])
+
+    known = [size if isinstance(size, int) else None for size in shape]
+    count = ops.shape(grouped[0])[0]
+    outputs = serial_map(turn, count, known, tensors[0].dtype, num_outputs)
+    return [ops.reshape(x, (-1, num_heads, length, head_size)) for x in outputs]
+
+
+class _Chunk:
+    """Rows of the heads of a turn, from row `start` to `end`: R in all."""
+
+    def __init__(self, start, end, ids, slot_bias, static):
+        self.start, self.end, self.static = start, end, static
+        self.ids, self.slot_bias = ids[:, start:end], slot_bias[start:end]
+
+    def rows(self, x):
+        """The queries of these rows, from `(G, T, H)` to `(R, 1, b, H)`."""
+        block_size, num_start = self.static.block_size, self.static.layout.num_start
+        first = (num_start + self.start) * block_size
+        last = (num_start + self.end) * block_size
+        # A slice of the first dimension needs no copy.
+        x = as_matrix(x)[first:last] if self.static.tiles.heads == 1 else x[:, first:last]
+        return ops.reshape(x, (-1, 1, block_size, x.shape[-1]))
+
+    def gather(self, *tensors):
+        """The key blocks that these rows read, from `(G, T, H)` to `(R, 1, S * b, H)` each."""
+        heads, length, head_size = ops.shape(tensors[0])
+        block_size, num_slots = self.static.block_size, self.ids.shape[-1]
+        ids = self.ids
+        if self.static.tiles.heads != 1:
+            offsets = ops.arange(heads, dtype="int32") * (length // block_size)
+            ids = ids + ops.reshape(offsets, (-1, 1, 1))
+        ids = ops.reshape(ids, (-1,))
+        blocks = (ops.reshape(x, (-1, block_size * head_size)) for x in tensors)
+        blocks = (take(x, ids) for x in blocks)
+        return [ops.reshape(x, (-1, 1, num_slots * block_size, head_size)) for x in blocks]
+
+    def bias(self, key_bias):
+        """The bias of these rows' scores, from that of keys `(1 or G, 1, 1, T)`.
+
+        Of each key, `(R, 1, 1, S * b)`; of each query and key, `(R, 1, b, S * b)`, where blocks are
+        read in part.
+        """
+        block_size, num_slots = self.static.block_size, self.ids.shape[-1]
+        blocks = ops.reshape(key_bias, (-1, block_size))
+        ids = self.ids
+        if not self.static.tiles.heads:
+            # The keys of several sequences.
+            heads, _, _, length = ops.shape(key_bias)
+            offsets = ops.arange(heads, dtype="int32") * (length // block_size)
+            ids = ids + ops.reshape(offsets, (-1, 1, 1))
+        bias = take(blocks, ids) + self.slot_bias[None, :, :, None]
+        bias = ops.reshape(bias, (-1, 1, 1, num_slots * block_size))
+        partial = self.static.layout.partial_bias(block_size)
+        return bias if partial is None else bias + partial.reshape(1, 1, block_size, -1)
+
+
+def _delta(context, upstream):
+    """Returns the sum of weight × what flows back to it, for each query: `(…, 1)`.
+
+    Softmax's derivative needs it. It is the product of the result and what flows back to that.
+    """
+    return ops.sum(at_least_float32(context) * at_least_float32(upstream), axis=-1, keepdims=True)
+
+
+def _gradients(query, key, value, bias, upstream, delta, scale, in_order):
+    """Returns what flows back to queries (before scaling), keys (likewise) and values."""
+
+    def score_gradient(weights):
+        weight_grad = ops.matmul(upstream, ops.swapaxes(value, -1, -2))
+        difference = ops.cast(at_least_float32(weight_grad) - delta, weights.dtype)
+        return ops.cast(weights * difference, query.dtype)
+
+    weights = in_order(attention_weights, query, key, bias, scale)
+    score_grad = in_order(score_gradient, weights)
+    weights = ops.cast(weights, query.dtype)
+    value_grad = in_order(_transposed_matmul, weights, upstream)
+    query_grad = in_order(ops.matmul, score_grad, key)
+    return query_grad, in_order(_transposed_matmul, score_grad, query), value_grad
+
+
+def _transposed_matmul(a, b):
+    return ops.matmul(ops.swapaxes(a, -1, -2), b)
+
+
+def _key_sums(parts, ids, static):
+    """Adds up what flows back to gathered blocks, `(R, 1, S * b, H)` a chunk: `(G, T, H)`."""
+    layout = static.layout
+    heads, num_rows, num_slots = ops.shape(ids)
+    num_blocks = layout.num_start + num_rows + layout.num_end
+
+    def put_together(chunks):
+        shape = heads, -1, num_slots * static.block_size
+        return _concatenate([ops.reshape(x, (*shape, x.shape[-1])) for x in chunks], 1)
+
+    chunks = static.tiles.chunks(num_rows)
+    if static.sums == "slots":
+        return sums_by_slot(put_together(parts), ids, num_blocks, layout)
+    # Two chunks are summed one by one, which is faster than to put them together first. Each sum
+    # is as long as the sequence, so there must not be more of them for longer ones.
+    half = -(-len(chunks) // 2)
+    total = 0.0
+    for first in range(0, len(chunks), half):
+        last = min(first + half, len(chunks)) - 1
+        of_rows = ids[:, chunks[first][0] : chunks[last][1]]
+        readers = put_together(parts[first : last + 1])
+        if static.sums == "product":
+            sums = sums_by_product(readers, of_rows, num_blocks)
+        else:
+            sums = sums_by_sorting(readers, of_rows, num_blocks)
+        total += at_least_float32(sums)
+    return total
+
+
+def _ends(x, static):
+    """The queries of global blocks, from `(G, T, H)` to `(G, 1, blocks * b, H)`."""
+    left = static.layout.num_start * static.block_size
+    right = ops.shape(x)[1] - static.layout.num_end * static.block_size
+    return ops.concatenate([x[:, :left], x[:, right:]], axis=1)[:, None]
+
+
+def _with_ends(rows, ends, heads, static):
+    """Puts global queries `(G, 1, blocks * b, H)` around chunks `(R, 1, b, H)`: `(G, T, H)`."""
+    rows = [ops.reshape(x, (heads, -1, x.shape[-1])) for x in rows]
+    if ends is not None:
+        left = static.layout.num_start * static.block_size
+        rows = [ends[:, 0, :left], *rows, ends[:, 0, left:]]
+    return _concatenate(rows, 1)
+
+
+def _concatenate(parts, axis):
+    return parts[0] if len(parts) == 1 else ops.concatenate(list(parts), axis=axis)

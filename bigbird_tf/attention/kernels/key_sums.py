@@ -1,0 +1,142 @@
+"""What flows back to the key blocks, from the rows that have read them, added up.
+
+Three ways to the same sum; a plan says which. Shapes use G for heads, R for rows, n for blocks, b
+for block size, H for head size, S for slots of a row.
+"""
+
+import keras
+from keras import ops
+
+from bigbird_tf.attention.pattern.slots import SlotLayout
+from bigbird_tf.nn.backend import sorted_segment_sum
+from bigbird_tf.nn.precision import at_least_float32
+
+__all__ = ["sums_by_product", "sums_by_slot", "sums_by_sorting"]
+
+# Up to this many columns, a product with a 0/1 matrix is less work than a scatter.
+_LARGEST_PRODUCT = 1024
+
+
+def sums_by_sorting(parts, ids, num_blocks):
+    """Adds up in an order in which all readers of a key block stand together.
+
+    That is one pass over the memory, by a kernel that XLA does not have.
+
+    Args:
+        parts: Tensor `(G, rows, S * b, H)`: for each slot of a row, what flows back to whom it
+            read.
+        ids: int32 `(G, rows, S)`, who that was.
+        num_blocks: n.
+
+    Returns:
+        Tensor `(G, n * b, H)` of the parts' dtype; half precision is added up in float32.
+    """
+    group, _, num_slots = ops.shape(ids)
+    *_, width, head_size = parts.shape
+    block_size = width // num_slots
+    ids = ops.reshape(ids + _offsets(group, num_blocks), (-1,))
+    parts = ops.reshape(parts, (-1, block_size * head_size))
+    return ops.reshape(sorted_segment_sum(parts, ids, group * num_blocks), (group, -1, head_size))
+
+
+def sums_by_slot(parts, ids, num_blocks, layout: SlotLayout):
+    """Adds up by what a slot is for, with hardly any scatter: the pattern says who read whom.
+
+    Global blocks were read by all rows (a sum), window blocks by their neighbours (shifted sums);
+    the random ones alone are added by index.
+
+    Args:
+        parts, ids, num_blocks: As `sums_by_sorting`'s.
+        layout: What each slot is for.
+
+    Returns:
+        Tensor `(G, n * b, H)`, float32 at least.
+    """
+    group, num_rows, num_slots = ops.shape(ids)
+    *_, width, head_size = parts.shape
+    parts = ops.reshape(parts, (group, num_rows, num_slots, width // num_slots * head_size))
+    groups = {name: at_least_float32(parts[:, :, span]) for name, span in layout.groups.items()}
+    num_start, num_end, num_before = layout.num_start, layout.num_end, layout.window_before
+
+    total = 0.0
+    for slot in range(layout.num_window):
+        # Row i read block i + num_start + slot - num_before. Rows at the edges read less (their
+        # weights in slots that are not read are zero), so what falls outside is cut off.
+        before = num_start + slot
+        after = num_end + layout.num_window - 1 - slot
+        total += ops.pad(groups["window"][:, :, slot], ((0, 0), (before, after), (0, 0)))
+    total = total[:, num_before : num_before + num_blocks]
+
+    middle = ops.zeros_like(total[:, num_start : num_blocks - num_end])
+    ends = [ops.sum(groups[name], axis=1) for name in ("global_start", "global_end")]
+    total += ops.concatenate([ends[0], middle, ends[1]], axis=1)
+
+    if layout.num_random:
+        total += _sums_onto_random_blocks(
+            ops.reshape(groups["random"], (group, -1, parts.shape[-1])),
+            ops.reshape(ids[:, :, layout.groups["random"]], (group, -1)),
+            num_blocks,
+            layout.random_end,
+        )
+    return ops.reshape(total, (group, -1, head_size))
+
+
+def _sums_onto_random_blocks(parts, ids, num_blocks, end):
+    """Adds up `(G, readers, b * H)` by who was read, `(G, readers)`: `(G, n, b * H)`."""
+    group, width = ops.shape(ids)[0], parts.shape[-1]
+    end = num_blocks if end is None or not isinstance(num_blocks, int) else min(end, num_blocks)
+    if isinstance(end, int) and end <= _LARGEST_PRODUCT:
+        # The originals' random blocks are among the first few of a sequence: a small product.
+        sums = ops.matmul(_is_column(ids, end, parts.dtype), parts)
+        return ops.pad(sums, ((0, 0), (0, num_blocks - end), (0, 0)))
+    ids = ops.reshape(ids + _offsets(group, num_blocks)[:, 0], (-1,))
+    sums = ops.segment_sum(ops.reshape(parts, (-1, width)), ids, group * num_blocks)
+    return ops.reshape(sums, (group, num_blocks, width))
+
+
+def sums_by_product(parts, ids, num_blocks):
+    """Adds up by one product with a 0/1 matrix, which a TPU is fastest at.
+
+    Args:
+        parts, ids, num_blocks: As `sums_by_sorting`'s.
+
+    Returns:
+        Tensor `(G, n * b, H)`, float32 at least.
+    """
+    group, num_rows, num_slots = ops.shape(ids)
+    *_, width, head_size = parts.shape
+    parts = ops.reshape(parts, (group, num_rows * num_slots, width // num_slots * head_size))
+    is_reader = _is_column(ops.reshape(ids, (group, -1)), num_blocks, parts.dtype)
+    total = 0.0
+    for addend in _bfloat16_addends(parts):
+        total += at_least_float32(ops.matmul(is_reader, addend))
+    return ops.reshape(total, (group, -1, head_size))
+
+
+def _bfloat16_addends(x):
+    """Splits float32 into three tensors with as many digits as bfloat16, that add up to it.
+
+    A TPU rounds what it multiplies to bfloat16. Other dtypes stay whole.
+    """
+    if keras.backend.standardize_dtype(x.dtype) != "float32":
+        return [x]
+
+    def first_digits(x):
+        # Veltkamp's splitting: what is left are 8 digits.
+        scaled = x * (2.0**16 + 1.0)
+        return scaled - (scaled - x)
+
+    first = first_digits(x)
+    second = first_digits(x - first)
+    return [first, second, x - first - second]
+
+
+def _is_column(ids, count, dtype):
+    """Returns `(G, count, readers)`: 1 where a reader's id is the column, else 0."""
+    columns = ops.arange(count, dtype="int32")
+    return ops.cast(ops.equal(ids[:, None], columns[:, None]), dtype)
+
+
+def _offsets(group, num_blocks):
+    """Returns `(G, 1, 1)`, to tell the blocks of one head from those of another."""
+    return ops.reshape(ops.arange(group, dtype="int32") * num_blocks, (-1, 1, 1))

@@ -1,0 +1,76 @@
+"""Which pattern a layer attends by at a length, known or unknown at tracing."""
+
+from keras import ops
+
+from bigbird_tf.attention.pattern.block_pattern import BlockPattern, random_blocks_of_all_lengths
+from bigbird_tf.attention.pattern.pattern_spec import PatternSpec
+from bigbird_tf.attention.pattern.random_blocks import TooFewBlocksError
+from bigbird_tf.attention.pattern.slots import SlotLayout, Slots
+from bigbird_tf.nn.backend import check_when_run
+
+__all__ = ["is_sparse", "is_sparse_when_run", "slots_at"]
+
+
+def is_sparse(spec: PatternSpec, length: int, training: bool = False) -> bool:
+    """Tells whether attention is sparse at a length, in tokens.
+
+    Args:
+        spec: The pattern's settings.
+        length: The length.
+        training: Whether the model is training.
+    """
+    if length <= spec.longest_full_attention:
+        return False
+    try:
+        BlockPattern.of(spec, spec.num_blocks(length), training)
+    except TooFewBlocksError:
+        return False
+    return True
+
+
+def is_sparse_when_run(spec: PatternSpec, length, training: bool = False):
+    """Returns a bool tensor, as `is_sparse`, for a length that is an int32 scalar tensor.
+
+    Args:
+        spec: The pattern's settings.
+        length: The length.
+        training: Whether the model is training.
+
+    Raises:
+        tf.errors.InvalidArgumentError: If it is above the spec's `max_length`, when the graph runs.
+    """
+    length = check_when_run(
+        length,
+        (
+            # The encoder has padded to whole blocks before.
+            lambda: length <= spec.num_blocks(spec.max_length) * spec.block_size,
+            "Sequences must not be longer than `max_length` where their length is unknown "
+            "when the layer is traced. Make the layer for longer ones. "
+            f"max_length={spec.max_length}",
+        ),
+    )
+    _, starts = random_blocks_of_all_lengths(spec, training)
+    has_pattern = ops.take(ops.convert_to_tensor(starts), spec.num_blocks(length)) >= 0
+    return ops.logical_and(length > spec.longest_full_attention, has_pattern)
+
+
+def slots_at(spec: PatternSpec, length, training: bool = False) -> Slots:
+    """Returns what each row of the pattern lists.
+
+    Args:
+        spec: The pattern's settings.
+        length: A multiple of the block size, an integer or an int32 scalar tensor.
+        training: Whether the model is training.
+    """
+    num_blocks = length // spec.block_size
+    if isinstance(length, int):
+        return BlockPattern.of(spec, num_blocks, training).slots
+    tables, starts = random_blocks_of_all_lengths(spec, training)
+    layout = SlotLayout(
+        *spec.ends(len(starts)),
+        spec.window_before,
+        spec.window_after,
+        num_random=spec.num_random_blocks,
+        random_end=int(tables.max(initial=0)) + 1,
+    )
+    return Slots.of_unknown_length(num_blocks, tables, starts, layout)

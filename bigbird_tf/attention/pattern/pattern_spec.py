@@ -1,0 +1,150 @@
+"""`PatternSpec`: all that decides a pattern, in one validated record. Knows no tensors."""
+
+import dataclasses
+from typing import Any, Literal, get_args
+
+from bigbird_tf.config_checks import check_choice, check_integer, check_window
+
+__all__ = [
+    "ATTENTION_TYPES",
+    "INFERENCE_RANDOM_BLOCKS",
+    "RANDOM_PLANS",
+    "AttentionType",
+    "InferenceRandomBlocks",
+    "PatternSpec",
+    "RandomPlan",
+]
+
+AttentionType = Literal["block_sparse", "original_full", "simulated_sparse"]
+RandomPlan = Literal["google", "transformers"]
+InferenceRandomBlocks = Literal["seeded", "first_block"]
+ATTENTION_TYPES = get_args(AttentionType)
+RANDOM_PLANS = get_args(RandomPlan)
+INFERENCE_RANDOM_BLOCKS = get_args(InferenceRandomBlocks)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class PatternSpec:
+    """What decides which key blocks each query block reads, at every length (paper, section 2).
+
+    Attributes:
+        num_heads: Attention heads, N; each has random blocks of its own.
+        block_size: Tokens in a block, b.
+        num_global_start: Global blocks at the start of the sequence.
+        num_global_end: Global blocks at its end.
+        window_before: Blocks of the sliding window before a query block.
+        window_after: Blocks of the sliding window after it.
+        num_random_blocks: Random key blocks of each query block, r; 0 for none.
+        random_plan: Whose rule draws them: `"google"` or `"transformers"`.
+        inference_random_blocks: `"seeded"`: the same random blocks in training and inference;
+            `"first_block"`: outside of training all of them are block 0, as in `transformers`.
+        full_attention_up_to: Sequences up to this length (in tokens) use full attention; `None` for
+            the rule of `transformers`, carried over to other patterns.
+        max_length: The longest sequence in tokens: that for which `"transformers"` draws, and the
+            longest of those whose length is unknown at tracing.
+        seed: Seed of the random blocks: the layer's index.
+
+    Raises:
+        ValueError: If a value is impossible. The message names it.
+    """
+
+    num_heads: int
+    block_size: int = 64
+    num_global_start: int = 1
+    num_global_end: int = 1
+    window_before: int = 1
+    window_after: int = 1
+    num_random_blocks: int = 3
+    random_plan: RandomPlan = "google"
+    inference_random_blocks: InferenceRandomBlocks = "seeded"
+    full_attention_up_to: int | None = None
+    max_length: int = 4096
+    seed: int = 0
+
+    def __post_init__(self):
+        positive = ("num_heads", "block_size", "max_length")
+        for field in dataclasses.fields(self):
+            name, value = field.name, getattr(self, field.name)
+            if name in ("random_plan", "inference_random_blocks"):
+                check_choice(name, value, get_args(field.type))
+            elif value is not None or name != "full_attention_up_to":
+                # NumPy's integers become Python's.
+                value = check_integer(name, value, 1 if name in positive else 0)
+                object.__setattr__(self, name, value)
+
+    @classmethod
+    def symmetric(
+        cls, *, num_window_blocks: int = 3, num_global_blocks: int = 2, **fields: Any
+    ) -> "PatternSpec":
+        """Makes a spec of the numbers that layers and configs have for window and global blocks.
+
+        Args:
+            num_window_blocks: Width of the sliding window in blocks, odd: a block, and as many
+                before as after it.
+            num_global_blocks: Global blocks, half of them (rounded up) at the start.
+            **fields: The other attributes.
+
+        Raises:
+            ValueError: If a value is impossible. The message names it.
+        """
+        half_window = check_window("num_window_blocks", num_window_blocks) // 2
+        num_global_blocks = check_integer("num_global_blocks", num_global_blocks, 0)
+        return cls(
+            num_global_start=(num_global_blocks + 1) // 2,
+            num_global_end=num_global_blocks // 2,
+            window_before=half_window,
+            window_after=half_window,
+            **fields,
+        )
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """What `symmetric` takes to make this spec, for the configs of layers."""
+        fields = dataclasses.asdict(self)
+        for name in ("num_global_start", "num_global_end", "window_before", "window_after"):
+            del fields[name]
+        return {
+            **fields,
+            "num_window_blocks": self.num_window_blocks,
+            "num_global_blocks": self.num_global_blocks,
+        }
+
+    @property
+    def num_global_blocks(self) -> int:
+        """Global blocks at both ends."""
+        return self.num_global_start + self.num_global_end
+
+    @property
+    def num_window_blocks(self) -> int:
+        """Blocks of the window, the query's own among them."""
+        return self.window_before + 1 + self.window_after
+
+    @property
+    def is_published(self) -> bool:
+        """Whether window and global blocks are those of the published models.
+
+        For these, random blocks are drawn exactly as the originals draw them.
+        """
+        ends = self.num_global_start, self.num_global_end
+        return (self.window_before, self.window_after, *ends) == (1, 1, 1, 1)
+
+    @property
+    def longest_full_attention(self) -> int:
+        """The length in tokens up to which full attention takes the place of the sparse one.
+
+        That is what was asked for, or the rule of `transformers`, carried over to patterns other
+        than theirs; at least the length at which every block is global.
+        """
+        least = self.num_global_blocks * self.block_size
+        if self.full_attention_up_to is not None:
+            return max(self.full_attention_up_to, least)
+        return least + (self.num_window_blocks + 2 * self.num_random_blocks) * self.block_size
+
+    def num_blocks(self, length):
+        """Returns the blocks of a sequence of some tokens, an integer or a tensor."""
+        return -(-length // self.block_size)
+
+    def ends(self, num_blocks: int) -> tuple[int, int]:
+        """Returns how many of `num_blocks` blocks are global at the start and at the end."""
+        num_start = min(self.num_global_start, num_blocks)
+        return num_start, min(self.num_global_end, num_blocks - num_start)
