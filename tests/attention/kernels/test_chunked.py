@@ -137,7 +137,8 @@ class Case:
             mine, theirs = (
                 tf.cast(x, "float64") * has_key ** (name == "o") for x in (mine, theirs)
             )
-            largest = max(np.abs(theirs).max(), 1e-3)
+            # Where one key is read alone nothing flows back, but for what float32 rounds.
+            largest = max(np.abs(theirs).max(), 1e-2)
             np.testing.assert_allclose(mine, theirs, rtol=0, atol=tolerance * largest, err_msg=name)
 
     def tensors(self, dtype="float32"):
@@ -165,14 +166,14 @@ cases = st.builds(
 
 @machines
 @given(case=cases, chunk=st.sampled_from(CHUNKS))
-@settings(max_examples=12)
+@settings(max_examples=6)
 def test_values_and_gradients(machine, case, chunk):
     case.check(case.sparse(*case.tensors(), plan=case.plan(machine, chunk)))
 
 
 @machines
 @given(case=cases, chunk=st.sampled_from(CHUNKS))
-@settings(max_examples=2)
+@settings(max_examples=1)
 def test_values_and_gradients_in_a_graph(machine, case, chunk):
     plan = case.plan(machine, chunk)
     case.check(tf.function(lambda *x: case.sparse(*x, plan=plan))(*case.tensors()))
@@ -180,7 +181,7 @@ def test_values_and_gradients_in_a_graph(machine, case, chunk):
 
 @machines
 @given(case=cases)
-@settings(max_examples=2)
+@settings(max_examples=1)
 def test_values_and_gradients_at_unknown_length(machine, case):
     heads, head_size = case.qkv[0].shape[1], case.qkv[0].shape[3]
     x = tf.TensorSpec([None, heads, None, head_size])
@@ -276,7 +277,7 @@ def test_function_traced_before_it_is_differentiated_under_xla():
 
 
 @machines
-@settings(max_examples=4)
+@settings(max_examples=2)
 @given(case=cases, dtype=st.sampled_from(["float16", "bfloat16"]))
 def test_half_precision(machine, case, dtype):
     # The oracle gets the same rounded numbers.
