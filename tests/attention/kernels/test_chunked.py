@@ -138,7 +138,7 @@ class Case:
                 tf.cast(x, "float64") * has_key ** (name == "o") for x in (mine, theirs)
             )
             # Where one key is read alone nothing flows back, but for what float32 rounds.
-            largest = max(np.abs(theirs).max(), 1e-2)
+            largest = max(np.abs(theirs).max(), 0.1)
             np.testing.assert_allclose(mine, theirs, rtol=0, atol=tolerance * largest, err_msg=name)
 
     def tensors(self, dtype="float32"):
