@@ -276,7 +276,7 @@ class BigBirdConfig:
         except ValueError as error:
             replaced = f", with {', '.join(overrides)} replaced," if overrides else ""
             raise ValueError(
-                f"{file}{replaced} is no config of ours: {error} Fields that are given to "
+                f"{file}{replaced} is no config of ours: {error}. Fields that are given to "
                 "`from_pretrained` replace those of the file."
             ) from error
 

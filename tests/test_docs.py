@@ -32,7 +32,13 @@ warnings.simplefilter("ignore")  # fresh heads, which the pages speak of
 """
 
 
-@pytest.mark.parametrize("page", PAGES, ids=[page.name for page in PAGES])
+@pytest.mark.parametrize(
+    "page",
+    [
+        pytest.param(page, id=page.name, marks=[] if page.name == "README.md" else pytest.mark.slow)
+        for page in PAGES
+    ],
+)
 def test_snippets_run(page, tmp_path):
     snippets = SNIPPET.findall(page.read_text(encoding="utf-8"))
     languages = {language for language, _ in snippets}

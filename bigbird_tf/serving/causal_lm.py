@@ -11,7 +11,7 @@ from bigbird_tf.models.decoding_arguments import check_decoding
 from bigbird_tf.models.prompts import prompt_pieces, to_text
 from bigbird_tf.models.special_ids import check_stop_ids
 from bigbird_tf.preprocessing import BigBirdTokenizer
-from bigbird_tf.serving.servable import Servable
+from bigbird_tf.serving.servable import Servable, check_rank
 
 __all__ = ["CausalLMServable"]
 
@@ -68,7 +68,7 @@ class CausalLMServable(Servable):
             input_signature=[tf.TensorSpec([None], tf.string, name="text")], autograph=False
         )
         def generate(text):
-            return self._generate(text)
+            return self._generate(check_rank(text))
 
         return {"serving_default": generate.get_concrete_function()}
 

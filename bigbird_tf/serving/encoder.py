@@ -4,7 +4,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from bigbird_tf.serving.servable import Servable
+from bigbird_tf.serving.servable import Servable, check_rank
 
 __all__ = ["EncoderServable"]
 
@@ -39,7 +39,7 @@ class EncoderServable(Servable):
             input_signature=[tf.TensorSpec([None], tf.string, name="text")], autograph=False
         )
         def embed(text):
-            return self._embed(text)
+            return self._embed(check_rank(text))
 
         return {"serving_default": embed.get_concrete_function()}
 

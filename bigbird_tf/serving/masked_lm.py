@@ -8,7 +8,7 @@ from bigbird_tf.models.pretrained_model import PretrainedModel
 from bigbird_tf.preprocessing import BigBirdTokenizer
 from bigbird_tf.preprocessing.text_bytes import TextBytes
 from bigbird_tf.preprocessing.vocabulary import SPECIAL_PIECES
-from bigbird_tf.serving.servable import Servable
+from bigbird_tf.serving.servable import Servable, check_rank
 
 __all__ = ["MaskedLMServable"]
 
@@ -74,7 +74,7 @@ class MaskedLMServable(Servable):
             input_signature=[tf.TensorSpec([None], tf.string, name="text")], autograph=False
         )
         def fill_masks(text):
-            return self._fill_masks(text)
+            return self._fill_masks(check_rank(text))
 
         return {"serving_default": fill_masks.get_concrete_function()}
 

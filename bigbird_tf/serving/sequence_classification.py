@@ -4,7 +4,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from bigbird_tf.serving.servable import Servable, check_same_batch
+from bigbird_tf.serving.servable import Servable, check_rank, check_same_batch
 from bigbird_tf.serving.text_windows import TextWindows
 
 __all__ = ["SequenceClassificationServable"]
@@ -38,7 +38,7 @@ class SequenceClassificationServable(Servable):
 
         @tf.function(input_signature=[text_spec], autograph=False)
         def classify(text):
-            return self._decode(self._logits(self.text_windows(text)))
+            return self._decode(self._logits(self.text_windows(check_rank(text))))
 
         @tf.function(input_signature=[text_spec, pair_spec], autograph=False)
         def classify_pair(text, text_pair):

@@ -14,7 +14,7 @@ from bigbird_tf.serving.length_groups import run_by_length
 from bigbird_tf.serving.stored_dtype import with_stored_dtype
 from bigbird_tf.serving.text_windows import TextWindows
 
-__all__ = ["Servable", "check_same_batch"]
+__all__ = ["Servable", "check_rank", "check_same_batch"]
 
 INPUT_NAMES = ("input_ids", "attention_mask", "token_type_ids")
 
@@ -199,12 +199,25 @@ def _check_tokenizer(tokenizer: BigBirdTokenizer, vocab_size: int) -> None:
         )
 
 
+def check_rank(text: tf.Tensor) -> tf.Tensor:
+    """Returns strings with a check that they are of the signature's shape.
+
+    TensorFlow does not compare what a signature is called with: one string alone, a scalar, would
+    fail in a slice somewhere within. Its message names the input, its shape, and that it takes.
+
+    Args:
+        text: Strings of a shape that is known in part, such as (None,).
+    """
+    return tf.ensure_shape(text, text.shape, name=text.op.name)
+
+
 def check_same_batch(**texts: tf.Tensor) -> list[tf.Tensor]:
-    """Gives string tensors with a check that they are of one batch size.
+    """Returns string tensors with a check that they are of one batch size.
 
     Args:
         **texts: Strings of shape (B,), by name.
     """
+    texts = {name: check_rank(text) for name, text in texts.items()}
     first, *others = texts
     checks = [
         tf.debugging.assert_equal(

@@ -5,7 +5,7 @@ from typing import Any
 import tensorflow as tf
 
 from bigbird_tf.preprocessing.words import split_words
-from bigbird_tf.serving.servable import Servable
+from bigbird_tf.serving.servable import Servable, check_rank
 from bigbird_tf.serving.text_windows import TextWindows
 
 __all__ = ["TokenClassificationServable"]
@@ -55,7 +55,7 @@ class TokenClassificationServable(Servable):
             input_signature=[tf.TensorSpec([None], tf.string, name="text")], autograph=False
         )
         def find_spans(text):
-            return self._find_spans(text)
+            return self._find_spans(check_rank(text))
 
         return {"serving_default": find_spans.get_concrete_function()}
 

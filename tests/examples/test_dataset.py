@@ -242,6 +242,8 @@ def test_a_whole_page_is_what_the_preprocessor_gives(encoded, tokenizer):
         text = pages[name].decode()
         start = len(pages[name][: question.start].decode())
         expected, positions = preprocessor(name, text, question.answer, start)
+        # Training on pages of its own knows where questions end by the separator.
+        assert expected.pop("question_lengths")[0] == first + 1
         for key, value in expected.items():
             np.testing.assert_array_equal(inputs[key], value[0])
         assert labels["start_logits"] == positions["start_logits"][0]

@@ -112,6 +112,7 @@ def test_training_model_refuses_layers_that_are_not_there(model, layers):
         TrainingModel(model, layers)
 
 
+@pytest.mark.slow
 def test_training_follows_the_clock_and_learns(model, encoded):
     # The second stage's time has passed when it begins: it does one step.
     recipe = Recipe(

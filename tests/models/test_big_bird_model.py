@@ -23,6 +23,9 @@ class TestContract(ModelContract):
     # Embeddings: (53 + 61 + 2) * 21 + 2 * 21 = 2478. A layer: 4 * (21 * 21 + 21) + 2 * 21 for
     # attention, 21 * 13 + 13 + 13 * 21 + 21 + 2 * 21 for the rest: 2512. The pooler: 462.
     parameters = 2478 + 2 * 2512 + 462
+    # Of the pooler's output: 0.036 where products of bfloat16 are cut off, not rounded, as on
+    # processors without instructions for it.
+    half_tolerance = 4e-2
 
     def labels(self):
         rng = np.random.default_rng(5)

@@ -19,7 +19,8 @@ def as_float64(x) -> np.ndarray:
 
 @pytest.mark.parametrize(
     ("dtype", "tolerance"),
-    [*DTYPES, ("float32", 1e-5), ("bfloat16", 5e-3), ("float16", 2e-3)],
+    # Products of bfloat16 are cut off, not rounded, on processors without instructions for it.
+    [*DTYPES, ("float32", 1e-5), ("bfloat16", 2**-7), ("float16", 2e-3)],
 )
 @pytest.mark.parametrize("mode", MODES)
 def test_sum_of_rows_loses_nothing_in_many_rows(dtype, tolerance, mode):

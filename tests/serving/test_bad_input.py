@@ -93,6 +93,21 @@ def test_ten_thousand_documents(exported):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    "name", ["BigBirdForSequenceClassification", "BigBirdForQuestionAnswering"]
+)
+def test_one_string_alone(exported, name):
+    """A scalar in place of a batch: TensorFlow's own error is of a slice somewhere within."""
+    model = exported(name)
+    names = ["question", "context"] if "Question" in name else ["text"]
+    with pytest.raises(
+        tf.errors.InvalidArgumentError,
+        match=r"tensor (text|question|context)\S* \[\] is not compatible with expected shape \[\?\]",
+    ):
+        model.run(**dict.fromkeys(names, tf.constant("A bird sings.")))
+
+
+@pytest.mark.slow
 def test_a_server_goes_on_after_a_request_that_failed(exported):
     classifier = exported("BigBirdForSequenceClassification")
     before = classifier.run(text=["A bird sings."])["probabilities"]

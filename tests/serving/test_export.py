@@ -299,6 +299,7 @@ class TestArguments:
 
 class TestWeightDtype:
     # With 8 bits, a fifth of this narrow model's numbers are scales and biases, in 32 bits.
+    @pytest.mark.slow
     @pytest.mark.parametrize(
         ("dtype", "share", "tolerance"),
         [("float16", 0.5, 2e-3), ("bfloat16", 0.5, 2e-2), ("int8", 0.4, 1e-1)],
@@ -329,6 +330,7 @@ class TestWeightDtype:
             make_servable(model, weight_dtype="float16")
         assert make_servable(model, weight_dtype="bfloat16")
 
+    @pytest.mark.slow
     def test_the_model_stays_as_it_is(self, exported):
         model = exported("BigBirdForSequenceClassification").model
         before = model(id_inputs("")).numpy()
@@ -336,6 +338,7 @@ class TestWeightDtype:
         np.testing.assert_array_equal(model(id_inputs("")), before)
         assert {weight.dtype for weight in model.weights} == {"float32"}
 
+    @pytest.mark.slow
     @pytest.mark.filterwarnings("ignore:.* does not have a `quantize` method")
     def test_quantized_before(self, tokenizer, tmp_path):
         """A model that is quantized already is exported as it is."""
