@@ -102,7 +102,7 @@ def test_one_string_alone(exported, name):
     names = ["question", "context"] if "Question" in name else ["text"]
     with pytest.raises(
         tf.errors.InvalidArgumentError,
-        match=r"tensor (text|question|context)\S* \[\] is not compatible with expected shape \[\?\]",
+        match=r"tensor (text|question|context)\S* \[\] is not compatible",
     ):
         model.run(**dict.fromkeys(names, tf.constant("A bird sings.")))
 
