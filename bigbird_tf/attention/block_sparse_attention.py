@@ -94,6 +94,8 @@ class BlockSparseAttention(keras.layers.Layer):
     TensorShape([1, 1024, 16])
     """
 
+    is_causal = False
+
     def __init__(
         self,
         num_heads: int,
@@ -196,7 +198,7 @@ class BlockSparseAttention(keras.layers.Layer):
         key = value if key is None else key
         if attention_mask is None:
             attention_mask = mask if query_mask is None else query_mask
-        check_is_not_causal(use_causal_mask)
+        check_is_not_causal(use_causal_mask and not self.is_causal)
         check_shapes(query, value, key, attention_mask)
         checked = check_shapes_when_run(query, value, key, attention_mask)
         query, value, key = (checked if x is query else x for x in (query, value, key))
@@ -327,7 +329,7 @@ class BlockSparseAttention(keras.layers.Layer):
         """Returns shapes and dtypes of what a call returns, without computing."""
         if attention_mask is None:
             attention_mask = mask if query_mask is None else query_mask
-        check_is_not_causal(use_causal_mask)
+        check_is_not_causal(use_causal_mask and not self.is_causal)
         value = query if value is None else value
         check_shapes(query, value, value if key is None else key, attention_mask)
         output = keras.KerasTensor(query.shape, dtype=self.compute_dtype)

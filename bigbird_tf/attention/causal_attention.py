@@ -33,6 +33,8 @@ class CausalAttention(BlockSparseAttention):
     TensorShape([1, 7, 16])
     """
 
+    is_causal = True
+
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
         if self.attention_type != "original_full":

@@ -15,6 +15,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from bigbird_tf.nn.backend import SEED_DTYPE
 from bigbird_tf.nn.dropout import DrawnSeed
 
 __all__ = ["beam_search", "filter_logits", "sample"]
@@ -60,7 +61,7 @@ def sample(
         if seed is None:
             return ops.cast(ops.argmax(logits, axis=-1), "int32")
         logits = filter_logits(logits, temperature=temperature, top_k=top_k, top_p=top_p)
-        drawn = DrawnSeed(ops.stack([ops.cast(seed, "int32"), ops.cast(t, "int32")]))
+        drawn = DrawnSeed(ops.stack([ops.cast(number, SEED_DTYPE) for number in (seed, t)]))
         return keras.random.categorical(logits, 1, dtype="int32", seed=drawn)[:, 0]
 
     def write(tokens, chosen, t, is_done):

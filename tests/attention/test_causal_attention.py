@@ -89,3 +89,9 @@ def test_is_full_attention_so_far():
     for attention_type in ("block_sparse", "simulated_sparse"):
         with pytest.raises(ValueError, match=f"'original_full'. Received: .*'{attention_type}'"):
             CausalAttention(HEADS, HEAD_SIZE, attention_type=attention_type)
+
+
+def test_a_causal_mask_may_be_asked_for():
+    """As with `keras.layers.MultiHeadAttention`; there is one anyway."""
+    layer, x = make(), inputs()
+    np.testing.assert_array_equal(layer(x, use_causal_mask=True), layer(x))

@@ -36,7 +36,7 @@ def signatures(name: str) -> dict:
 def test_backends_have_equal_functions():
     functions = signatures("tensorflow")
     assert functions == signatures("jax")
-    assert {*functions, "NAME"} == set(backend.__all__)
+    assert {*functions, "NAME", "SEED_DTYPE"} == set(backend.__all__)
 
 
 def test_take():

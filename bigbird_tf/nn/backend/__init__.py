@@ -17,6 +17,7 @@ else:
         f"keras.backend.backend()={NAME!r}"
     )
 
+SEED_DTYPE = _backend.SEED_DTYPE
 call_traced_once = _backend.call_traced_once
 check_in_range = _backend.check_in_range
 check_when_run = _backend.check_when_run
@@ -35,6 +36,7 @@ sorted_segment_sum = _backend.sorted_segment_sum
 take = _backend.take
 
 __all__ = [
+    "SEED_DTYPE",
     "NAME",
     "call_traced_once",
     "check_in_range",

@@ -9,6 +9,7 @@ import keras
 from keras import ops
 
 __all__ = [
+    "SEED_DTYPE",
     "call_traced_once",
     "check_in_range",
     "check_when_run",
@@ -26,6 +27,9 @@ __all__ = [
     "sorted_segment_sum",
     "take",
 ]
+
+# Of the two numbers that random operations take.
+SEED_DTYPE = "uint32"
 
 
 def is_compiled_by_xla() -> bool:

@@ -11,6 +11,7 @@ from keras import ops
 from tensorflow.python.ops import control_flow_util
 
 __all__ = [
+    "SEED_DTYPE",
     "call_traced_once",
     "check_in_range",
     "check_when_run",
@@ -28,6 +29,9 @@ __all__ = [
     "sorted_segment_sum",
     "take",
 ]
+
+# Of the two numbers that random operations take.
+SEED_DTYPE = "int32"
 
 
 def is_compiled_by_xla() -> bool:
