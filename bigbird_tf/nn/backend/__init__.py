@@ -36,8 +36,8 @@ sorted_segment_sum = _backend.sorted_segment_sum
 take = _backend.take
 
 __all__ = [
-    "SEED_DTYPE",
     "NAME",
+    "SEED_DTYPE",
     "call_traced_once",
     "check_in_range",
     "check_when_run",
