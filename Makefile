@@ -10,8 +10,8 @@ export TF_CPP_MIN_LOG_LEVEL ?= 3
 .PHONY: demo test slow lint parity jax tpu clean
 
 $(VENV)/.installed: setup.cfg pyproject.toml
-	@test -n '$(PYTHON)' || { echo 'No Python 3.11, 3.12 or 3.13 (with its module venv) runs here: \
-	say which one with `make PYTHON=/path/to/python3`' >&2; exit 1; }
+	@test -n '$(PYTHON)' || { echo 'No Python 3.11, 3.12 or 3.13 (with its module venv) runs here:' \
+		'say which one with `make PYTHON=/path/to/python3`' >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test,examples]'
 	@touch $@
@@ -19,12 +19,13 @@ $(VENV)/.installed: setup.cfg pyproject.toml
 demo: $(VENV)/.installed
 	$(BIN)/python -m examples.docs_qa.demo $(DEMO_FLAGS)
 
+# A file at a time, so that what its tests share is made once.
 test: $(VENV)/.installed
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 # The tests that take long: CI runs them, too.
 slow: $(VENV)/.installed
-	$(BIN)/python -m pytest -n 2 -m 'slow and not parity and not tpu and not jax'
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m 'slow and not parity and not tpu and not jax'
 
 lint: $(VENV)/.installed
 	$(BIN)/ruff check .
@@ -32,12 +33,12 @@ lint: $(VENV)/.installed
 
 # Needs the peers: pip install torch '.[parity,model-garden]'
 parity: $(VENV)/.installed
-	$(BIN)/python -m pytest -n 2 -m parity
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m parity
 
 # Models, layers and attention on Keras' JAX backend. Needs JAX: pip install '.[jax]'
 jax: $(VENV)/.installed
 	$(BIN)/python -m pytest -m jax
-	KERAS_BACKEND=jax JAX_PLATFORMS=cpu $(BIN)/python -m pytest -n 2 --dist loadscope \
+	KERAS_BACKEND=jax JAX_PLATFORMS=cpu $(BIN)/python -m pytest -n 2 --dist loadfile \
 		tests/nn tests/attention tests/layers tests/models
 
 # Needs libtpu: pip install '.[tpu-check]'

@@ -149,7 +149,7 @@ def settle_labels(fields: Mapping[str, Any], default: int) -> dict[str, Any]:
                 f"id2label={fields['id2label']!r}, label2id={fields['label2id']!r}. One of them is "
                 "enough."
             )
-    names = label2id if id2label is None else id2label
+    source, names = ("label2id", label2id) if id2label is None else ("id2label", id2label)
     if names is None:
         return {"num_labels": fields.get("num_labels", default), "id2label": None, "label2id": None}
     if sorted(names) != list(range(len(names))) or not names:
@@ -161,8 +161,8 @@ def settle_labels(fields: Mapping[str, Any], default: int) -> dict[str, Any]:
         raise ValueError(f"Labels must have different names. Received: {list(names.values())}")
     if fields.get("num_labels", len(names)) != len(names):
         raise ValueError(
-            "`num_labels` must be the number of labels in `id2label`. Received: num_labels="
-            f"{fields['num_labels']}, {len(names)} labels in id2label. The names are enough."
+            f"`num_labels` must be the number of labels in `{source}`. Received: num_labels="
+            f"{fields['num_labels']}, {len(names)} labels in {source}. The names are enough."
         )
     names = {index: names[index] for index in range(len(names))}
     return {
@@ -176,7 +176,10 @@ def _read_id2label(fields: Mapping[str, Any]) -> dict[int, str] | None:
     names = _read_mapping("id2label", fields)
     if names is None:
         return None
-    return {_read_id("id2label", index, names): str(label) for index, label in names.items()}
+    labels = {_read_id("id2label", index, names): str(label) for index, label in names.items()}
+    if len(labels) < len(names):
+        raise ValueError(f"`id2label` must have a label for each id. Received: id2label={names!r}")
+    return labels
 
 
 def _read_label2id(fields: Mapping[str, Any]) -> dict[int, str] | None:

@@ -182,6 +182,8 @@ def test_labels():
         ({"label2id": {"no": 0.5}}, "The ids in `label2id` must be integers"),
         ({"id2label": {}}, "The labels' ids must be 0, 1, 2"),
         ({"num_labels": 2, "label2id": {"a": 0}}, "num_labels=2, 1 labels.*The names are enough"),
+        ({"num_labels": 2, "label2id": {"a": 0}}, "the number of labels in `label2id`"),
+        ({"id2label": {"0": "no", 0: "yes"}}, "`id2label` must have a label for each id"),
     ],
 )
 def test_labels_that_contradict_each_other(fields, message):

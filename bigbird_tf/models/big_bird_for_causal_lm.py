@@ -149,16 +149,18 @@ class BigBirdForCausalLM(HeadedModel):
                 check_stop_ids(stops, tokenizer)
         prompts = read_prompts(prompts, self.config, tokenizer, max_new_tokens)
         options = {
-            "max_new_tokens": max_new_tokens,
+            # Python's integers, since NumPy's would be tensors of the compiled loop.
+            "max_new_tokens": int(max_new_tokens),
             "stop_token_ids": stops,
-            "num_return_sequences": num_return_sequences,
+            "num_return_sequences": int(num_return_sequences),
             "repetition_penalty": float(repetition_penalty),
-            "no_repeat_ngram_size": no_repeat_ngram_size or 0,
-            "min_new_tokens": min_new_tokens or 0,
+            "no_repeat_ngram_size": int(no_repeat_ngram_size or 0),
+            "min_new_tokens": int(min_new_tokens or 0),
         }
         if num_beams > 1:
-            options.update(num_beams=num_beams, length_penalty=float(length_penalty))
+            options.update(num_beams=int(num_beams), length_penalty=float(length_penalty))
         elif do_sample:
+            top_k = None if top_k is None else int(top_k)
             options.update(temperature=float(temperature), top_k=top_k, top_p=top_p)
             seed = draw_seed() if seed is None else ops.convert_to_tensor(seed, "int32")
         tokens = self._decode(prompts, seed if do_sample else None, **options)
@@ -176,7 +178,15 @@ class BigBirdForCausalLM(HeadedModel):
         """Calls `_decode_in_graph`, compiled."""
         if self._compiled_decode is None:
             self._compiled_decode = compile_function(self._decode_in_graph, self)
-        return self._compiled_decode(prompts.ids, prompts.mask, prompts.positions, seed, **options)
+        return self._compiled_decode(
+            prompts.ids,
+            prompts.mask,
+            prompts.positions,
+            seed,
+            # Not read within: a graph would keep it when the config is replaced.
+            pad_token_id=self.config.pad_token_id,
+            **options,
+        )
 
     def _decode_in_graph(
         self,
@@ -185,6 +195,7 @@ class BigBirdForCausalLM(HeadedModel):
         positions,
         seed,
         *,
+        pad_token_id,
         max_new_tokens,
         stop_token_ids,
         num_return_sequences,
@@ -212,7 +223,7 @@ class BigBirdForCausalLM(HeadedModel):
         options.update(
             max_new_tokens=max_new_tokens,
             stop_token_ids=stop_token_ids,
-            pad_token_id=self.config.pad_token_id,
+            pad_token_id=pad_token_id,
             process=make_processor(
                 ids,
                 mask,

@@ -101,6 +101,8 @@ class BigBirdModel(PretrainedModel):
 
     def compute_output_shape(self, input_shape):
         """Returns the shapes of what a call returns by default, by name."""
+        if isinstance(input_shape, dict):
+            input_shape = input_shape["input_ids"]
         width = self.config.hidden_size
         shapes = {"last_hidden_state": (*input_shape, width)}
         if self.pooler is not None:

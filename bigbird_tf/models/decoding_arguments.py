@@ -3,6 +3,8 @@
 import math
 import numbers
 
+from bigbird_tf.config_checks import check_integer
+
 __all__ = ["check_decoding"]
 
 
@@ -21,12 +23,12 @@ def check_decoding(
     min_new_tokens: int | None = None,
 ) -> None:
     """Raises a `ValueError` that names the first impossible argument; see `generate`."""
-    _check_integer("max_new_tokens", max_new_tokens, 1)
-    _check_integer("num_beams", num_beams, 1)
-    _check_integer("num_return_sequences", num_return_sequences, 1)
-    _check_integer("top_k", 1 if top_k is None else top_k, 1)
-    _check_integer("no_repeat_ngram_size", no_repeat_ngram_size or 0, 0)
-    _check_integer("min_new_tokens", min_new_tokens or 0, 0)
+    check_integer("max_new_tokens", max_new_tokens, 1)
+    check_integer("num_beams", num_beams, 1)
+    check_integer("num_return_sequences", num_return_sequences, 1)
+    check_integer("top_k", 1 if top_k is None else top_k, 1)
+    check_integer("no_repeat_ngram_size", no_repeat_ngram_size or 0, 0)
+    check_integer("min_new_tokens", min_new_tokens or 0, 0)
     _check_number("temperature", temperature)
     _check_number("length_penalty", length_penalty)
     _check_number("repetition_penalty", repetition_penalty)
@@ -69,12 +71,6 @@ def check_decoding(
             f"num_beams={num_return_sequences}. Received: {num_return_sequences=}, num_beams=1, "
             "do_sample=False"
         )
-
-
-def _check_integer(name: str, value, least: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        kind = "a positive integer" if least == 1 else "an integer from 0 on"
-        raise ValueError(f"`{name}` must be {kind}. Received: {name}={value!r}")
 
 
 def _check_number(name: str, value) -> None:

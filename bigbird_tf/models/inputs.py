@@ -84,6 +84,12 @@ def check_kind_of_inputs(inputs) -> None:
                 f"`{name}` must be integers. Received texts: {_shown(value)}. Make ids of them "
                 "first: `tokenizer(texts)`; for `fit`, `dataset.map(preprocessor)`"
             )
+        if getattr(getattr(value, "dtype", None), "kind", None) == "O":
+            raise TypeError(
+                f"`{name}` must be an array of integers. Received an array of Python objects, "
+                f"{_shown(value)}. Rows of unequal lengths are padded first, and an "
+                "`attention_mask` says what is padding"
+            )
         if isinstance(value, (tuple, list)):
             raise TypeError(
                 f"`{name}` must be an array or a tensor, and several inputs a dictionary, such as "
@@ -108,8 +114,10 @@ def is_text(value) -> bool:
     if isinstance(value, (str, bytes)):
         return True
     dtype = getattr(value, "dtype", None)
+    if getattr(dtype, "kind", None) == "O":
+        return value.size > 0 and is_text(value.flat[0])
     return dtype is not None and (
-        "string" in str(dtype) or getattr(dtype, "kind", None) in ("S", "U", "O")
+        "string" in str(dtype) or getattr(dtype, "kind", None) in ("S", "U")
     )
 
 

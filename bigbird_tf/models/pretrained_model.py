@@ -7,6 +7,7 @@ from pathlib import Path
 import keras
 
 from bigbird_tf.config import BigBirdConfig
+from bigbird_tf.config_checks import check_integer
 from bigbird_tf.models.checked_model import CheckedModel
 from bigbird_tf.nn.backend import compute_spec
 from bigbird_tf.training import (
@@ -290,8 +291,7 @@ class PretrainedModel(CheckedModel):
         Raises:
             ValueError: If `rank` is no positive integer, or there is LoRA already.
         """
-        if isinstance(rank, bool) or not isinstance(rank, int) or rank < 1:
-            raise ValueError(f"`rank` must be a positive integer. Received: rank={rank!r}")
+        rank = check_integer("rank", rank, 1)
         backbone = getattr(self, "backbone", self)
         blocks = backbone.encoder.blocks
         if any(block.attention.query_dense.lora_enabled for block in blocks):
@@ -348,4 +348,6 @@ class PretrainedModel(CheckedModel):
 
 
 def _exclude_from_weight_decay(optimizer):
+    # `LossScaleOptimizer` does not hand on what is excluded.
+    optimizer = getattr(optimizer, "inner_optimizer", optimizer)
     optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])

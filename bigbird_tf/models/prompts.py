@@ -34,7 +34,7 @@ def read_prompts(prompts, config: BigBirdConfig, tokenizer, max_new_tokens: int)
         tf.errors.InvalidArgumentError: If an id is outside of the vocabulary, or a prompt is empty.
     """
     is_scalar = False
-    if tokenizer is not None:
+    if is_text(prompts) and tokenizer is not None:
         prompts, is_scalar = _tokenize(prompts, tokenizer)
     elif is_text(prompts):
         raise TypeError(

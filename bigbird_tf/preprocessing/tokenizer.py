@@ -317,7 +317,7 @@ class BigBirdTokenizer(keras.layers.Layer):
 
         That is `spiece.model`, or where there is none, the `tokenizer.json` that `transformers` 5
         saves in its place. The latter says which pieces take the spaces beside them; beside
-        `spiece.model` the directory's `tokenizer_config.json` does, and by default `[MASK]` takes
+        `spiece.model` its `tokenizer_config.json` does, and by default `[MASK]` takes
         those before it.
 
         Args:
@@ -337,8 +337,8 @@ class BigBirdTokenizer(keras.layers.Layer):
                 return cls(model, **stripped)
             # Neither is there; its message lists what is.
             path = hub.require_file(name_or_path, VOCABULARY_NAME, **hub_arguments)
-        config_path = Path(name_or_path).expanduser() / CONFIG_NAME
-        if not config_path.is_file():
+        config_path = hub.find_file(name_or_path, CONFIG_NAME, **hub_arguments)
+        if config_path is None:
             return cls(path)
         return cls(path, **read_stripped_pieces(config_path, SPECIAL_PIECES["mask_token"]))
 

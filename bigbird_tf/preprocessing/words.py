@@ -6,6 +6,8 @@ import unicodedata
 import numpy as np
 import tensorflow as tf
 
+from bigbird_tf.preprocessing.word_boundaries import ALONE_RANGES
+
 __all__ = ["split_words"]
 
 # What a character is to words: of letters, digits and links words are made.
@@ -14,11 +16,6 @@ SPACE, ALONE, LETTER, CAPITAL, DIGIT, LINK, FULL_STOP, DIGIT_LINK, EXTENSION = r
 LINKS = "-\u2010\u2011'\u2019\u02bc\u00b7&/_@"
 # Stand within numbers: "1,000", "12:30".
 DIGIT_LINKS = ",:"
-# Of these each letter is a word, since nothing shows where words end.
-WITHOUT_SPACES = (
-    *("CJK", "HIRAGANA", "KATAKANA", "HALFWIDTH KATAKANA"),
-    *("THAI", "LAO", "KHMER", "MYANMAR"),
-)
 # Format characters that are spaces of no width.
 NO_WIDTH = "\u200b\ufeff"
 # Latin, Greek and Russian. All others would make the table of kinds twice as long.
@@ -146,11 +143,15 @@ def _kind(character: str) -> int:
         return SPACE
     if category[0] == "M" or category == "Cf":
         return EXTENSION
+    # Of scripts without spaces each letter is a word, since nothing shows where words end. Korean
+    # has spaces.
+    is_letter = category[0] == "L" or category == "Nl"
+    is_listed = any(begin <= ord(character) < end for begin, end in ALONE_RANGES)
+    if is_letter and is_listed and "HANGUL" not in unicodedata.name(character, ""):
+        return ALONE
     if category[0] == "N":
         return DIGIT
     if category[0] == "L":
-        if unicodedata.name(character, "").startswith(WITHOUT_SPACES):
-            return ALONE
         is_initial = any(first <= character <= last for first, last in CAPITALS)
         return CAPITAL if category == "Lu" and is_initial else LETTER
     return ALONE

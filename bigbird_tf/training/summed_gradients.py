@@ -1,5 +1,7 @@
 """Optimizers that see the sum of the replicas' gradients."""
 
+import functools
+
 import keras
 
 from bigbird_tf.nn.backend import replica_context
@@ -17,11 +19,12 @@ def sum_gradients_first(optimizer: keras.optimizers.Optimizer) -> None:
     Args:
         optimizer: Changed in place. Its class and its saved form stay as they are.
     """
-    if getattr(optimizer, "_sums_gradients_first", False):
-        return
     # That of `LossScaleOptimizer` is not used: the optimizer inside of it adds up.
     inner = getattr(optimizer, "inner_optimizer", optimizer)
-    apply, add_up = optimizer.apply, inner._all_reduce_sum_gradients
+    # Of the classes: the optimizer may have been changed before, also as another one's inner one.
+    apply = functools.partial(type(optimizer).apply, optimizer)
+    add_up = functools.partial(type(inner)._all_reduce_sum_gradients, inner)
+    inner.apply = functools.partial(type(inner).apply, inner)
 
     def apply_to_sum(grads, trainable_variables=None):
         if replica_context() is not None:
@@ -34,4 +37,3 @@ def sum_gradients_first(optimizer: keras.optimizers.Optimizer) -> None:
     optimizer.apply = apply_to_sum
     # They have been added up by then.
     inner._all_reduce_sum_gradients = list
-    optimizer._sums_gradients_first = True

@@ -186,7 +186,7 @@ def run(
     used = AnswerCalibration(**config.get("answer_calibration", {}))
     known = config["docs_qa_packages"]
     names = sorted([*known["validation"], *known["test"]])
-    pages = load_pages_with_progress(output, console, packages=names)
+    pages, _ = load_pages_with_progress(output, console, packages=names)
     asked = {}
     for side in ("validation", "test"):
         of_side = [page for page in pages if page.package in known[side]]

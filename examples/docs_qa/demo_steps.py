@@ -300,6 +300,8 @@ class Demo:
                 tokenizer=self.tokenizer,
                 max_answer_length=MAX_ANSWER_PIECES,
                 no_answer_threshold=None,
+                # The calibration in the config is that of the weights before teaching.
+                confidence_threshold=0.0,
             )
         asked = choose_questions(
             self.test,

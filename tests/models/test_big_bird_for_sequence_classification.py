@@ -88,6 +88,17 @@ def test_default_optimizer():
     assert model.jit_compile is False, "on CPU the graph is faster"
 
 
+@pytest.mark.parametrize("dtype", ["float32", "mixed_float16"])
+def test_default_optimizer_of_a_file(dtype):
+    """In float16 it is inside of another one, which knows nothing of what is excluded."""
+    model, again = (TestContract.make({"num_hidden_layers": 1}, dtype=dtype) for _ in range(2))
+    model.compile()
+    again.compile_from_config(model.get_compile_config())
+    optimizer = getattr(again.optimizer, "inner_optimizer", again.optimizer)
+    for weight in again.trainable_weights:
+        assert optimizer._use_weight_decay(weight) == (len(weight.shape) == 2), weight.path
+
+
 def test_own_choices_win():
     model = TestContract.make({"num_hidden_layers": 0})
     model.compile("sgd", keras.losses.MeanSquaredError(), metrics=["mae"], jit_compile=True)

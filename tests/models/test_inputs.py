@@ -369,3 +369,24 @@ def test_under_xla_ids_are_not_checked_but_good_ones_are_right():
     with pytest.raises(tf.errors.InvalidArgumentError, match="vocab_size"):
         model(ids)
     assert "Not when compiled by XLA" in read_inputs.__doc__
+
+
+@pytest.mark.parametrize("dtype", ["int8", "int16", "uint8"])
+def test_small_integers_are_ids(dtype):
+    """The number of ids is none of their numbers."""
+    model = BigBirdModel(tiny_config(vocab_size=70_000))
+    ids = np.arange(2 * LENGTH).reshape(2, LENGTH).astype(dtype)
+    small, large = (model(x)["pooler_output"] for x in (ids, ids.astype("int32")))
+    np.testing.assert_array_equal(small, large)
+
+
+def test_rows_of_unequal_lengths():
+    ids = np.array([[1, 2], [3]], dtype=object)
+    with pytest.raises(TypeError, match=r"array of Python objects.*Rows of unequal lengths"):
+        BigBirdModel(tiny_config())(ids)
+
+
+def test_output_shape_of_a_dictionary():
+    model = BigBirdModel(tiny_config())
+    expected = model.compute_output_shape((2, 8))
+    assert model.compute_output_shape({"input_ids": (2, 8)}) == expected

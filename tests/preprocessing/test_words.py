@@ -20,6 +20,7 @@ from bigbird_tf.preprocessing.words import split_words
         ("one--two one,two x - y -z", "one|-|-|two|one|,|two|x|-|y|-|z"),
         ("东京に 東京。 สวัสดี 한국어", "东|京|に|東|京|。|ส|วั|ส|ดี|한국어"),
         ("Zu\u0308rich\u200bnaïve\ufeff ❤\ufe0f", "Zu\u0308rich|naïve|❤\ufe0f"),
+        ("人々々\u3007と ㄅㄆ Ⅳ", "人|々|々|\u3007|と|ㄅ|ㄆ|Ⅳ"),
         ("...?! ", ".|.|.|?|!"),
         (" \n\t\u00a0\u3000\0", ""),
         ("", ""),

@@ -200,6 +200,11 @@ def check_in_range(ids, size, message: str):
     Raises:
         ValueError: If one is not. Not in compiled functions, which have no such checks.
     """
+    if isinstance(ids, keras.KerasTensor):
+        return ids
+    if ids.dtype.itemsize < 4:
+        # The size may be none of their numbers.
+        ids = ops.cast(ids, "int32")
     return check_when_run(ids, (lambda: ops.all((ids >= 0) & (ids < size)), message))
 
 

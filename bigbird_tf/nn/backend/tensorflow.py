@@ -218,6 +218,9 @@ def check_in_range(ids, size, message: str):
     """
     if isinstance(ids, keras.KerasTensor):
         return ids
+    if ids.dtype.size < 4:
+        # The size may be none of their numbers.
+        ids = tf.cast(ids, tf.int32)
     checks = [
         tf.debugging.assert_non_negative(ids, message),
         tf.debugging.assert_less(ids, tf.cast(size, ids.dtype), message),
