@@ -2,6 +2,8 @@
 
 import os
 import platform
+import subprocess
+import sys
 
 import pytest
 import tensorflow as tf
@@ -11,13 +13,26 @@ from bigbird_tf.serving import export_saved_model
 from tests.serving.conftest import small_config
 
 # Asked of the machine, not of the graph: where there is oneDNN, nothing is skipped.
-HAS_ONEDNN = (
-    platform.machine() in ("x86_64", "AMD64") and os.environ.get("TF_ENABLE_ONEDNN_OPTS") != "0"
-)
+HAS_ONEDNN = platform.machine() in ("x86_64", "AMD64")
+# By itself, TensorFlow uses it on processors with AVX-512 VNNI alone.
+IS_ON = os.environ.get("TF_ENABLE_ONEDNN_OPTS") == "1"
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not HAS_ONEDNN, reason="these are kernels of oneDNN")
+@pytest.mark.skipif(not HAS_ONEDNN or IS_ON, reason="runs the test below with oneDNN switched on")
+def test_with_onednn():
+    run = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:xdist", "-m", "slow", __file__],
+        env={**os.environ, "TF_ENABLE_ONEDNN_OPTS": "1"},
+        capture_output=True,
+        text=True,
+    )
+    assert run.returncode == 0, run.stdout[-3000:]
+    assert "3 passed" in run.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not HAS_ONEDNN or not IS_ON, reason="these are kernels of oneDNN")
 @pytest.mark.parametrize(
     ("activation", "kernel"),
     [("gelu_new", b"GeluApproximate"), ("gelu", b"GeluExact"), ("relu", b"Relu")],

@@ -91,7 +91,8 @@ def saved_optimizer_of(model) -> dict:
     decays = [optimizer._use_weight_decay(v) for v in optimizer._trainable_variables]
     return {
         "decays": decays,
-        **{f"saved {v.path.split('/', 1)[1]}": v.numpy() for v in optimizer.variables},
+        # By number: their names have a count of the models that the process has made.
+        **{f"saved {number}": v.numpy() for number, v in enumerate(optimizer.variables)},
     }
 
 
