@@ -22,7 +22,7 @@ IS_ON = os.environ.get("TF_ENABLE_ONEDNN_OPTS") == "1"
 @pytest.mark.skipif(not HAS_ONEDNN or IS_ON, reason="runs the test below with oneDNN switched on")
 def test_with_onednn():
     run = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:xdist", "-m", "slow", __file__],
+        [sys.executable, "-m", "pytest", "-v", "-p", "no:xdist", "-m", "slow", __file__],
         env={**os.environ, "TF_ENABLE_ONEDNN_OPTS": "1"},
         capture_output=True,
         text=True,
