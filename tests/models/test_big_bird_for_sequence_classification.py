@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 
 from bigbird_tf import BigBirdForSequenceClassification
+from tests.backends import IS_TENSORFLOW
 from tests.contract import (
     VOCABULARY,
     ModelContract,
@@ -85,7 +86,8 @@ def test_default_optimizer():
     for weight in model.trainable_weights:
         is_matrix = len(weight.shape) == 2
         assert optimizer._use_weight_decay(weight) == is_matrix, weight.path
-    assert model.jit_compile is False, "on CPU the graph is faster"
+    # On a CPU the graph is faster. What JAX runs, XLA has compiled.
+    assert model.jit_compile is not IS_TENSORFLOW
 
 
 @pytest.mark.parametrize("dtype", ["float32", "mixed_float16"])

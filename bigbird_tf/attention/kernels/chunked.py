@@ -71,6 +71,9 @@ def block_sparse_attention(
     Returns:
         Tensor `(B, N, T, H)` of the query's dtype. Softmax is computed in float32 at least.
     """
+    if query.shape[0] == 0:
+        # JAX has no loop of no turns. All three are in the sum for gradients of their shapes.
+        return query + 0 * (key + value)
     if plan is None:
         itemsize = {"float64": 8, "float32": 4}.get(keras.backend.standardize_dtype(query.dtype), 2)
         num_rows = None if query.shape[2] is None else slots.key_blocks.shape[1]

@@ -2,11 +2,13 @@
 
 import dataclasses
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from keras import ops
 
 from bigbird_tf import BlockPattern
 from bigbird_tf.attention.kernels import plan as plans
@@ -15,6 +17,7 @@ from bigbird_tf.attention.kernels.chunked import block_sparse_attention
 from bigbird_tf.attention.kernels.plan import Plan, make_plan
 from bigbird_tf.attention.kernels.reference import full_attention, pattern_bias
 from bigbird_tf.attention.pattern.slots import Slots
+from tests.backends import IS_TENSORFLOW, compiled, value_and_gradients
 from tests.graph_walk import all_operations, all_tensors
 
 # In bytes: a row or two, some rows, some heads or all.
@@ -27,6 +30,7 @@ MACHINES = {
     "TPU": ("tpu", True),
 }
 machines = pytest.mark.parametrize("machine", MACHINES)
+tensorflow_alone = pytest.mark.skipif(not IS_TENSORFLOW, reason="TensorFlow's own")
 
 
 class Case:
@@ -88,20 +92,19 @@ class Case:
 
     def oracle(self):
         """Gives context and gradients of dense attention, in float64."""
-        qkv = [tf.constant(x, tf.float64) for x in self.qkv]
-        counts = tf.constant(self.counts()[None], tf.float64)
-        with tf.GradientTape() as tape:
-            tape.watch(qkv)
-            q, k, v = qkv
-            scores = q @ tf.linalg.matrix_transpose(k)
-            scores += tf.constant(self.key_bias[:, None, None, :], tf.float64)
-            # What is not read must not decide on what is subtracted.
-            scores = tf.where(counts > 0, scores, -1e9)
-            weights = counts * tf.exp(scores - tf.reduce_max(scores, -1, keepdims=True))
-            weights /= tf.maximum(tf.reduce_sum(weights, -1, keepdims=True), 1e-300)
-            context = weights @ v
-            loss = tf.reduce_sum(context * self.upstream)
-        return context, *tape.gradient(loss, qkv)
+        q, k, v = (x.astype("float64") for x in self.qkv)
+        counts, upstream = self.counts()[None], self.upstream.astype("float64")
+        scores = q @ np.swapaxes(k, -1, -2) + self.key_bias[:, None, None, :]
+        # What is not read must not decide on what is subtracted.
+        scores = np.where(counts > 0, scores, -1e9)
+        weights = counts * np.exp(scores - scores.max(-1, keepdims=True))
+        weights /= np.maximum(weights.sum(-1, keepdims=True), 1e-300)
+        context = weights @ v
+        weight_grad = upstream @ np.swapaxes(v, -1, -2)
+        delta = (context * upstream).sum(-1, keepdims=True)
+        score_grad = weights * (weight_grad - delta)
+        transposed = np.swapaxes(score_grad, -1, -2), np.swapaxes(weights, -1, -2)
+        return context, score_grad @ k, transposed[0] @ q, transposed[1] @ upstream
 
     def plan(self, machine, chunk=8 * 2**20, known=True) -> Plan:
         device, compiled = MACHINES[machine]
@@ -122,27 +125,32 @@ class Case:
         slots = self.slots
         if key_blocks is not None:
             slots = Slots(key_blocks, slot_bias, slots.layout)
-        with tf.GradientTape() as tape:
-            tape.watch([q, k, v])
-            context = block_sparse_attention(q, k, v, key_bias, slots, self.block, plan=plan)
-            loss = tf.reduce_sum(context * tf.cast(self.upstream, context.dtype))
-        return context, *tape.gradient(loss, [q, k, v])
+
+        def context(q, k, v):
+            return block_sparse_attention(q, k, v, key_bias, slots, self.block, plan=plan)
+
+        return value_and_gradients(context, [q, k, v], ops.cast(self.upstream, q.dtype))
 
     def check(self, outputs, tolerance=2e-5, dtype="float32"):
         has_key = self.has_key[..., None]
         for name, mine, theirs in zip("oqkv", outputs, self.oracle(), strict=True):
             assert mine.dtype == dtype
             assert mine.shape == theirs.shape
-            assert np.isfinite(tf.cast(mine, "float32")).all()
-            mine, theirs = (
-                tf.cast(x, "float64") * has_key ** (name == "o") for x in (mine, theirs)
-            )
-            # Where one key is read alone nothing flows back, but for what float32 rounds.
-            largest = max(np.abs(theirs).max(), 0.1)
+            mine = as_float64(mine)
+            assert np.isfinite(mine).all()
+            mine, theirs = (x * has_key ** (name == "o") for x in (mine, theirs))
+            largest = max(np.abs(theirs).max(initial=0), 0.1)
             np.testing.assert_allclose(mine, theirs, rtol=0, atol=tolerance * largest, err_msg=name)
 
     def tensors(self, dtype="float32"):
-        return [*(tf.cast(x, dtype) for x in self.qkv), tf.constant(self.key_bias)]
+        return [*(ops.cast(x, dtype) for x in self.qkv), ops.convert_to_tensor(self.key_bias)]
+
+
+def as_float64(x) -> np.ndarray:
+    dtype = keras.backend.standardize_dtype(x.dtype)
+    return ops.convert_to_numpy(x if dtype == "float64" else ops.cast(x, "float32")).astype(
+        "float64"
+    )
 
 
 cases = st.builds(
@@ -176,9 +184,11 @@ def test_values_and_gradients(machine, case, chunk):
 @settings(max_examples=1)
 def test_values_and_gradients_in_a_graph(machine, case, chunk):
     plan = case.plan(machine, chunk)
-    case.check(tf.function(lambda *x: case.sparse(*x, plan=plan))(*case.tensors()))
+    run = compiled(lambda *x: case.sparse(*x, plan=plan), jit_compile=False)
+    case.check(run(*case.tensors()))
 
 
+@tensorflow_alone
 @machines
 @given(case=cases)
 @settings(max_examples=1)
@@ -208,8 +218,8 @@ def test_values_and_gradients_at_unknown_length(machine, case):
 )
 def test_values_and_gradients_under_xla(case, machine):
     plan = case.plan(machine, 900)
-    compiled = tf.function(lambda *x: case.sparse(*x, plan=plan), jit_compile=True)
-    case.check(compiled(*case.tensors()))
+    run = compiled(lambda *x: case.sparse(*x, plan=plan))
+    case.check(run(*case.tensors()))
 
 
 @machines
@@ -281,11 +291,12 @@ def test_function_traced_before_it_is_differentiated_under_xla():
 @given(case=cases, dtype=st.sampled_from(["float16", "bfloat16"]))
 def test_half_precision(machine, case, dtype):
     # The oracle gets the same rounded numbers.
-    case.qkv = [tf.cast(tf.cast(x, dtype), "float32").numpy() for x in case.qkv]
+    case.qkv = [as_float64(ops.cast(x, dtype)).astype("float32") for x in case.qkv]
     outputs = case.sparse(*case.tensors(dtype), plan=case.plan(machine))
     case.check(outputs, tolerance=3e-2, dtype=dtype)
 
 
+@tensorflow_alone  # JAX computes in float64 only where all of a process does.
 @machines
 def test_float64_is_kept(machine):
     case = Case()
@@ -303,7 +314,7 @@ def test_finite_with_any_mask(dtype, real):
     # Scores of a thousand, so that exponentials overflow if nothing is subtracted first.
     case.qkv[0] *= 100
     for output in case.sparse(*case.tensors(dtype)):
-        assert np.isfinite(tf.cast(output, "float32")).all()
+        assert np.isfinite(as_float64(output)).all()
 
 
 @machines
@@ -333,6 +344,7 @@ def test_nothing_flows_outside_of_the_pattern(machine, chunk):
         assert (np.abs(v_grad.numpy()[is_read]).max(-1) > 0).all()
 
 
+@tensorflow_alone
 class TestGraph:
     """At 2,048 tokens: what is traced, forward and backward."""
 
