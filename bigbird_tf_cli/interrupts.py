@@ -44,13 +44,18 @@ def heed_signals() -> Iterator[None]:
         # Shells use this status, too.
         sys.exit(128 + number)
 
-    report = sys.unraisablehook
+    report, report_uncaught = sys.unraisablehook, sys.excepthook
+
+    def uncaught(kind, error, traceback) -> None:
+        # Code in C prints by this hook what an interruption has become there.
+        if not came:
+            report_uncaught(kind, error, traceback)
 
     def unraisable(args) -> None:
         if not (came and isinstance(args.exc_value, (KeyboardInterrupt, SystemExit))):
             report(args)
 
-    sys.unraisablehook = unraisable
+    sys.unraisablehook, sys.excepthook = unraisable, uncaught
     before = {signal.SIGTERM: signal.signal(signal.SIGTERM, end)}
     # Shells have Ctrl-C ignored in what they run in the background.
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
@@ -67,7 +72,7 @@ def heed_signals() -> Iterator[None]:
             timer.cancel()
         for number, handler in before.items():
             signal.signal(number, handler)
-        sys.unraisablehook = report
+        sys.unraisablehook, sys.excepthook = report, report_uncaught
 
 
 def _is_ending() -> bool:

@@ -1,10 +1,14 @@
 """Signals that arrive where Python drops what their handlers raise."""
 
+import os
+import signal
 import subprocess
 import sys
+import time
 
 import pytest
 
+from bigbird_tf_cli.interrupts import heed_signals
 from tests.conftest import ROOT
 
 SCRIPT = """
@@ -116,3 +120,25 @@ def test_all_is_as_before_afterwards():
         "assert state() == before\n"
     )
     subprocess.run([sys.executable, "-c", script], cwd=ROOT, check=True, timeout=30)
+
+
+def test_what_code_in_c_prints_of_an_interruption(capsys):
+    """Such as "SystemError: <built-in function __import__> returned a result with an exception"."""
+    before = sys.excepthook
+
+    def interrupted():
+        with heed_signals():
+            try:
+                os.kill(os.getpid(), signal.SIGTERM)
+                time.sleep(5)
+            except SystemExit:
+                sys.excepthook(SystemError, SystemError("with an exception set"), None)
+                raise
+
+    with pytest.raises(SystemExit):
+        interrupted()
+    assert sys.excepthook is before
+    assert "SystemError" not in capsys.readouterr().err
+    with heed_signals():
+        sys.excepthook(ValueError, ValueError("one of our own"), None)
+    assert "one of our own" in capsys.readouterr().err
