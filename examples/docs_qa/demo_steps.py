@@ -266,7 +266,7 @@ class Demo:
         names = ("as it ships", "after the lesson", "from scratch,\nthe same lesson")
         picture = plot_learning(
             {
-                name: (100 * float(row.exact.mean()), len(row.exact))
+                name: (100 * float(row.f1.mean()), len(row.f1))
                 for name, row in zip(names, rows.values(), strict=True)
             },
             {

@@ -72,7 +72,7 @@ def plot_learning(
     """Draws how a new kind of question was learnt, into a PNG.
 
     Args:
-        scores: For each model the percentage of right answers and the number of questions.
+        scores: For each model its F1 in percent and the number of questions.
         curves: For each training the minutes and the loss after its steps.
         path: The file to write.
     """
@@ -80,7 +80,7 @@ def plot_learning(
     bars = left.bar(list(scores), [percent for percent, _ in scores.values()], 0.6)
     left.bar_label(bars, fmt="%.0f%%")
     left.set_ylim(0, 100)
-    left.set_ylabel("exactly right, %")
+    left.set_ylabel("overlap with the right answer (F1), %")
     counts = " / ".join(f"{count:,}" for count in sorted({count for _, count in scores.values()}))
     left.set_title(f"How is this function called?\n({counts} questions on packages never seen)")
     for name, curve in curves.items():
