@@ -114,7 +114,16 @@ ROOMS = {
     "attention": {"attention", "config_checks", "nn"},
     "layers": {"layers", "attention", "config", "nn"},
     "training": {"training", "nn"},
-    "models": {"models", "layers", "attention", "config", "checkpoints", "preprocessing", "nn"}
+    "models": {
+        "config_checks",
+        "models",
+        "layers",
+        "attention",
+        "config",
+        "checkpoints",
+        "preprocessing",
+        "nn",
+    }
     | {"training"},
     "checkpoints": {"checkpoints", "models", "config", "hub", "layers", "attention", "nn"}
     | {"requirements"},
