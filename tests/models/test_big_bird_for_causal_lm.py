@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 
 from bigbird_tf import BigBirdForCausalLM
+from bigbird_tf.models.prompts import to_text
 from bigbird_tf.preprocessing import BigBirdTokenizer
 from tests.contract import (
     BATCH,
@@ -394,6 +395,12 @@ class TestStrings:
         expected = text_model.generate(self.texts, 4, tokenizer=tokenizer)
         assert (serve(tf.constant(self.texts)) == expected).numpy().all()
 
-    def test_no_strings(self, text_model, tokenizer):
+    def test_ids_in_and_text_out(self, text_model, tokenizer):
+        ids = text_model.generate(PROMPTS, 4)
+        expected = to_text(ids, tokenizer, text_model.stop_tokens(None))
+        texts = text_model.generate(PROMPTS, 4, tokenizer=tokenizer)
+        assert (texts == expected).numpy().all()
+
+    def test_texts_of_texts(self, text_model, tokenizer):
         with pytest.raises(ValueError, match="must be one string or strings"):
-            text_model.generate(PROMPTS, 4, tokenizer=tokenizer)
+            text_model.generate([["a bird"]], 4, tokenizer=tokenizer)
