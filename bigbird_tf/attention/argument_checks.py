@@ -60,7 +60,7 @@ def _may_be_equal(shape, other) -> bool:
 
 
 def checked_mask(attention_mask):
-    """Gives a mask as booleans, after a check that it is one of zeros and ones.
+    """Returns a mask as booleans, after a check that it is one of zeros and ones.
 
     Masks that are added to scores (0 and -10000) and weights of tokens look like masks of zeros and
     ones, and would be read the wrong way round. Boolean ones need no check, so a model that has

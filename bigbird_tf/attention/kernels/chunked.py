@@ -40,7 +40,7 @@ class _Static(NamedTuple):
     sums: str
     serialize: bool
 
-    def in_order(self):
+    def execution(self):
         """Returns what calls functions of a turn: one after the other, or as the backend likes."""
         return SerializedExecution() if self.serialize else lambda function, *args: function(*args)
 
@@ -110,18 +110,18 @@ def _forward(query, key, value, key_bias, key_blocks, slot_bias, static):
     layout, scale = static.layout, static.scale
 
     def one_turn(q, k, v, bias, ids):
-        in_order = static.in_order()
+        run = static.execution()
         ends, rows = None, []
         if layout.num_start + layout.num_end:
             q_ends = _ends(q, static)
-            weights = in_order(attention_weights, q_ends, k[:, None], bias, scale)
-            ends = in_order(ops.matmul, ops.cast(weights, v.dtype), v[:, None])
+            weights = run(attention_weights, q_ends, k[:, None], bias, scale)
+            ends = run(ops.matmul, ops.cast(weights, v.dtype), v[:, None])
         for start, end in static.tiles.chunks(ops.shape(ids)[1]):
             chunk = _Chunk(start, end, ids, slot_bias, static)
-            (keys,) = in_order(chunk.gather, k)
-            weights = in_order(attention_weights, chunk.rows(q), keys, chunk.bias(bias), scale)
-            (values,) = in_order(chunk.gather, v)
-            rows.append(in_order(ops.matmul, ops.cast(weights, v.dtype), values))
+            (keys,) = run(chunk.gather, k)
+            weights = run(attention_weights, chunk.rows(q), keys, chunk.bias(bias), scale)
+            (values,) = run(chunk.gather, v)
+            rows.append(run(ops.matmul, ops.cast(weights, v.dtype), values))
         return [_with_ends(rows, ends, ops.shape(ids)[0], static)]
 
     inputs = (query, key, value)
@@ -133,20 +133,20 @@ def _backward(query, key, value, key_bias, key_blocks, slot_bias, context, upstr
     layout, scale = static.layout, static.scale
 
     def one_turn(q, k, v, context, upstream, bias, ids):
-        in_order = static.in_order()
+        run = static.execution()
         delta = _delta(context, upstream)
         query_ends, rows, parts = None, [], []
         if layout.num_start + layout.num_end:
             q_ends, up_ends, delta_ends = (_ends(x, static) for x in (q, upstream, delta))
             query_ends, *ends = _gradients(
-                *(q_ends, k[:, None], v[:, None], bias, up_ends, delta_ends), scale, in_order
+                *(q_ends, k[:, None], v[:, None], bias, up_ends, delta_ends), scale, run
             )
         for start, end in static.tiles.chunks(ops.shape(ids)[1]):
             chunk = _Chunk(start, end, ids, slot_bias, static)
-            keys, values = in_order(chunk.gather, k, v)
+            keys, values = run(chunk.gather, k, v)
             query_rows, *of_slots = _gradients(
                 *(chunk.rows(q), keys, values, chunk.bias(bias)),
-                *(chunk.rows(upstream), chunk.rows(delta), scale, in_order),
+                *(chunk.rows(upstream), chunk.rows(delta), scale, run),
             )
             rows.append(query_rows)
             parts.append(of_slots)
@@ -259,7 +259,7 @@ def _delta(context, upstream):
     return ops.sum(at_least_float32(context) * at_least_float32(upstream), axis=-1, keepdims=True)
 
 
-def _gradients(query, key, value, bias, upstream, delta, scale, in_order):
+def _gradients(query, key, value, bias, upstream, delta, scale, run):
     """Returns what flows back to queries (before scaling), keys (likewise) and values."""
 
     def score_gradient(weights):
@@ -267,12 +267,12 @@ def _gradients(query, key, value, bias, upstream, delta, scale, in_order):
         difference = ops.cast(at_least_float32(weight_grad) - delta, weights.dtype)
         return ops.cast(weights * difference, query.dtype)
 
-    weights = in_order(attention_weights, query, key, bias, scale)
-    score_grad = in_order(score_gradient, weights)
+    weights = run(attention_weights, query, key, bias, scale)
+    score_grad = run(score_gradient, weights)
     weights = ops.cast(weights, query.dtype)
-    value_grad = in_order(_transposed_matmul, weights, upstream)
-    query_grad = in_order(ops.matmul, score_grad, key)
-    return query_grad, in_order(_transposed_matmul, score_grad, query), value_grad
+    value_grad = run(_transposed_matmul, weights, upstream)
+    query_grad = run(ops.matmul, score_grad, key)
+    return query_grad, run(_transposed_matmul, score_grad, query), value_grad
 
 
 def _transposed_matmul(a, b):

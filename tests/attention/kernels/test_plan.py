@@ -1,0 +1,48 @@
+"""How the work is divided, by device and compiler."""
+
+import pytest
+
+from bigbird_tf.attention.kernels.plan import Plan, Tiles, make_plan
+from bigbird_tf.attention.pattern.slots import SlotLayout
+
+LAYOUT = SlotLayout(1, 1, window_before=1, window_after=1, num_random=3)
+
+
+def plan(device, compiled, num_rows=62, length=4096):
+    shape = (4, 12, length, 64)
+    return make_plan(shape, 4, LAYOUT, 64, num_rows, device=device, compiled=compiled)
+
+
+def test_a_processor_s_graph_has_chunks_of_its_cache():
+    made = plan("cpu", False)
+    # A row gathers 8 blocks of 64 keys of 64 numbers of 4 bytes: 128 KiB.
+    assert made.forward == Tiles(1, (0, 62))
+    assert made.backward == Tiles(1, (0, 31, 62))
+    assert (made.sums, made.serialize) == ("sorted", True)
+    long = plan("cpu", False, num_rows=254, length=16384)
+    assert long.forward.edges == (0, 63, 127, 190, 254)
+
+
+def test_sums_are_those_that_the_compiler_has():
+    assert plan("cpu", True).sums == "slots"
+    assert plan("tpu", True).sums == "product"
+    assert plan("gpu", False).sums == "sorted"
+
+
+def test_a_gpu_launches_few_kernels_however_long_the_sequence():
+    for num_rows, length in ((62, 4096), (1022, 65536)):
+        made = plan("gpu", True, num_rows, length)
+        assert made.forward.heads == made.backward.heads == 0
+        assert len(made.forward.chunks(num_rows)) == 2
+        assert len(made.backward.chunks(num_rows)) == 3
+
+
+def test_unknown_lengths_have_one_chunk():
+    for device in ("cpu", "gpu", "tpu"):
+        made = plan(device, True, num_rows=None, length=None)
+        assert made.forward.chunks(7) == made.backward.chunks(7) == [(0, 7)]
+
+
+def test_unknown_way_to_sum():
+    with pytest.raises(ValueError, match=r"`sums` must be one of.*sums='scatter'"):
+        Plan(sums="scatter")
