@@ -208,7 +208,8 @@ def check_rank(text: tf.Tensor) -> tf.Tensor:
     Args:
         text: Strings of a shape that is known in part, such as (None,).
     """
-    return tf.ensure_shape(text, text.shape, name=text.op.name)
+    name = None if tf.executing_eagerly() else text.op.name  # eager tensors have no names
+    return tf.ensure_shape(text, text.shape, name=name)
 
 
 def check_same_batch(**texts: tf.Tensor) -> list[tf.Tensor]:
