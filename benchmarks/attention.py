@@ -2,7 +2,8 @@
 
 What is measured is in `attention_peers`; its memory, in `python -m benchmarks.memory --layers 0`.
 Beside the peers stands what the pattern's arithmetic would take at the rate of matrix products
-measured in the same run: two products forward; four more backward.
+measured in the same run (two products forward; four more backward), and beside every time the share
+of that: machines differ, shares do so less.
 """
 
 import gc
@@ -24,6 +25,24 @@ def operations(length: int, batch: int) -> int:
     return 2 * 2 * batch * HEADS * pairs * HEAD_SIZE
 
 
+def with_share(seconds: dict[str, float], name: str) -> str:
+    """Says a peer's milliseconds, its ratio to ours, and the share that arithmetic is of them."""
+    value = seconds[name]
+    base = seconds.get(OURS, seconds[ARITHMETIC])
+    milliseconds = f"{value * 1e3:.1f}" if value < 0.01 else f"{value * 1e3:,.0f}"
+    return f"{milliseconds} ({value / base:.2f}, {seconds[ARITHMETIC] / value:.0%})"
+
+
+def markdown(title: str, by_length: dict[int, dict[str, float]]) -> str:
+    """Returns a table as RESULTS.md has them: a row for each peer, a column for each length."""
+    names = list(dict.fromkeys(name for seconds in by_length.values() for name in seconds))
+    rows = [[title, *(str(length) for length in by_length)], ["---"] * (len(by_length) + 1)]
+    for name in names:
+        cells = [with_share(x, name) if name in x else "" for x in by_length.values()]
+        rows.append([name, *cells])
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
+
 def main(
     lengths: Annotated[str, typer.Option(help="Lengths, with commas between.")] = (
         "512,1024,2048,4096,8192,16384"
@@ -40,21 +59,27 @@ def main(
         chosen = [name for name in peers.split(",") if PEERS[name].takes(length)]
         found = {name: PEERS[name].build(length, batch, dtype, layers) for name in chosen}
         for mode, products in zip(MODES, (1, 3), strict=True):
-            runs = {name: modes[mode] for name, modes in found.items()}
+            runs = {name: modes[mode] for name, modes in found.items() if mode in modes}
             rate = measuring.matmul_rate(dtype)
             seconds = measuring.interleave({**runs, "matrix product": rate}, rounds)
             rate = measuring.matmul_operations() / seconds.pop("matrix product")
             seconds[ARITHMETIC] = layers * products * operations(length, batch) / rate
             times[mode][length] = seconds
             base = seconds.get(OURS, seconds[ARITHMETIC])
+            floor = seconds[ARITHMETIC]
             measuring.print_table(
                 f"{mode}, length {length}, batch {batch}, layers {layers}, {dtype}, products at "
                 f"{rate / 1e9:.0f} GFLOP/s",
-                ["", "ms", "ratio"],
-                [[name, value * 1e3, value / base] for name, value in seconds.items()],
+                ["", "ms", "ratio", "share of the arithmetic"],
+                [
+                    [name, value * 1e3, value / base, f"{floor / value:.0%}"]
+                    for name, value in seconds.items()
+                ],
             )
         del found, runs
         gc.collect()
+    for mode, by_length in times.items():
+        print(f"\n{markdown(f'{mode}, {dtype}', by_length)}\n")
     name = f"attention_{dtype}_batch{batch}" + (f"_{layers}layers" if layers > 1 else "")
     path = measuring.write_json(name, {"seconds": times})
     panels = {

@@ -1,8 +1,9 @@
 """Attention alone, ours and the peers': queries, keys and values given, 12 heads of 64.
 
 Each builder takes the length, the number of sequences, the dtype and how often attention is to be
-applied, one after the other (the result is the next query). It gives two functions, `"forward"` and
-`"forward+backward"`. Blocks of 64, 3 random blocks; the last 13 keys are padding.
+applied, one after the other (the result is the next query). It gives a function for each mode that
+the peer has, `"forward"` and `"forward+backward"`. Blocks of 64, 3 random blocks; the last 13 keys
+are padding.
 """
 
 from collections.abc import Callable
@@ -23,11 +24,13 @@ class Peer(NamedTuple):
         build: The builder.
         shortest: The shortest length that it is for.
         longest: The longest: dense scores would not fit into memory, or take minutes.
+        modes: What it has of `MODES`.
     """
 
     build: Callable
     shortest: int = 0
     longest: int = 2**20
+    modes: tuple[str, ...] = MODES
 
     def takes(self, length: int) -> bool:
         """Tells whether a length is among those."""
@@ -155,6 +158,39 @@ def torch_fused(length, batch, dtype, layers):
     return _torch_modes(attention, length, batch, dtype, layers)
 
 
+def torch_flex(length, batch, dtype, layers):
+    """PyTorch's compiled `flex_attention` with the blocks of our pattern; a repeat counts once."""
+    import torch
+    from torch.nn.attention.flex_attention import BlockMask, flex_attention
+
+    from bigbird_tf import BlockPattern
+
+    pattern = BlockPattern.build(length // BLOCK, HEADS, num_random_blocks=RANDOM)
+    is_read = torch.tensor(pattern.to_dense_mask() > 0)
+    # Padding is in the last key block, so the others are read as a whole: without a mask.
+    is_partial = torch.zeros_like(is_read)
+    is_partial[..., -1] = is_read[..., -1]
+
+    def listed(blocks):
+        order = torch.argsort(blocks.int(), dim=-1, descending=True, stable=True)
+        return blocks.sum(-1, dtype=torch.int32)[None], order.int()[None]
+
+    mask = BlockMask.from_kv_blocks(
+        *listed(is_partial),
+        *listed(is_read & ~is_partial),
+        BLOCK_SIZE=BLOCK,
+        mask_mod=lambda batch, head, query, key: key < length - 13,
+        seq_lengths=(length, length),
+    )
+    # Compiled anew at each length; there are more lengths than it would be by itself.
+    torch.compiler.reset()
+    compiled = torch.compile(flex_attention, dynamic=False, fullgraph=True)
+    modes = _torch_modes(
+        lambda *tensors: compiled(*tensors, block_mask=mask), length, batch, dtype, layers
+    )
+    return {"forward": modes["forward"]}
+
+
 def _transformers_heads(x, length, batch):
     return x.reshape(batch, length, HEADS, HEAD_SIZE).transpose(1, 2)
 
@@ -222,5 +258,7 @@ PEERS = {
     "Model Garden graph": Peer(model_garden),
     "Model Garden XLA": Peer(lambda *a: model_garden(*a, jit_compile=True)),
     "torch fused full attention": Peer(torch_fused, longest=8192),
+    # On CPUs it has no backward pass, and needs a C++ compiler.
+    "torch compiled flex_attention": Peer(torch_flex, 2 * BLOCK, modes=MODES[:1]),
     "Keras MultiHeadAttention": Peer(keras_full, longest=4096),
 }

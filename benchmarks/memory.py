@@ -15,6 +15,13 @@ MODEL_PEERS = (
     "Model Garden graph"
 )
 
+# Those that have a step.
+ATTENTION_PEERS = ",".join(
+    name
+    for name, peer in attention_peers.PEERS.items()
+    if set(peer.modes) == set(attention_peers.MODES)
+)
+
 
 def main(
     lengths: Annotated[str, typer.Option(help="Lengths, with commas between.")] = (
@@ -36,7 +43,7 @@ def main(
         batch=batch,
         rounds=rounds,
         repeats=1,
-        peers=peers or (MODEL_PEERS if layers else ",".join(attention_peers.PEERS)),
+        peers=peers or (MODEL_PEERS if layers else ATTENTION_PEERS),
         modes="forward,step",
         name="memory",
     )

@@ -7,7 +7,7 @@ import pytest
 pytestmark = [pytest.mark.parity, pytest.mark.filterwarnings("default")]
 
 
-def test_attention_with_all_peers(tmp_path, monkeypatch):
+def test_attention_with_all_peers(tmp_path, monkeypatch, capsys):
     from benchmarks import attention, measuring
     from benchmarks.attention_peers import MODES, PEERS
 
@@ -17,9 +17,12 @@ def test_attention_with_all_peers(tmp_path, monkeypatch):
     path = tmp_path / "attention_float32_batch2_2layers.json"
     seconds = json.loads(path.read_text())["seconds"]
     assert set(seconds) == set(MODES)
-    for by_length in seconds.values():
-        assert set(by_length["768"]) == {*PEERS, attention.ARITHMETIC}
+    for mode, by_length in seconds.items():
+        peers = {name for name, peer in PEERS.items() if mode in peer.modes}
+        assert set(by_length["768"]) == {*peers, attention.ARITHMETIC}
         assert min(by_length["768"].values()) > 0
+    # Every row says its share of the arithmetic: of the arithmetic itself, all of it.
+    assert capsys.readouterr().out.count(f"| {attention.ARITHMETIC} |") == len(MODES)
     assert path.with_suffix(".png").stat().st_size > 0
 
 
@@ -34,6 +37,45 @@ def test_memory_in_processes_of_their_own(tmp_path, monkeypatch, layers):
     results = json.loads(path.read_text())["results"]
     for mode in ("forward", "step"):
         assert results[mode]["768"][peer]["peak_mib"] > results[mode]["768"][peer]["extra_mib"] >= 0
+
+
+def test_share_of_the_arithmetic():
+    from benchmarks import attention
+
+    seconds = {attention.OURS: 0.020, "peer": 0.050, attention.ARITHMETIC: 0.005}
+    table = attention.markdown("forward", {4096: seconds, 8192: seconds})
+    assert table.splitlines()[0] == "| forward | 4096 | 8192 |"
+    assert "| peer | 50 (2.50, 10%) | 50 (2.50, 10%) |" in table
+    assert f"| {attention.ARITHMETIC} | 5.0 (0.25, 100%) |" in table
+
+
+def test_flex_attention_reads_the_blocks_of_our_pattern():
+    """Where no row lists a block twice, which flex cannot say, both are one function."""
+    import numpy as np
+    import tensorflow as tf
+    import torch
+
+    from benchmarks import attention_peers as peers
+    from bigbird_tf import BlockPattern
+
+    length, outputs = 13 * 64, []
+    mask = BlockPattern.build(length // 64, 12).to_dense_mask()
+    assert mask.max() == 1
+    assert mask.min() == 0
+    given = peers._arrays(2, 12, length, 64)[:3]
+
+    def capture(attention, *options, **_):
+        outputs.append(np.asarray(attention(*(convert(x) for x in given))))
+        return {"forward": None}
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(peers, "_torch_modes", capture)
+        patch.setattr(peers, "_tensorflow_modes", capture)
+        convert = torch.tensor
+        peers.torch_flex(length, 2, "float32", 1)
+        convert = tf.constant
+        peers.ours(length, 2, "float32", 1)
+    np.testing.assert_allclose(*outputs, rtol=0, atol=1e-5)
 
 
 def test_full_attention_of_the_peers_is_one_function():
