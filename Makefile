@@ -39,7 +39,7 @@ parity: $(VENV)/.installed
 jax: $(VENV)/.installed
 	$(BIN)/python -m pytest -m jax
 	KERAS_BACKEND=jax JAX_PLATFORMS=cpu $(BIN)/python -m pytest -n 2 --dist loadfile \
-		tests/nn tests/attention tests/layers tests/models
+		tests/nn tests/attention tests/layers tests/generation tests/models
 
 # Needs libtpu: pip install '.[tpu-check]'
 tpu: $(VENV)/.installed

@@ -13,7 +13,7 @@ PACKAGE = ROOT / "bigbird_tf"
 OPTIONAL = {"torch", "official", "jax", "transformers", "matplotlib", "tensorflow_serving"}
 SOURCES = sorted(PACKAGE.rglob("*.py"))
 # Math on tensors is `keras.ops`. These ask a backend for what Keras has no word for.
-MATHEMATICS = {"nn", "attention", "layers", "models"}
+MATHEMATICS = {"nn", "attention", "layers", "generation", "models"}
 TENSORFLOW_IN_FUNCTIONS = {"models/prompts.py": "tensorflow"}
 BACKENDS = {"nn/backend/tensorflow.py": "tensorflow", "nn/backend/jax.py": "jax"}
 
@@ -57,17 +57,13 @@ def test_import_in_a_fresh_process():
 
 @pytest.mark.parametrize(
     "path",
-    [*SOURCES, *sorted((ROOT / "bigbird_tf_cli").glob("*.py"))],
-    ids=lambda path: path.relative_to(ROOT).as_posix(),
+    SOURCES,
+    ids=relative,
 )
 def test_optional_imports_are_inside_functions(path):
     tree = ast.parse(path.read_text())
     top = {name.split(".")[0] for name in imported(at_import(tree))}
-    own = (
-        {BACKENDS[relative(path)]}
-        if PACKAGE in path.parents and relative(path) in BACKENDS
-        else set()
-    )
+    own = {BACKENDS[relative(path)]} if relative(path) in BACKENDS else set()
     assert not top & OPTIONAL - own
 
 
@@ -114,10 +110,12 @@ ROOMS = {
     "attention": {"attention", "config_checks", "nn"},
     "layers": {"layers", "attention", "config", "nn"},
     "training": {"training", "nn"},
+    "generation": {"generation", "config_checks", "nn"},
     "models": {
         "config_checks",
         "models",
         "layers",
+        "generation",
         "attention",
         "config",
         "checkpoints",
@@ -128,8 +126,9 @@ ROOMS = {
     "checkpoints": {"checkpoints", "models", "config", "hub", "layers", "attention", "nn"}
     | {"requirements"},
     "preprocessing": {"preprocessing", "config", "hub", "requirements"},
-    "serving": {"serving", "models", "preprocessing", "config", "layers", "version"}
-    | {"requirements"},
+    "serving": {"serving", "models", "generation", "preprocessing", "config", "layers"}
+    | {"version", "requirements"},
+    "cli": {"cli", "serving", "checkpoints", "config", "attention", "version"},
 }
 
 
@@ -145,3 +144,9 @@ def test_rooms_depend_in_one_direction(path):
     assert ours <= ROOMS[room]
     if room == "models" and path.name != "pretrained_model.py":
         assert "checkpoints" not in ours
+
+
+def test_every_folder_is_a_package():
+    """Folders without an `__init__.py` are left out of what gets installed."""
+    folders = {path.parent for path in SOURCES}
+    assert not [relative(folder) for folder in folders if not (folder / "__init__.py").is_file()]

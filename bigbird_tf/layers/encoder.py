@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from bigbird_tf.attention.block_sparse_attention import pad_length
+from bigbird_tf.attention.layers.block_sparse_attention import pad_length
 from bigbird_tf.layers.config_layer import ConfigLayer
 from bigbird_tf.layers.encoder_block import EncoderBlock
 

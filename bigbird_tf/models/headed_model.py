@@ -2,7 +2,6 @@
 
 from keras import ops
 
-from bigbird_tf.models.big_bird_model import BigBirdModel
 from bigbird_tf.models.inputs import read_inputs
 from bigbird_tf.models.pretrained_model import PretrainedModel
 
@@ -12,9 +11,10 @@ __all__ = ["HeadedModel"]
 class HeadedModel(PretrainedModel):
     """What models with a head share.
 
-    Subclasses make their head in `_make_head` and say in `uses_pooler` whether it reads the pooled
-    vector, and in `has_pooler` whether the published form of this model has a pooler at all. A
-    pooler that is there but not read stays as it was loaded, and does not train.
+    A family makes its backbone in `_make_backbone`. Subclasses make their head in `_make_head`, and
+    say in `uses_pooler` whether it reads the pooled vector, and in `has_pooler` whether the
+    published form of this model has a pooler at all. A pooler that is there but not read stays as
+    it was loaded, and does not train.
 
     Args:
         config: A `BigBirdConfig`.
@@ -27,16 +27,14 @@ class HeadedModel(PretrainedModel):
 
     def __init__(self, config, **kwargs):
         super().__init__(config, **kwargs)
-        self.backbone = BigBirdModel(
-            self.config,
-            add_pooling_layer=self.has_pooler,
-            dtype=self.dtype_policy,
-            name="backbone",
-        )
+        self.backbone = self._make_backbone()
         if self.has_pooler and not self.uses_pooler:
             self.backbone.pooler.trainable = False
         self.head = self._make_head()
         self.build((None,) * self.input_rank)
+
+    def _make_backbone(self):
+        raise NotImplementedError
 
     def _make_head(self):
         raise NotImplementedError

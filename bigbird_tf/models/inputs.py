@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from bigbird_tf.attention.argument_checks import checked_mask
+from bigbird_tf.attention.layers.argument_checks import checked_mask
 from bigbird_tf.nn.backend import check_in_range, check_when_run, same_shape
 
 __all__ = ["check_ids", "check_kind_of_inputs", "is_text", "read_inputs"]

@@ -6,8 +6,8 @@ from typing import Any
 
 import tensorflow as tf
 
+from bigbird_tf.generation.decoding_arguments import check_decoding
 from bigbird_tf.models import BigBirdForCausalLM
-from bigbird_tf.models.decoding_arguments import check_decoding
 from bigbird_tf.models.prompts import prompt_pieces, to_text
 from bigbird_tf.models.special_ids import check_stop_ids
 from bigbird_tf.preprocessing import BigBirdTokenizer

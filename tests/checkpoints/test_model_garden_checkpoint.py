@@ -41,7 +41,7 @@ class TestModelGardenCheckpoint:
     def test_command(self, saved, tmp_path, monkeypatch):
         import sys
 
-        import bigbird_tf_cli as cli
+        import bigbird_tf.cli as cli
         from bigbird_tf.config import BigBirdConfig
 
         _, path, config = saved

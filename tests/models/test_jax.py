@@ -13,7 +13,7 @@ import bigbird_tf as bb
 from tests.backends import IS_TENSORFLOW
 from tests.conftest import ROOT
 from tests.contract import randomize, tiny_config
-from tests.models import (
+from tests.models.big_bird import (
     test_big_bird_for_causal_lm,
     test_big_bird_for_masked_lm,
     test_big_bird_for_multiple_choice,

@@ -130,7 +130,7 @@ def test_an_export_interrupted_by_a_signal(tmp_path, number):
     BigBirdTokenizer(train_vocabulary()).save_pretrained(tmp_path / "model")
     versions = tmp_path / "versions"
     (versions / "1").mkdir(parents=True)
-    command = [sys.executable, "-m", "bigbird_tf_cli", "export", tmp_path / "model", versions]
+    command = [sys.executable, "-m", "bigbird_tf.cli", "export", tmp_path / "model", versions]
     environment = {**os.environ, "TMPDIR": str(tmp_path)}
     process = subprocess.Popen(
         command,

@@ -58,7 +58,7 @@ def test_export(pretrained, tmp_path, room):
     (versions / "1").mkdir(parents=True)
     (versions / "1/saved_model.pb").write_bytes(b"the version before")
     before = contents(versions)
-    run = run_with_room(room, ["-m", "bigbird_tf_cli", "export", pretrained, versions])
+    run = run_with_room(room, ["-m", "bigbird_tf.cli", "export", pretrained, versions])
     assert run.returncode == 1, run.stderr
     assert "Traceback" not in run.stderr
     assert "could not be written" in run.stderr

@@ -7,12 +7,12 @@ import numpy as np
 from keras import ops
 
 from bigbird_tf.config import BigBirdConfig
+from bigbird_tf.generation.decoding import beam_search, sample
+from bigbird_tf.generation.decoding_arguments import check_decoding
+from bigbird_tf.generation.logits_processors import make_processor
 from bigbird_tf.layers import LanguageModelHead
-from bigbird_tf.models.decoding_arguments import check_decoding
-from bigbird_tf.models.generation import beam_search, sample
-from bigbird_tf.models.headed_model import HeadedModel
+from bigbird_tf.models.big_bird.big_bird_with_head import BigBirdWithHead
 from bigbird_tf.models.ignored_labels import SparseAccuracy
-from bigbird_tf.models.logits_processors import make_processor
 from bigbird_tf.models.losses import weighted_crossentropy
 from bigbird_tf.models.prompts import Prompts, read_prompts, to_text
 from bigbird_tf.models.special_ids import check_special_ids, check_stop_ids
@@ -22,7 +22,7 @@ __all__ = ["BigBirdForCausalLM"]
 
 
 @keras.saving.register_keras_serializable(package="bigbird_tf")
-class BigBirdForCausalLM(HeadedModel):
+class BigBirdForCausalLM(BigBirdWithHead):
     """BigBird as a decoder: logits for the piece after each token; its decoder is the embeddings.
 
     Attention is causal and full, whatever the config says: the model's own config has

@@ -3,14 +3,14 @@
 import keras
 
 from bigbird_tf.layers import ClassificationHead
-from bigbird_tf.models.headed_model import HeadedModel
+from bigbird_tf.models.big_bird.big_bird_with_head import BigBirdWithHead
 from bigbird_tf.models.ignored_labels import SparseAccuracy, SparseCrossentropy
 
 __all__ = ["BigBirdForSequenceClassification"]
 
 
 @keras.saving.register_keras_serializable(package="bigbird_tf")
-class BigBirdForSequenceClassification(HeadedModel):
+class BigBirdForSequenceClassification(BigBirdWithHead):
     """BigBird with a classifier on the first token.
 
     The config's `problem_type` decides the default loss and metrics of `compile()`: one label of

@@ -1,6 +1,6 @@
 """The subcommands: each parses, calls one public function, and prints.
 
-Nothing of `bigbird_tf` is imported before a subcommand runs.
+Only a subcommand that runs imports the other rooms of `bigbird_tf`, since they need TensorFlow.
 """
 
 import contextlib
@@ -20,11 +20,11 @@ import rich.progress
 import rich.text
 import typer
 
-from bigbird_tf_cli import convert
-from bigbird_tf_cli.inputs import parse_options, read_text, standard_input
-from bigbird_tf_cli.interrupts import heed_signals
-from bigbird_tf_cli.quiet_libraries import quiet_libraries
-from bigbird_tf_cli.terminal import ModelName, console, messages
+from bigbird_tf.cli import convert
+from bigbird_tf.cli.inputs import parse_options, read_text, standard_input
+from bigbird_tf.cli.interrupts import heed_signals
+from bigbird_tf.cli.quiet_libraries import quiet_libraries
+from bigbird_tf.cli.terminal import ModelName, console, messages
 
 __all__ = ["app", "main"]
 
@@ -99,8 +99,8 @@ def _print_version(wanted: bool) -> None:
         try:
             version = metadata.version("bigbird-tf")
         except metadata.PackageNotFoundError:
-            # In a clone that is not installed; this takes a while.
-            from bigbird_tf import __version__ as version
+            # A clone that is not installed.
+            from bigbird_tf.version import __version__ as version
         console.print(f"bigbird-tf {version}", highlight=False)
         raise typer.Exit
 
@@ -125,7 +125,7 @@ def demo(
     quick: Annotated[bool, typer.Option(help="All of it in miniature, in about a minute.")] = False,
 ) -> None:
     """Ask the documentation of this machine's own packages (from a clone of the repository)."""
-    root = Path(__file__).parents[1]
+    root = Path(__file__).parents[2]
     if not (root / "examples/docs_qa/demo.py").is_file():
         raise FileNotFoundError(
             "The demo is part of the repository, not of the installed package. Clone it and run "
@@ -156,7 +156,7 @@ def export(
     ] = None,
 ) -> None:
     """Write a SavedModel for TensorFlow Serving: strings in, answers out."""
-    from bigbird_tf import export_saved_model
+    from bigbird_tf.serving import export_saved_model
     from bigbird_tf.serving.predictor import load_pretrained
 
     with messages.status("loading"):
@@ -321,7 +321,7 @@ def pattern(
     from bigbird_tf.attention import BlockPattern
     from bigbird_tf.attention.pattern.pattern_figure import draw_pattern
     from bigbird_tf.attention.pattern.pattern_report import report_pattern
-    from bigbird_tf_cli.tables import print_report, report_as_json
+    from bigbird_tf.cli.tables import print_report, report_as_json
 
     built = BlockPattern.build(
         -(-length // block_size),
@@ -357,7 +357,7 @@ def info(
     """Print versions and devices; of a model, its config and size."""
     import platform
 
-    from bigbird_tf import __version__
+    from bigbird_tf.version import __version__
 
     if model is None:
         import keras

@@ -3,7 +3,7 @@
 import keras
 
 from bigbird_tf.layers import LanguageModelHead
-from bigbird_tf.models.headed_model import HeadedModel
+from bigbird_tf.models.big_bird.big_bird_with_head import BigBirdWithHead
 from bigbird_tf.models.ignored_labels import SparseAccuracy
 from bigbird_tf.models.losses import weighted_crossentropy
 from bigbird_tf.models.masked_positions import gather_positions
@@ -12,7 +12,7 @@ __all__ = ["BigBirdForMaskedLM"]
 
 
 @keras.saving.register_keras_serializable(package="bigbird_tf")
-class BigBirdForMaskedLM(HeadedModel):
+class BigBirdForMaskedLM(BigBirdWithHead):
     """BigBird with a logit for each piece of the vocabulary; its decoder is the word embeddings.
 
     Letters: B batch, T length, K positions asked for, V vocabulary. For `fit`, labels are integers

@@ -3,15 +3,15 @@
 import keras
 from keras import ops
 
-from bigbird_tf.attention.argument_checks import (
+from bigbird_tf.attention.kernels.attention_weights import MASKED
+from bigbird_tf.attention.kernels.chunked import block_sparse_attention
+from bigbird_tf.attention.kernels.reference import full_attention, pattern_bias
+from bigbird_tf.attention.layers.argument_checks import (
     check_is_not_causal,
     check_shapes,
     check_shapes_when_run,
     checked_mask,
 )
-from bigbird_tf.attention.kernels.attention_weights import MASKED
-from bigbird_tf.attention.kernels.chunked import block_sparse_attention
-from bigbird_tf.attention.kernels.reference import full_attention, pattern_bias
 from bigbird_tf.attention.pattern.block_pattern import BlockPattern
 from bigbird_tf.attention.pattern.pattern_at_length import is_sparse, is_sparse_when_run, slots_at
 from bigbird_tf.attention.pattern.pattern_spec import ATTENTION_TYPES, PatternSpec

@@ -4,7 +4,7 @@ import keras
 from keras import ops
 
 from bigbird_tf.layers import LinearHead
-from bigbird_tf.models.headed_model import HeadedModel
+from bigbird_tf.models.big_bird.big_bird_with_head import BigBirdWithHead
 from bigbird_tf.models.ignored_labels import SparseAccuracy, SparseCrossentropy
 from bigbird_tf.models.inputs import INPUT_NAMES
 
@@ -12,7 +12,7 @@ __all__ = ["BigBirdForMultipleChoice"]
 
 
 @keras.saving.register_keras_serializable(package="bigbird_tf")
-class BigBirdForMultipleChoice(HeadedModel):
+class BigBirdForMultipleChoice(BigBirdWithHead):
     """BigBird with one logit for each choice, from the pooled vector of the text with that choice.
 
     Letters: B batch, C choices, T length. For `fit`, labels are integers `(B,)`;

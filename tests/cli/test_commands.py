@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from bigbird_tf import models
+from bigbird_tf.cli import commands, inputs
 from bigbird_tf.preprocessing import BigBirdTokenizer
-from bigbird_tf_cli import commands, inputs
 from tests.preprocessing.conftest import train_vocabulary
 from tests.serving.conftest import small_config
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 COMMANDS = ("convert", "demo", "evaluate", "export", "info", "pattern", "predict")
 PAGE = "Eleven birds walks in the stone house. A river sings for it."
 
@@ -87,19 +87,32 @@ class TestHelp:
     def test_does_not_import_tensorflow(self, arguments, code):
         script = (
             "import sys\n"
-            "from bigbird_tf_cli import main\n"
             f"sys.argv = ['bigbird-tf', *{arguments!r}]\n"
+            "from bigbird_tf.cli import main\n"
             "try:\n"
             "    main()\n"
             "except SystemExit as exit_:\n"
             f"    assert exit_.code == {code}, exit_.code\n"
-            "heavy = {'tensorflow', 'keras', 'numpy', 'bigbird_tf'} & set(sys.modules)\n"
+            "heavy = {'tensorflow', 'keras', 'numpy', 'bigbird_tf.config'} & set(sys.modules)\n"
             "assert not heavy, heavy\n"
         )
         done = subprocess.run(
             [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True
         )
         assert done.returncode == 0, done.stderr
+
+    def test_as_a_module(self):
+        done = subprocess.run(
+            [sys.executable, "-X", "importtime", "-m", "bigbird_tf.cli", "pattern", "--help"],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stderr
+        assert "Usage: bigbird-tf pattern" in done.stdout
+        imported = {line.split("|")[-1].strip() for line in done.stderr.splitlines()}
+        assert "bigbird_tf.cli.commands" in imported
+        assert not {"tensorflow", "keras", "numpy"} & imported
 
     def test_version(self, run):
         outcome = run("--version")

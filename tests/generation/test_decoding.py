@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from bigbird_tf.models.generation import beam_search, filter_logits, sample
+from bigbird_tf.generation.decoding import beam_search, filter_logits, sample
 
 OUT = -1e9
 

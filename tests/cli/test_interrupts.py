@@ -8,12 +8,13 @@ import time
 
 import pytest
 
-from bigbird_tf_cli.interrupts import heed_signals
+from bigbird_tf.cli.interrupts import heed_signals
 from tests.conftest import ROOT
 
 SCRIPT = """
 import gc, signal, sys, time
-from bigbird_tf_cli.interrupts import heed_signals
+sys.argv[0] = "bigbird-tf"  # Without TensorFlow.
+from bigbird_tf.cli.interrupts import heed_signals
 
 signal.signal(signal.SIGINT, signal.default_int_handler)  # Shells may have it ignored.
 number = int(sys.argv[1])
@@ -67,8 +68,9 @@ def test_a_signal_whose_error_is_dropped(number, where):
 
 def test_other_errors_there_are_reported():
     script = (
-        "import gc\n"
-        "from bigbird_tf_cli.interrupts import heed_signals\n"
+        "import gc, sys\n"
+        "sys.argv[0] = 'bigbird-tf'\n"
+        "from bigbird_tf.cli.interrupts import heed_signals\n"
         "with heed_signals():\n"
         "    gc.callbacks.append(lambda phase, info: 1 / 0)\n"
         "    gc.collect()\n"
@@ -85,8 +87,9 @@ def test_a_signal_that_came_out_as_another_error(number):
     """As within TensorFlow, which asks tensors for attributes and takes any error for a no."""
     script = (
         "import signal, sys\n"
+        "sys.argv[0] = 'bigbird-tf'\n"
         "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
-        "from bigbird_tf_cli import commands\n"
+        "from bigbird_tf.cli import commands\n"
         "def app(**_):\n"
         "    try:\n"
         "        signal.raise_signal(int(sys.argv.pop()))\n"
@@ -109,7 +112,8 @@ def test_a_signal_that_came_out_as_another_error(number):
 def test_all_is_as_before_afterwards():
     script = (
         "import signal, sys\n"
-        "from bigbird_tf_cli.interrupts import heed_signals\n"
+        "sys.argv[0] = 'bigbird-tf'\n"
+        "from bigbird_tf.cli.interrupts import heed_signals\n"
         "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "def state():\n"
         "    numbers = signal.SIGINT, signal.SIGTERM\n"

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from bigbird_tf_cli.terminal import ModelName, OutputDirectory, messages, say_written
+from bigbird_tf.cli.terminal import ModelName, OutputDirectory, messages, say_written
 
 __all__ = ["app"]
 

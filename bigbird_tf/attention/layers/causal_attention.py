@@ -3,8 +3,8 @@
 import keras
 from keras import ops
 
-from bigbird_tf.attention.block_sparse_attention import BlockSparseAttention
 from bigbird_tf.attention.kernels.reference import full_attention
+from bigbird_tf.attention.layers.block_sparse_attention import BlockSparseAttention
 from bigbird_tf.attention.pattern.slots import NOT_READ
 
 __all__ = ["CausalAttention"]

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.attention.test_block_sparse_attention import inputs, made_and_random, make
+from tests.attention.layers.test_block_sparse_attention import inputs, made_and_random, make
 from tests.contract import BATCH, LENGTH, WIDTH
 
 

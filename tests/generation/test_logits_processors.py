@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from bigbird_tf.models.logits_processors import (
+from bigbird_tf.generation.logits_processors import (
     BANNED,
     ban_repeated_ngrams,
     ban_tokens,

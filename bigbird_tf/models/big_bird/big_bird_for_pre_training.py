@@ -3,7 +3,7 @@
 import keras
 
 from bigbird_tf.layers import PreTrainingHead
-from bigbird_tf.models.headed_model import HeadedModel
+from bigbird_tf.models.big_bird.big_bird_with_head import BigBirdWithHead
 from bigbird_tf.models.ignored_labels import SparseAccuracy
 from bigbird_tf.models.losses import weighted_crossentropy
 from bigbird_tf.models.masked_positions import gather_positions
@@ -12,7 +12,7 @@ __all__ = ["BigBirdForPreTraining"]
 
 
 @keras.saving.register_keras_serializable(package="bigbird_tf")
-class BigBirdForPreTraining(HeadedModel):
+class BigBirdForPreTraining(BigBirdWithHead):
     """BigBird with both heads of its pre-training.
 
     Letters: B batch, T length, K positions asked for, V vocabulary. For `fit`, labels and sample

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from bigbird_tf_cli.log_filter import copy_without_logs, is_log
+from bigbird_tf.cli.log_filter import copy_without_logs, is_log
 from tests.conftest import ROOT
 
 LOGS = [
@@ -53,8 +53,9 @@ def test_lines_that_come_in_pieces():
 # Stands for TensorFlow, which logs while it is imported, and may end the process.
 SCRIPT = """
 import os, subprocess, sys
+sys.argv[0] = "bigbird-tf"
 CHILD = r"import os; os.write(2, b'I0000 00:00:1.2 3 a.cc:4] log\\n')"
-from bigbird_tf_cli import commands
+from bigbird_tf.cli import commands
 
 @commands.app.command()
 def noisy(end: str = "return"):

@@ -3,7 +3,7 @@
 import keras
 
 from bigbird_tf.layers import LinearHead
-from bigbird_tf.models.headed_model import HeadedModel
+from bigbird_tf.models.big_bird.big_bird_with_head import BigBirdWithHead
 from bigbird_tf.models.ignored_labels import SparseAccuracy
 from bigbird_tf.models.losses import weighted_crossentropy
 
@@ -11,7 +11,7 @@ __all__ = ["BigBirdForTokenClassification"]
 
 
 @keras.saving.register_keras_serializable(package="bigbird_tf")
-class BigBirdForTokenClassification(HeadedModel):
+class BigBirdForTokenClassification(BigBirdWithHead):
     """BigBird with a classifier on every token.
 
     For `fit`, labels are integers `(B, T)`, and sample weights `(B, T)` say which tokens count: 0

@@ -4,7 +4,7 @@ import keras
 from keras import ops
 
 from bigbird_tf.layers import QuestionAnsweringHead
-from bigbird_tf.models.headed_model import HeadedModel
+from bigbird_tf.models.big_bird.big_bird_with_head import BigBirdWithHead
 from bigbird_tf.models.ignored_labels import SparseAccuracy, SparseCrossentropy
 from bigbird_tf.nn.backend import check_when_run
 
@@ -12,7 +12,7 @@ __all__ = ["BigBirdForQuestionAnswering"]
 
 
 @keras.saving.register_keras_serializable(package="bigbird_tf")
-class BigBirdForQuestionAnswering(HeadedModel):
+class BigBirdForQuestionAnswering(BigBirdWithHead):
     """BigBird with start and end logits for each token of `[CLS] question [SEP] text [SEP]`.
 
     As in the original, the question's tokens (up to the first separator) are out of the

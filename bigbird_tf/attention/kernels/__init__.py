@@ -1,0 +1,1 @@
+"""How block-sparse attention is computed: a dense reference, and in chunks."""

@@ -1,0 +1,23 @@
+"""`BigBirdWithHead`: BigBird's encoder and a head on it."""
+
+from bigbird_tf.models.big_bird.big_bird_model import BigBirdModel
+from bigbird_tf.models.headed_model import HeadedModel
+
+__all__ = ["BigBirdWithHead"]
+
+
+class BigBirdWithHead(HeadedModel):
+    """A head on a `BigBirdModel`; see `HeadedModel`.
+
+    Args:
+        config: A `BigBirdConfig`.
+        **kwargs: Of `keras.Model`.
+    """
+
+    def _make_backbone(self):
+        return BigBirdModel(
+            self.config,
+            add_pooling_layer=self.has_pooler,
+            dtype=self.dtype_policy,
+            name="backbone",
+        )
