@@ -10,11 +10,13 @@ import huggingface_hub
 import numpy as np
 import pytest
 from huggingface_hub import constants
+from safetensors.numpy import load_file
 
 from bigbird_tf import hub
 from bigbird_tf.config import BigBirdConfig
 from bigbird_tf.models import BigBirdModel
 from tests.checkpoints.test_tensor_files import write_shards
+from tests.checkpoints.torch_archive import write_torch_file
 from tests.contract import randomize, tiny_config
 from tests.hub_server import COMMIT, HubServer
 
@@ -117,19 +119,14 @@ class TestDownload:
         assert_same_weights(BigBirdModel.from_pretrained(REPOSITORY), model)
 
     def test_only_pytorch_weights(self, server, saved):
-        """What is there is asked for; torch itself is not needed to know that."""
+        """What is there is asked for."""
         files = server.repositories[REPOSITORY].files
         files["pytorch_model.bin"] = files.pop("model.safetensors")
         assert hub.find_file(REPOSITORY, "model.safetensors") is None
         assert hub.find_file(REPOSITORY, "pytorch_model.bin").is_file()
 
-    @pytest.mark.parity
     def test_model_of_pytorch_weights(self, server, saved, tmp_path, model):
-        import safetensors.torch
-        import torch
-
-        tensors = safetensors.torch.load_file(saved / "model.safetensors")
-        torch.save(tensors, tmp_path / "pytorch_model.bin")
+        write_torch_file(tmp_path / "pytorch_model.bin", load_file(saved / "model.safetensors"))
         files = server.repositories[REPOSITORY].files
         files["pytorch_model.bin"] = (tmp_path / "pytorch_model.bin").read_bytes()
         del files["model.safetensors"]

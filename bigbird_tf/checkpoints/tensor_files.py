@@ -4,33 +4,21 @@ import contextlib
 import functools
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
 from bigbird_tf import hub
+from bigbird_tf.checkpoints.tensor_reader import TensorReader
+from bigbird_tf.checkpoints.torch_file import open_torch_file
 
 __all__ = ["SAFETENSORS_NAME", "TensorFiles", "open_tensors", "write_tensors"]
 
 SAFETENSORS_NAME = "model.safetensors"
-SAFETENSORS_INDEX_NAME = "model.safetensors.index.json"
 TORCH_NAME = "pytorch_model.bin"
-
-
-class TensorReader(NamedTuple):
-    """Where a tensor is.
-
-    Attributes:
-        shape: Its shape.
-        dtype: Its dtype, as NumPy or the file's format calls it.
-        read: Reads it.
-    """
-
-    shape: tuple[int, ...]
-    dtype: str
-    read: Callable[[], np.ndarray]
+# Added to a name: the index of its shards.
+_INDEX = ".index.json"
 
 
 class TensorFiles(Mapping):
@@ -74,28 +62,25 @@ def open_tensors(name_or_path: str | os.PathLike, **hub_options) -> Iterator[Ten
     Raises:
         FileNotFoundError: If there are no weights, or a shard is missing.
         ValueError: If a file is damaged, or is not what its name says.
-        ImportError: If there is only `pytorch_model.bin`, and torch is not installed.
+        ImportError: If a package is needed to read what is there, and is not installed.
     """
     with contextlib.ExitStack() as stack:
-        file = hub.find_file(name_or_path, SAFETENSORS_NAME, **hub_options)
-        if file is not None:
-            yield TensorFiles(_safetensors_readers(stack, [file]), str(file))
-            return
-        index = hub.find_file(name_or_path, SAFETENSORS_INDEX_NAME, **hub_options)
-        if index is not None:
-            yield _open_shards(stack, name_or_path, index, hub_options)
-            return
-        file = hub.find_file(name_or_path, TORCH_NAME, **hub_options)
-        if file is not None:
-            yield _load_torch(file)
-            return
+        for name, open_file in _FORMS.items():
+            file = hub.find_file(name_or_path, name, **hub_options)
+            if file is not None:
+                yield TensorFiles(open_file(stack, file), str(file))
+                return
+            index = hub.find_file(name_or_path, f"{name}{_INDEX}", **hub_options)
+            if index is not None:
+                yield _open_shards(stack, name_or_path, index, open_file, hub_options)
+                return
     raise FileNotFoundError(
         f"{str(name_or_path)!r} has a config but no weights: none of {SAFETENSORS_NAME}, "
-        f"{SAFETENSORS_INDEX_NAME}, {TORCH_NAME} is there (or, offline, in the cache)."
+        f"{SAFETENSORS_NAME}{_INDEX}, {TORCH_NAME} is there (or, offline, in the cache)."
     )
 
 
-def _open_shards(stack, name_or_path, index, hub_options) -> TensorFiles:
+def _open_shards(stack, name_or_path, index, open_file, hub_options) -> TensorFiles:
     try:
         weight_map = json.loads(Path(index).read_text(encoding="utf-8"))["weight_map"]
         shard_names = sorted(set(weight_map.values()))
@@ -103,64 +88,39 @@ def _open_shards(stack, name_or_path, index, hub_options) -> TensorFiles:
         if any(Path(name).name != name for name in shard_names):
             raise ValueError("names of shards must be plain file names")
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"{index} is not an index of safetensors shards: {error!r}") from error
-    files = [hub.require_file(name_or_path, name, **hub_options) for name in shard_names]
-    readers = _safetensors_readers(stack, files)
+        kind = "safetensors" if open_file is _open_safetensors else "PyTorch"
+        raise ValueError(f"{index} is not an index of {kind} shards: {error!r}") from error
+    readers: dict[str, TensorReader] = {}
+    for name in shard_names:
+        readers |= open_file(stack, hub.require_file(name_or_path, name, **hub_options))
     missing = sorted(set(weight_map) - set(readers))
     if missing:
         raise ValueError(f"{index} lists tensors that its shards do not have: {missing[:10]}")
     return TensorFiles(readers, str(index))
 
 
-def _safetensors_readers(stack, files) -> dict[str, TensorReader]:
+def _open_safetensors(stack: contextlib.ExitStack, file: Path) -> dict[str, TensorReader]:
     from safetensors import SafetensorError, safe_open
 
+    try:
+        opened = stack.enter_context(safe_open(file, framework="numpy"))
+    except (SafetensorError, OSError) as error:
+        raise ValueError(
+            f"{file} is not a whole safetensors file (damaged or cut off?): {error}"
+        ) from error
     readers = {}
-    for file in files:
-        try:
-            opened = stack.enter_context(safe_open(file, framework="numpy"))
-        except (SafetensorError, OSError) as error:
-            raise ValueError(
-                f"{file} is not a whole safetensors file (damaged or cut off?): {error}"
-            ) from error
-        for name in opened.keys():  # noqa: SIM118, it is no dictionary
-            view = opened.get_slice(name)
-            readers[name] = TensorReader(
-                tuple(view.get_shape()),
-                view.get_dtype(),
-                functools.partial(opened.get_tensor, name),
-            )
+    for name in opened.keys():  # noqa: SIM118, it is no dictionary
+        view = opened.get_slice(name)
+        readers[name] = TensorReader(
+            tuple(view.get_shape()),
+            view.get_dtype(),
+            functools.partial(opened.get_tensor, name),
+        )
     return readers
 
 
-def _load_torch(file) -> TensorFiles:
-    try:
-        import torch
-    except ImportError as error:
-        raise ImportError(
-            f"{file} is in PyTorch's own format, which only PyTorch reads: `pip install torch`, or "
-            "save the model as model.safetensors where there is PyTorch."
-        ) from error
-    import pickle
-
-    try:
-        tensors = torch.load(file, map_location="cpu", weights_only=True)
-    except (RuntimeError, EOFError, pickle.UnpicklingError, ValueError) as error:
-        raise ValueError(f"{file} is not a whole PyTorch checkpoint: {error}") from error
-    if not isinstance(tensors, dict) or not all(map(torch.is_tensor, tensors.values())):
-        raise ValueError(
-            f"{file} must hold a dictionary of tensors, what `model.state_dict()` gives in PyTorch."
-        )
-
-    def read(tensor):
-        # NumPy has no bfloat16 that torch knows of.
-        return (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).numpy()
-
-    readers = {
-        name: TensorReader(tuple(tensor.shape), str(tensor.dtype), functools.partial(read, tensor))
-        for name, tensor in tensors.items()
-    }
-    return TensorFiles(readers, str(file))
+# What is looked for, in this order, each whole or in shards.
+_FORMS = {SAFETENSORS_NAME: _open_safetensors, TORCH_NAME: open_torch_file}
 
 
 def write_tensors(tensors: dict[str, np.ndarray], file: Path) -> None:

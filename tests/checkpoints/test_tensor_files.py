@@ -9,6 +9,7 @@ import pytest
 from safetensors.numpy import save_file
 
 from bigbird_tf.checkpoints.tensor_files import open_tensors, write_tensors
+from tests.checkpoints.torch_archive import storage, tensor, write_archive, write_torch_file
 
 TENSORS = {
     "a.weight": np.arange(15, dtype="float32").reshape(3, 5),
@@ -27,9 +28,9 @@ def write_shards(directory, shards):
     write_index(directory, weight_map)
 
 
-def write_index(directory, weight_map):
+def write_index(directory, weight_map, file="model.safetensors.index.json"):
     index = {"metadata": {"total_size": 7}, "weight_map": weight_map}
-    (directory / "model.safetensors.index.json").write_text(json.dumps(index))
+    (directory / file).write_text(json.dumps(index))
 
 
 def read_all(directory):
@@ -136,39 +137,37 @@ class TestShards:
 
 
 class TestTorch:
-    def test_without_torch(self, tmp_path, monkeypatch):
-        (tmp_path / "pytorch_model.bin").write_bytes(b"anything")
+    def test_tensors_are_read(self, tmp_path):
+        write_torch_file(tmp_path / "pytorch_model.bin", TENSORS)
+        assert_equal(read_all(tmp_path), TENSORS)
+
+    def test_tensors_are_read_without_torch(self, tmp_path, monkeypatch):
+        write_torch_file(tmp_path / "pytorch_model.bin", TENSORS)
         monkeypatch.setitem(sys.modules, "torch", None)
-        with pytest.raises(ImportError, match=r"only PyTorch reads: `pip install torch`, or save"):
-            read_all(tmp_path)
+        assert_equal(read_all(tmp_path), TENSORS)
 
     def test_safetensors_come_first(self, tmp_path):
         (tmp_path / "pytorch_model.bin").write_bytes(b"anything")
         write_tensors(TENSORS, tmp_path / "model.safetensors")
         assert_equal(read_all(tmp_path), TENSORS)
 
-    @pytest.mark.parity
-    def test_tensors_are_read(self, tmp_path):
-        import torch
+    def test_shards(self, tmp_path):
+        shards = {f"pytorch_model-{i}-of-3.bin": [name] for i, name in enumerate(TENSORS, 1)}
+        for file, names in shards.items():
+            write_torch_file(tmp_path / file, {name: TENSORS[name] for name in names})
+        weight_map = {name: file for file, names in shards.items() for name in names}
+        write_index(tmp_path, weight_map, "pytorch_model.bin.index.json")
+        assert_equal(read_all(tmp_path), TENSORS)
 
-        tensors = {
-            "a.weight": torch.tensor(TENSORS["a.weight"]),
-            "a.bias": torch.tensor(TENSORS["a.bias"]),
-            "b.weight": torch.tensor([1.5, 3.0, -0.25], dtype=torch.bfloat16),
-        }
-        torch.save(tensors, tmp_path / "pytorch_model.bin")
-        expected = {**TENSORS, "b.weight": TENSORS["b.weight"].astype("float32")}
-        assert_equal(read_all(tmp_path), expected)
+    def test_index_that_is_none(self, tmp_path):
+        (tmp_path / "pytorch_model.bin.index.json").write_text("{}")
+        with pytest.raises(ValueError, match="is not an index of PyTorch shards"):
+            read_all(tmp_path)
 
-    @pytest.mark.parity
-    @pytest.mark.parametrize("kept", [0, 40, -30])
-    def test_truncated_file(self, tmp_path, kept):
-        import torch
-
-        file = tmp_path / "pytorch_model.bin"
-        torch.save({"a": torch.zeros(3)}, file)
-        file.write_bytes(file.read_bytes()[:kept])
-        with pytest.raises(ValueError, match="is not a whole PyTorch checkpoint"):
+    def test_file_of_another_form(self, tmp_path):
+        nested = {"state_dict": {"a": tensor(storage("FloatStorage", "0", 3), (3,))}}
+        write_archive(tmp_path / "pytorch_model.bin", nested, {"0": bytes(12)})
+        with pytest.raises(ValueError, match="must hold a dictionary of tensors"):
             read_all(tmp_path)
 
     @pytest.mark.parity
@@ -176,21 +175,19 @@ class TestTorch:
         import os
         import pickle
 
+        import torch
+
         class Harmful:
             def __reduce__(self):
                 return os.mkdir, (str(tmp_path / "harmed"),)
 
-        (tmp_path / "pytorch_model.bin").write_bytes(pickle.dumps(Harmful(), protocol=2))
-        with pytest.raises(ValueError, match="is not a whole PyTorch checkpoint"):
-            read_all(tmp_path)
-        assert not (tmp_path / "harmed").exists()
-
-    @pytest.mark.parity
-    @pytest.mark.parametrize("nested", [True, False])
-    def test_file_of_another_form(self, tmp_path, nested):
-        import torch
-
-        stored = {"state_dict": {"a": torch.zeros(3)}} if nested else [torch.zeros(3)]
-        torch.save(stored, tmp_path / "pytorch_model.bin")
-        with pytest.raises(ValueError, match="must hold a dictionary of tensors"):
-            read_all(tmp_path)
+        file = tmp_path / "pytorch_model.bin"
+        for write in (
+            lambda: torch.save({"a": Harmful()}, file),
+            lambda: torch.save({"a": Harmful()}, file, _use_new_zipfile_serialization=False),
+            lambda: file.write_bytes(pickle.dumps(Harmful(), protocol=2)),
+        ):
+            write()
+            with pytest.raises(ValueError, match="is not a whole PyTorch checkpoint"):
+                read_all(tmp_path)
+            assert not (tmp_path / "harmed").exists()
