@@ -24,6 +24,7 @@ from bigbird_tf.config_checks import (
     check_flag,
     check_integer,
     check_number,
+    check_obeyed,
     check_rate,
     check_window,
     merge_labels,
@@ -36,8 +37,31 @@ __all__ = ["BigBirdConfig"]
 CONFIG_NAME = "config.json"
 MODEL_TYPE = "big_bird"
 ProblemType = Literal["single_label_classification", "multi_label_classification", "regression"]
-# `gelu_new`, `gelu_fast`, `gelu_pytorch_tanh` are one function, under the names that configs use.
-Activation = Literal["gelu_new", "gelu", "gelu_fast", "gelu_pytorch_tanh", "relu", "silu", "tanh"]
+# Some are one function, under several names that configs use.
+Activation = Literal[
+    "gelu_new",
+    "gelu",
+    "gelu_10",
+    "gelu_accurate",
+    "gelu_fast",
+    "gelu_python",
+    "gelu_python_tanh",
+    "gelu_pytorch_tanh",
+    "hardswish",
+    "laplace",
+    "leaky_relu",
+    "linear",
+    "mish",
+    "quick_gelu",
+    "relu",
+    "relu2",
+    "relu6",
+    "sigmoid",
+    "silu",
+    "sqrtsoftplus",
+    "swish",
+    "tanh",
+]
 PROBLEM_TYPES = get_args(ProblemType)
 ACTIVATIONS = get_args(Activation)
 
@@ -69,6 +93,8 @@ class BigBirdConfig:
             `"simulated_sparse"` (full attention under the sparse pattern's mask, slow, for checks).
         use_bias: Whether query, key and value projections have biases.
         rescale_embeddings: Whether word embeddings are multiplied by `sqrt(hidden_size)`.
+        tie_word_embeddings: Whether the decoder of language model heads is the word embeddings,
+            not a matrix of its own.
         block_size: Tokens in a block of the pattern.
         num_random_blocks: Random key blocks that each query block reads; 0 for none.
         classifier_dropout: Dropout rate of classification heads; `None` for `hidden_dropout_prob`.
@@ -125,6 +151,7 @@ class BigBirdConfig:
     attention_type: AttentionType = "block_sparse"
     use_bias: bool = True
     rescale_embeddings: bool = False
+    tie_word_embeddings: bool = True
     block_size: int = 64
     num_random_blocks: int = 3
     classifier_dropout: float | None = None
@@ -150,6 +177,7 @@ class BigBirdConfig:
         return {**settled, **settle_labels(settled, default)}
 
     def __post_init__(self):
+        check_obeyed(self.extra)
         if self.pad_token_id >= self.vocab_size:
             raise ValueError(
                 f"`pad_token_id` must be below `vocab_size`. Received: "
@@ -326,6 +354,7 @@ _CHECKS: dict[str, Callable[[str, Any], Any]] = {
     "attention_type": functools.partial(check_choice, choices=ATTENTION_TYPES),
     "use_bias": check_flag,
     "rescale_embeddings": check_flag,
+    "tie_word_embeddings": check_flag,
     "block_size": _positive,
     "num_random_blocks": _count,
     "classifier_dropout": _or_none(check_rate),

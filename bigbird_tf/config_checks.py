@@ -15,6 +15,7 @@ __all__ = [
     "check_flag",
     "check_integer",
     "check_number",
+    "check_obeyed",
     "check_rate",
     "check_window",
     "merge_labels",
@@ -120,6 +121,28 @@ def check_extra(name: str, value: Any, known: Sequence[str]) -> FrozenDict:
         return FrozenDict(json.loads(json.dumps(dict(value))))
     except (TypeError, ValueError) as error:
         raise ValueError(f"`{name}` must be what JSON can hold: {error}") from error
+
+
+def check_obeyed(extra: Mapping[str, Any]) -> None:
+    """Refuses fields of `transformers` whose values would change what a model computes.
+
+    Args:
+        extra: The fields that a config keeps and does not read.
+
+    Raises:
+        ValueError: If there is such a value.
+    """
+    positions = extra.get("position_embedding_type")
+    if positions not in (None, "absolute"):
+        raise ValueError(
+            "`position_embedding_type` must be 'absolute': a table of positions is all that "
+            f"BigBird has. Received: position_embedding_type={positions!r}"
+        )
+    if extra.get("add_cross_attention"):
+        raise ValueError(
+            "`add_cross_attention` must be False: no model here attends to another encoder's "
+            f"output. Received: add_cross_attention={extra['add_cross_attention']!r}"
+        )
 
 
 def settle_labels(fields: Mapping[str, Any], default: int) -> dict[str, Any]:

@@ -4,10 +4,12 @@ import difflib
 import hashlib
 import os
 import re
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
-__all__ = ["find_file", "require_file", "shipped_models"]
+__all__ = ["describe_files", "find_file", "require_file", "shipped_models"]
 
+_MOST_PULL_REQUESTS = 10
 _SHIPPED = Path(__file__).parent / "shipped"
 
 
@@ -221,6 +223,58 @@ def _verify(file: Path) -> None:
         )
 
 
+def describe_files(
+    name_or_path: str | os.PathLike,
+    wanted: Collection[str],
+    *,
+    revision: str | None = None,
+    token: str | bool | None = None,
+    local_files_only: bool = False,
+    **_,
+) -> str:
+    """Returns sentences for a message that a file is missing: what there is instead.
+
+    Args:
+        name_or_path: As in `find_file`.
+        wanted: Names of files. Where the hub's repository has one of them in a pull request only,
+            as those of its own bot that converts weights, that is said.
+        revision, token, local_files_only: As in `find_file`.
+
+    Returns:
+        The sentences, with a space before each; nothing where the hub cannot be asked.
+    """
+    path = Path(name_or_path).expanduser()
+    if path.is_dir():
+        return f" It has: {_listing(entry.name for entry in path.iterdir())}."
+
+    from huggingface_hub import HfApi, constants
+    from huggingface_hub.errors import HfHubHTTPError, HTTPError
+
+    if local_files_only or constants.HF_HUB_OFFLINE:
+        return ""
+    api = HfApi(token=token)
+    try:
+        files = api.list_repo_files(str(name_or_path), revision=revision)
+        text = f" It has: {_listing(files)}."
+        refs = api.list_repo_refs(str(name_or_path), include_pull_requests=True)
+        for request in (refs.pull_requests or [])[-_MOST_PULL_REQUESTS:]:
+            found = set(api.list_repo_files(str(name_or_path), revision=request.ref)) & set(wanted)
+            if found:
+                text += (
+                    f" {_listing(found)} is in a pull request: pass revision={request.ref!r}, once "
+                    "you have looked at it on the hub."
+                )
+                break
+    except (HfHubHTTPError, HTTPError, OSError, ValueError):
+        return ""
+    return text
+
+
+def _listing(names: Iterable[str]) -> str:
+    names = sorted(names)
+    return ", ".join(names[:20]) + (", …" if len(names) > 20 else "") or "nothing"
+
+
 def require_file(name_or_path: str | os.PathLike, filename: str, **kwargs) -> Path:
     """Like `find_file`, but a missing file is an error.
 
@@ -232,10 +286,8 @@ def require_file(name_or_path: str | os.PathLike, filename: str, **kwargs) -> Pa
         return file
     path = Path(name_or_path).expanduser()
     if path.is_dir():
-        entries = sorted(entry.name for entry in path.iterdir())
-        listing = ", ".join(entries[:20]) + (", …" if len(entries) > 20 else "")
         raise FileNotFoundError(
-            f"The directory {path} has no {filename!r}. It has: {listing or 'nothing'}. Expected "
+            f"The directory {path} has no {filename!r}.{describe_files(path, ())} Expected "
             "what `save_pretrained` writes (config.json, model.safetensors, spiece.model)."
         )
     raise FileNotFoundError(f"The hub's repository {str(name_or_path)!r} has no {filename!r}.")

@@ -7,10 +7,15 @@ import http.server
 import json
 import re
 import threading
+import urllib.parse
 from pathlib import Path
+
+from huggingface_hub import constants
 
 COMMIT = "c0ffee" + "0" * 34
 _FILE = re.compile(r"^/([^/]+/[^/]+)/resolve/([^/]+)/(.+)$")
+_TREE = re.compile(r"^/api/models/([^/]+/[^/]+)/tree/([^?]+)")
+_REFS = re.compile(r"^/api/models/([^/]+/[^/]+)/refs")
 _MODEL = re.compile(r"^/api/models/([^/]+/[^/]+)/(preupload|commit|revision)/([^/]+)$")
 
 
@@ -22,11 +27,13 @@ class Repository:
         files: Contents by name.
         token: The token that it takes to read it, if any.
         revisions: Names that lead to its one commit.
+        pull_requests: Names of the files of open pull requests, by their revisions.
     """
 
     files: dict[str, bytes]
     token: str | None = None
     revisions: tuple[str, ...] = ("main", "v2", COMMIT)
+    pull_requests: dict[str, list[str]] = dataclasses.field(default_factory=dict)
 
 
 class HubServer:
@@ -64,6 +71,22 @@ class HubServer:
         files = {file.name: file.read_bytes() for file in directory.iterdir()}
         self.repositories[name] = Repository(files, **fields)
         return self.repositories[name]
+
+    def attract_client(self, monkeypatch, cache: Path) -> None:
+        """Lets the hub's client of this process ask this server, and keep files in a new cache."""
+        # HF_ENDPOINT and the others are read when the client is imported, which it has been.
+        monkeypatch.setattr(constants, "ENDPOINT", self.url)
+        template = self.url + "/{repo_id}/resolve/{revision}/{filename}"
+        monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
+        monkeypatch.setattr(constants, "HF_HUB_CACHE", str(cache / "cache"))
+        monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(cache / "token"))
+        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+        # So small that a broken download has something to go on from.
+        monkeypatch.setattr(constants, "DOWNLOAD_CHUNK_SIZE", 1024)
+        # The client waits between attempts.
+        monkeypatch.setattr("huggingface_hub.file_download.time.sleep", lambda seconds: None)
+        for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"):
+            monkeypatch.delenv(name, raising=False)
 
     def downloads(self) -> list[str]:
         """Lists the names of the files that were sent (not only asked about)."""
@@ -130,6 +153,11 @@ class HubServer:
 
             def answer_file(self):
                 hub.requests.append((self.command, self.path, dict(self.headers)))
+                path = urllib.parse.unquote(self.path)
+                if match := _TREE.match(path):
+                    return self.send_tree(hub.repositories[match[1]], match[2])
+                if match := _REFS.match(path):
+                    return self.send_refs(hub.repositories[match[1]])
                 match = _FILE.match(self.path.partition("?")[0])
                 if match is None:
                     return self.refuse(404)
@@ -151,6 +179,21 @@ class HubServer:
                 if file not in repository.files:
                     return self.refuse(404, "EntryNotFound", "Entry not found")
                 return self.send_file(file, repository.files[file])
+
+            def send_tree(self, repository, revision):
+                names = repository.pull_requests.get(revision, repository.files)
+                self.send_json(
+                    [{"type": "file", "path": name, "size": 7, "oid": COMMIT} for name in names]
+                )
+
+            def send_refs(self, repository):
+                requests = [
+                    {"name": ref, "ref": ref, "targetCommit": COMMIT}
+                    for ref in repository.pull_requests
+                ]
+                self.send_json(
+                    {"branches": [], "converts": [], "tags": [], "pullRequests": requests}
+                )
 
             def send_file(self, name, content):
                 fault = hub.faults.get(name) if self.command == "GET" else None

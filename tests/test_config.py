@@ -141,6 +141,34 @@ def test_impossible_values(fields, message):
         BigBirdConfig(**fields)
 
 
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        (
+            {"position_embedding_type": "relative_key"},
+            "`position_embedding_type` must be 'absolute'.*='relative_key'",
+        ),
+        (
+            {"is_decoder": True, "add_cross_attention": True},
+            "`add_cross_attention` must be False.*=True",
+        ),
+        ({"hidden_act": "xielu"}, "`hidden_act` must be one of 'gelu_new', .*='xielu'"),
+        ({"tie_word_embeddings": 0}, "`tie_word_embeddings` must be True or False"),
+    ],
+)
+def test_fields_of_a_file_that_would_not_be_obeyed(tmp_path, fields, message):
+    (tmp_path / "config.json").write_text(json.dumps(fields))
+    with pytest.raises(ValueError, match=message):
+        BigBirdConfig.from_pretrained(tmp_path)
+    with pytest.raises(ValueError, match=message):
+        BigBirdConfig().from_dict(fields)
+
+
+def test_fields_of_a_file_that_say_what_is_so():
+    extra = {"position_embedding_type": "absolute", "add_cross_attention": False}
+    assert BigBirdConfig.from_dict(extra).extra == extra
+
+
 def test_changed_to_something_impossible():
     with pytest.raises(ValueError, match=r"`block_size` must be a positive .*block_size=0"):
         BigBirdConfig().replace(block_size=0)
@@ -232,7 +260,7 @@ def test_labels_of_file_and_overrides(tmp_path, file, overrides, expected):
 @pytest.mark.parametrize(
     ("file", "overrides"),
     [
-        ({"hidden_act": "gelu_python"}, {"hidden_act": "gelu"}),
+        ({"hidden_act": "xielu"}, {"hidden_act": "gelu"}),
         ({"hidden_size": 100}, {"num_attention_heads": 10}),
         ({"pad_token_id": 50358}, {"vocab_size": 50359}),
         ({"num_window_blocks": 4}, {"num_window_blocks": 5}),

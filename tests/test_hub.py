@@ -41,19 +41,7 @@ def saved(model, tmp_path_factory):
 def server(saved, monkeypatch, tmp_path):
     """A hub with one repository, a client that goes there, and an empty cache."""
     with HubServer() as server:
-        # HF_ENDPOINT and the others are read when the client is imported, which it has been.
-        monkeypatch.setattr(constants, "ENDPOINT", server.url)
-        template = server.url + "/{repo_id}/resolve/{revision}/{filename}"
-        monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
-        monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
-        monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "token"))
-        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
-        # So small that a broken download has something to go on from.
-        monkeypatch.setattr(constants, "DOWNLOAD_CHUNK_SIZE", 1024)
-        # The client waits between attempts.
-        monkeypatch.setattr("huggingface_hub.file_download.time.sleep", lambda seconds: None)
-        for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"):
-            monkeypatch.delenv(name, raising=False)
+        server.attract_client(monkeypatch, tmp_path)
         server.add(REPOSITORY, saved)
         yield server
         huggingface_hub.close_session()
@@ -133,6 +121,28 @@ class TestDownload:
         assert_same_weights(BigBirdModel.from_pretrained(REPOSITORY), model)
         loaded = BigBirdModel.from_pretrained(REPOSITORY, local_files_only=True)
         assert_same_weights(loaded, model)
+
+    def test_no_weights_that_are_read(self, server):
+        files = server.repositories[REPOSITORY].files
+        files["tf_model.h5"] = files.pop("model.safetensors")
+        with pytest.raises(
+            FileNotFoundError, match=r"no weights: .* It has: config\.json, tf_model\.h5\.$"
+        ):
+            BigBirdModel.from_pretrained(REPOSITORY)
+
+    def test_weights_in_a_pull_request(self, server):
+        repository = server.repositories[REPOSITORY]
+        del repository.files["model.safetensors"]
+        repository.pull_requests = {
+            "refs/pr/1": ["config.json"],
+            "refs/pr/2": ["config.json", "model.safetensors"],
+        }
+        expected = (
+            r"It has: config\.json\. model\.safetensors is in a pull request: pass "
+            r"revision='refs/pr/2', once you have looked"
+        )
+        with pytest.raises(FileNotFoundError, match=expected):
+            BigBirdModel.from_pretrained(REPOSITORY)
 
     def test_endpoint_of_the_environment(self, server, tmp_path):
         """In a process of its own, as users set it; only the look-up, which needs no Keras."""

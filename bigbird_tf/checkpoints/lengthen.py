@@ -30,6 +30,7 @@ _SAME_SETTINGS = (
     "num_attention_heads",
     "intermediate_size",
     "hidden_act",
+    "tie_word_embeddings",
     "hidden_dropout_prob",
     "attention_probs_dropout_prob",
     "type_vocab_size",
@@ -57,6 +58,7 @@ _LM_HEAD = (
 _POSITIONS = "bert.embeddings.position_embeddings.weight"
 _WORDS = "bert.embeddings.word_embeddings.weight"
 _NO_WEIGHTS = re.compile(r"(\.|^)(position_ids|token_type_ids)$")
+_DECODER_WEIGHT = "cls.predictions.decoder.weight"
 _DECODER = re.compile(r"^(cls\.predictions|lm_head)\.decoder\.(weight|bias)$")
 
 
@@ -113,6 +115,7 @@ def lengthen(
     head = _head_of(settings)
     with open_tensors(name_or_path, **hub_options) as stored:
         tensors, left_out = _rename(stored, settings["model_type"], head)
+        settings["tie_word_embeddings"] = _DECODER_WEIGHT not in tensors
         config = _make_config(settings, head, max_position_embeddings, config_overrides)
         first = config.pad_token_id + 1 if settings["model_type"] == "roberta" else 0
         if _POSITIONS in tensors:
@@ -180,12 +183,10 @@ def _rename(
             continue
         tensors[name] = stored[stored_name]
     if "bias" in decoder:
-        tensors.setdefault("cls.predictions.bias", decoder["bias"])
+        tensors["cls.predictions.bias"] = decoder["bias"]
     if "weight" in decoder and not np.array_equal(decoder["weight"], tensors.get(_WORDS)):
-        raise ValueError(
-            "The decoder of the checkpoint's masked LM must be its word embeddings "
-            "(tie_word_embeddings=True), as in BigBird. They differ."
-        )
+        tensors[_DECODER_WEIGHT] = decoder["weight"]
+        tensors["cls.predictions.decoder.bias"] = tensors["cls.predictions.bias"]
     if head == "ForSequenceClassification" and "classifier.weight" in tensors:
         # BERT's is one layer on the pooled vector; the pooler is inside of BigBird's head.
         for kind in ("weight", "bias"):

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from bigbird_tf import hub
+from bigbird_tf.checkpoints.flax_file import open_flax_file
 from bigbird_tf.checkpoints.tensor_reader import TensorReader
 from bigbird_tf.checkpoints.torch_file import open_torch_file
 
@@ -17,6 +18,7 @@ __all__ = ["SAFETENSORS_NAME", "TensorFiles", "open_tensors", "write_tensors"]
 
 SAFETENSORS_NAME = "model.safetensors"
 TORCH_NAME = "pytorch_model.bin"
+FLAX_NAME = "flax_model.msgpack"
 # Added to a name: the index of its shards.
 _INDEX = ".index.json"
 
@@ -53,7 +55,7 @@ class TensorFiles(Mapping):
 
 @contextlib.contextmanager
 def open_tensors(name_or_path: str | os.PathLike, **hub_options) -> Iterator[TensorFiles]:
-    """Opens `model.safetensors`, its shards, or `pytorch_model.bin`, whichever is there first.
+    """Opens `model.safetensors`, `pytorch_model.bin` or `flax_model.msgpack`, the first there is.
 
     Args:
         name_or_path: A directory or a repository id.
@@ -70,13 +72,16 @@ def open_tensors(name_or_path: str | os.PathLike, **hub_options) -> Iterator[Ten
             if file is not None:
                 yield TensorFiles(open_file(stack, file), str(file))
                 return
+            if open_file is open_flax_file:
+                continue
             index = hub.find_file(name_or_path, f"{name}{_INDEX}", **hub_options)
             if index is not None:
                 yield _open_shards(stack, name_or_path, index, open_file, hub_options)
                 return
     raise FileNotFoundError(
         f"{str(name_or_path)!r} has a config but no weights: none of {SAFETENSORS_NAME}, "
-        f"{SAFETENSORS_NAME}{_INDEX}, {TORCH_NAME} is there (or, offline, in the cache)."
+        f"{SAFETENSORS_NAME}{_INDEX}, {TORCH_NAME}, {FLAX_NAME} is there (or, offline, in the "
+        f"cache).{hub.describe_files(name_or_path, _FORMS, **hub_options)}"
     )
 
 
@@ -119,8 +124,13 @@ def _open_safetensors(stack: contextlib.ExitStack, file: Path) -> dict[str, Tens
     return readers
 
 
-# What is looked for, in this order, each whole or in shards.
-_FORMS = {SAFETENSORS_NAME: _open_safetensors, TORCH_NAME: open_torch_file}
+# What is looked for, in this order; the first two whole or in shards. (Flax made shards from 10 GB
+# on, which no BigBird has.)
+_FORMS = {
+    SAFETENSORS_NAME: _open_safetensors,
+    TORCH_NAME: open_torch_file,
+    FLAX_NAME: open_flax_file,
+}
 
 
 def write_tensors(tensors: dict[str, np.ndarray], file: Path) -> None:

@@ -132,16 +132,16 @@ def open_torch_file(stack: ExitStack, file: Path) -> dict[str, TensorReader]:
 
 
 def _read(mapped: mmap.mmap, view: _View) -> np.ndarray:
-    count = view.storage.size // view.dtype.itemsize
-    elements = np.frombuffer(mapped, view.dtype, count, view.storage.start)
-    strided = np.lib.stride_tricks.as_strided(
-        elements[view.offset :],
+    size = view.dtype.itemsize
+    array = np.ndarray(
         view.shape,
-        [stride * view.dtype.itemsize for stride in view.strides],
-        writeable=False,
+        view.dtype,
+        mapped,
+        view.storage.start + view.offset * size,
+        [stride * size for stride in view.strides],
     )
     # A copy lives on when the file is closed.
-    return np.array(strided, order="C")
+    return np.array(array, order="C")
 
 
 class _Archive:
@@ -284,10 +284,18 @@ def _read_old_form(file: Path) -> dict[str, TensorReader]:
         )
 
     def read(tensor):
-        # NumPy has no bfloat16 that torch knows of.
-        return (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).numpy()
+        tensor = tensor.detach()
+        if tensor.dtype == torch.bfloat16:
+            # NumPy has no bfloat16 that PyTorch knows of.
+            return tensor.view(torch.int16).numpy().view(dtypes["BFloat16Storage"])
+        return tensor.numpy()
 
+    dtypes, _ = _dtypes()
     return {
-        name: TensorReader(tuple(tensor.shape), str(tensor.dtype), functools.partial(read, tensor))
+        name: TensorReader(
+            tuple(tensor.shape),
+            str(tensor.dtype).removeprefix("torch."),
+            functools.partial(read, tensor),
+        )
         for name, tensor in tensors.items()
     }

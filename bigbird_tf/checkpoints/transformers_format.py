@@ -18,8 +18,17 @@ from bigbird_tf.checkpoints.tensor_files import (
     open_tensors,
     write_tensors,
 )
+from bigbird_tf.config import BigBirdConfig
 
-__all__ = ["load", "modern_name", "open_tensors", "save", "tensor_table"]
+__all__ = [
+    "load",
+    "match_tensors",
+    "modern_name",
+    "open_tensors",
+    "save",
+    "tensor_table",
+    "untie",
+]
 
 # Kernels of dense layers are stored [out, in] there and [in, out] here.
 _DENSE = (("weight", "kernel", True), ("bias", "bias", False))
@@ -46,8 +55,9 @@ _POOLER_TABLE = (("pooler", "pooler.dense", _DENSE),)
 
 
 def _language_model_table(path: str) -> tuple:
-    # The decoder is the word embeddings, and not stored again.
+    # A tied decoder is the word embeddings, and not stored again.
     return (
+        ("cls.predictions.decoder", f"{path}.decoder", (("weight", "kernel", True),)),
         ("cls.predictions.transform.dense", f"{path}.dense", _DENSE),
         ("cls.predictions.transform.LayerNorm", f"{path}.layer_norm", _LAYER_NORM),
         ("cls.predictions", path, (("bias", "bias", False),)),
@@ -77,6 +87,12 @@ _HEAD_TABLES = {
 }
 _BACKBONE_PREFIX = "bert."
 _STORED_DTYPES = (None, "float32", "bfloat16", "float16")
+# Where the encoder's tensors are in a checkpoint of `BigBirdModel`, which has no prefix.
+_BACKBONE_PARTS = ("embeddings.", "encoder.", "pooler.")
+_WORD_EMBEDDINGS = "bert.embeddings.word_embeddings.weight"
+_BIAS, _DECODER, _DECODER_BIAS = (
+    f"cls.predictions.{name}" for name in ("bias", "decoder.weight", "decoder.bias")
+)
 _HEAD_PREFIXES = ("cls.predictions.", "cls.seq_relationship.", "classifier.", "qa_classifier.")
 # Stored by some versions of `transformers`, and no weights: counted positions, and copies of tied
 # weights.
@@ -161,6 +177,9 @@ def save(model: keras.Model, directory: str | Path, *, dtype: str | None = None)
             f"{_listing(quantized)}"
         )
     tensors = {name: entry.read() for name, entry in table.items()}
+    if _DECODER in tensors:
+        # In `transformers` a decoder that is not tied has this bias, and does not read the other.
+        tensors[_DECODER_BIAS] = tensors[_BIAS]
     if dtype is not None:
         tensors = {name: _cast(name, tensor, dtype) for name, tensor in tensors.items()}
     write_tensors(tensors, Path(directory) / SAFETENSORS_NAME)
@@ -177,11 +196,29 @@ def _cast(name: str, tensor: np.ndarray, dtype: str) -> np.ndarray:
     return cast
 
 
+class Match(NamedTuple):
+    """How a checkpoint's tensors fit a model.
+
+    Attributes:
+        fitting: The checkpoint's own names by those of the model's table.
+        fresh: Names of heads or the pooler that stay as they are.
+        left_out: Names that the model has no place for.
+        problems: Why nothing can be loaded, such as `"missing: bert.pooler.bias"`.
+        advice: What may mend that, with a space before it.
+    """
+
+    fitting: dict[str, str]
+    fresh: list[str]
+    left_out: list[str]
+    problems: list[str]
+    advice: str
+
+
 def load(model: keras.Model, tensors: TensorFiles, *, ignore_mismatched_sizes: bool = False):
     """Loads a checkpoint's tensors into a model: all that belong there, or none.
 
     A head (or the pooler) that the checkpoint does not have at all stays as it is, with a warning;
-    heads of other models in the checkpoint are passed over.
+    heads of other models in the checkpoint are passed over, those of no model here with a warning.
 
     Args:
         model: The model.
@@ -189,8 +226,43 @@ def load(model: keras.Model, tensors: TensorFiles, *, ignore_mismatched_sizes: b
         ignore_mismatched_sizes: Leave head weights of other shapes as they are, too.
 
     Raises:
-        ValueError: If tensors are missing, unexpected, of other shapes, or not floating-point
-            numbers (a quantized checkpoint). The message names them.
+        ValueError: If tensors are missing, of other shapes, or not floating-point numbers (a
+            quantized checkpoint), or the encoder has more of them. The message names them.
+    """
+    match = match_tensors(model, tensors, ignore_mismatched_sizes=ignore_mismatched_sizes)
+    if match.problems:
+        raise ValueError(
+            f"The checkpoint {tensors.source} does not fit {type(model).__name__}, and nothing of "
+            f"it was loaded. Tensors {'; tensors '.join(match.problems)}.{match.advice}"
+        )
+    table = tensor_table(model)
+    for name, stored in match.fitting.items():
+        table[name].write(tensors[stored])
+    if match.left_out:
+        warnings.warn(
+            f"{type(model).__name__} has no place for {_listing(match.left_out)} of the checkpoint "
+            f"{tensors.source}: they are left out.",
+            stacklevel=3,
+        )
+    if match.fresh:
+        advice = "Train the model before you use it."
+        is_unread = not getattr(model, "uses_pooler", True)
+        if is_unread and all("pooler." in name for name in match.fresh):
+            advice = "This model does not read them, but a `BigBirdModel` of what it saves would."
+        warnings.warn(
+            f"{type(model).__name__}: {_listing(match.fresh)} of the model are not in the "
+            f"checkpoint {tensors.source} and start from fresh weights. {advice}",
+            stacklevel=3,
+        )
+
+
+def match_tensors(
+    model: keras.Model, tensors: TensorFiles, *, ignore_mismatched_sizes: bool = False
+) -> Match:
+    """Returns how a checkpoint's tensors fit a model, and reads none of them.
+
+    Args:
+        model, tensors, ignore_mismatched_sizes: As in `load`.
     """
     table = tensor_table(model)
     is_backbone = not hasattr(model, "backbone")
@@ -209,21 +281,21 @@ def load(model: keras.Model, tensors: TensorFiles, *, ignore_mismatched_sizes: b
         problems.append(f"missing: {_listing(missing)}")
 
     unexpected = [name for name in names if name not in table and not _is_ignored(name, prefix)]
-    if unexpected:
+    if any(_is_of_encoder(names[name]) for name in unexpected) or (problems and unexpected):
         problems.append(f"unexpected: {_listing(unexpected)}")
 
-    fitting = []
+    fitting = {}
     misshapen = []
     not_floating = []
     for name, entry in table.items():
         if name not in names:
             continue
         shape, dtype = tensors.shape(names[name]), tensors.dtype(names[name])
-        # F32, BF16, torch.float16: all have an f, and integers and booleans have none.
+        # F32, BF16, float16: all have an f, and integers and booleans have none.
         if "f" not in dtype.lower():
             not_floating.append(f"{name} is {dtype}")
         elif shape == entry.shape:
-            fitting.append(name)
+            fitting[name] = names[name]
         elif ignore_mismatched_sizes and name.startswith(_HEAD_PREFIXES):
             fresh.append(name)
         else:
@@ -232,25 +304,37 @@ def load(model: keras.Model, tensors: TensorFiles, *, ignore_mismatched_sizes: b
         problems.append(f"of wrong shape: {_listing(misshapen)}")
     if not_floating:
         problems.append(f"that are not floating-point numbers: {_listing(not_floating)}")
-    if problems:
-        advice = ""
-        if any(name.startswith(_HEAD_PREFIXES) for name in misshapen):
-            advice = " For another number of labels, pass `ignore_mismatched_sizes=True`."
-        raise ValueError(
-            f"The checkpoint {tensors.source} does not fit {type(model).__name__}, and nothing of "
-            f"it was loaded. Tensors {'; tensors '.join(problems)}.{advice}"
-        )
-    for name in fitting:
-        table[name].write(tensors[names[name]])
-    if fresh:
-        advice = "Train the model before you use it."
-        if not getattr(model, "uses_pooler", True) and set(fresh) <= set(optional_groups[0]):
-            advice = "This model does not read them, but a `BigBirdModel` of what it saves would."
-        warnings.warn(
-            f"{type(model).__name__}: {_listing(fresh)} of the model are not in the checkpoint "
-            f"{tensors.source} and start from fresh weights. {advice}",
-            stacklevel=3,
-        )
+    advice = ""
+    if any(name.startswith(_HEAD_PREFIXES) for name in misshapen):
+        advice = " For another number of labels, pass `ignore_mismatched_sizes=True`."
+    return Match(fitting, fresh, unexpected, problems, advice)
+
+
+def untie(model_class: type, config: BigBirdConfig, tensors: TensorFiles) -> BigBirdConfig:
+    """Returns the config of a checkpoint whose decoder is a matrix of its own.
+
+    That is what the tensors say, even where the config says otherwise, as in `transformers`.
+
+    Args:
+        model_class: The class that is to be loaded.
+        config: The checkpoint's config.
+        tensors: The checkpoint's tensors.
+    """
+    entries = _HEAD_TABLES.get(model_class.__name__, ())
+    if not config.tie_word_embeddings or not any(n == "cls.predictions" for n, *_ in entries):
+        return config
+    if not {_DECODER, _WORD_EMBEDDINGS} <= set(tensors):
+        return config
+    shapes = [tensors.shape(name) for name in (_DECODER, _WORD_EMBEDDINGS)]
+    if shapes[0] == shapes[1] and np.array_equal(tensors[_DECODER], tensors[_WORD_EMBEDDINGS]):
+        return config
+    warnings.warn(
+        f"{_DECODER} of the checkpoint {tensors.source} is not its word embeddings, though its "
+        "config has tie_word_embeddings=True. The decoder stays as it is stored "
+        "(tie_word_embeddings=False); for the word embeddings, pass tie_word_embeddings=True.",
+        stacklevel=3,
+    )
+    return config.replace(tie_word_embeddings=False)
 
 
 def _names_for(tensors: TensorFiles, is_backbone: bool) -> dict[str, str]:
@@ -261,10 +345,17 @@ def _names_for(tensors: TensorFiles, is_backbone: bool) -> dict[str, str]:
         name = stored
         if is_backbone:
             name = name.removeprefix(_BACKBONE_PREFIX)
-        elif not has_prefix and not name.startswith(_HEAD_PREFIXES):
+        elif not has_prefix and name.startswith(_BACKBONE_PARTS):
             name = _BACKBONE_PREFIX + name
         names[modern_name(name)] = stored
+    if _DECODER_BIAS in names:
+        # The one that `transformers` reads; they are the same where the decoder is tied.
+        names[_BIAS] = names.pop(_DECODER_BIAS)
     return names
+
+
+def _is_of_encoder(stored_name: str) -> bool:
+    return stored_name.startswith((_BACKBONE_PREFIX, *_BACKBONE_PARTS))
 
 
 def modern_name(name: str) -> str:

@@ -15,7 +15,8 @@ class LanguageModelHead(ConfigLayer):
     """Dense, activation, layer normalisation; then the word embeddings in reverse, and a bias.
 
     The word embeddings belong to the model's backbone, so they come with the call: the head's
-    decoder and they are one matrix.
+    decoder and they are one matrix. With `tie_word_embeddings=False` in the config, the head has a
+    decoder of its own.
 
     Args:
         config: A `BigBirdConfig`.
@@ -33,11 +34,16 @@ class LanguageModelHead(ConfigLayer):
         self.dense = self._dense(self.config.hidden_size, "dense")
         self.activation = get_activation(self.config.hidden_act)
         self.layer_norm = self._layer_norm()
+        self.decoder = None
+        if not self.config.tie_word_embeddings:
+            self.decoder = self._dense(self.config.vocab_size, "decoder", use_bias=False)
 
     def build(self, input_shape):
         """Makes all weights."""
         self.dense.build(input_shape)
         self.layer_norm.build(input_shape)
+        if self.decoder is not None:
+            self.decoder.build(input_shape)
         self.bias = self.add_weight(
             name="bias", shape=(self.config.vocab_size,), initializer="zeros"
         )
@@ -45,7 +51,10 @@ class LanguageModelHead(ConfigLayer):
     def call(self, inputs, word_embeddings):
         """Computes; see the class."""
         hidden = self.layer_norm(self.activation(self.dense(inputs)))
-        logits = word_embeddings(hidden, reverse=True)
+        if self.decoder is None:
+            logits = word_embeddings(hidden, reverse=True)
+        else:
+            logits = self.decoder(hidden)
         return add_bias(logits, ops.cast(self.bias, logits.dtype))
 
     def compute_output_shape(self, input_shape, *args, **kwargs):

@@ -31,6 +31,8 @@ class PretrainedModel(CheckedModel):
     """
 
     special_ids: tuple[str, ...] = ()
+    # Arguments of the constructor, and of `from_pretrained`, besides the config.
+    options: tuple[str, ...] = ()
 
     def __init__(self, config: BigBirdConfig | dict, **kwargs):
         super().__init__(**kwargs)
@@ -60,25 +62,27 @@ class PretrainedModel(CheckedModel):
         """Loads a model from a directory or from a repository of the Hugging Face hub.
 
         A head that the checkpoint does not have, as when a pre-trained encoder is to be fine-tuned,
-        starts from fresh weights, and a warning says so.
+        starts from fresh weights, and a warning says so. Another warning names what the model has
+        no place for.
 
         Args:
-            name_or_path: A directory with `config.json` and weights (`model.safetensors`, its
-                shards, or `pytorch_model.bin`); the name of a model that ships with this package
-                (`"bigbird-docs-qa-mini"`); or a repository id.
+            name_or_path: A directory with `config.json` and weights (`model.safetensors` or
+                `pytorch_model.bin`, whole or in shards); the name of a model that ships with this
+                package (`"bigbird-docs-qa-mini"`); or a repository id.
             ignore_mismatched_sizes: Start head weights whose shapes differ afresh, too.
             revision: Branch, tag or commit on the hub.
             cache_dir: Where downloads are kept.
             token: The hub's access token.
             local_files_only: Use only what has been downloaded before.
             dtype: The model's dtype or dtype policy.
-            **config_overrides: Fields of the config to replace, such as `num_random_blocks=2`.
+            **config_overrides: Fields of the config to replace, such as `num_random_blocks=2`;
+                and what the class' constructor takes besides the config.
 
         Raises:
             FileNotFoundError: If there is no such checkpoint.
             ValueError: If its tensors do not fit. The message names them, and nothing is loaded.
         """
-        from bigbird_tf.checkpoints import transformers_format
+        from bigbird_tf.checkpoints import sentence_transformers_format, transformers_format
 
         hub_options = {
             "revision": revision,
@@ -86,13 +90,24 @@ class PretrainedModel(CheckedModel):
             "token": token,
             "local_files_only": local_files_only,
         }
+        given = {
+            name: config_overrides.pop(name) for name in cls.options if name in config_overrides
+        }
         config = BigBirdConfig.from_pretrained(name_or_path, **hub_options, **config_overrides)
+        stored = sentence_transformers_format.read_options(cls, name_or_path, **hub_options)
         with transformers_format.open_tensors(name_or_path, **hub_options) as tensors:
-            model = cls(config, dtype=dtype)
+            if "tie_word_embeddings" not in config_overrides:
+                config = transformers_format.untie(cls, config, tensors)
+            model = cls(config, dtype=dtype, **{**stored, **given})
             transformers_format.load(
                 model, tensors, ignore_mismatched_sizes=ignore_mismatched_sizes
             )
         return model
+
+    @property
+    def architecture(self) -> str:
+        """The class of `transformers` that loads what is saved."""
+        return type(self).__name__
 
     def save_pretrained(self, directory: str | os.PathLike, *, dtype: str | None = None) -> None:
         """Writes `config.json` and `model.safetensors`, which `transformers` loads too.
@@ -105,12 +120,13 @@ class PretrainedModel(CheckedModel):
         Raises:
             ValueError: If the model is quantized, or a weight is too large for `dtype`.
         """
-        from bigbird_tf.checkpoints import transformers_format
+        from bigbird_tf.checkpoints import sentence_transformers_format, transformers_format
 
         directory = Path(directory)
         transformers_format.save(self, directory, dtype=dtype)
-        extra = {**self.config.extra, "architectures": [type(self).__name__]}
+        extra = {**self.config.extra, "architectures": [self.architecture]}
         self.config.replace(extra=extra).save_pretrained(directory)
+        sentence_transformers_format.save_options(self, directory)
 
     def push_to_hub(self, repo_id: str, *, private: bool | None = None, token=None, **kwargs):
         """Uploads what `save_pretrained` writes to a repository of the Hugging Face hub.

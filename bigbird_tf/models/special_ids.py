@@ -1,6 +1,26 @@
-"""Whether a model and a tokenizer mean the same pieces by the same ids."""
+"""Whether special ids are in the vocabulary, and a model and a tokenizer mean the same by them."""
 
-__all__ = ["check_special_ids", "check_stop_ids"]
+__all__ = ["check_in_vocabulary", "check_special_ids", "check_stop_ids"]
+
+
+def check_in_vocabulary(config, name: str, *ids: int) -> None:
+    """Refuses special ids that no text can have.
+
+    Args:
+        config: The model's config.
+        name: What has the ids, such as `"sep_token_id"`.
+        *ids: The ids.
+
+    Raises:
+        ValueError: If one of them is not below `vocab_size`.
+    """
+    for index in ids:
+        if not 0 <= index < config.vocab_size:
+            raise ValueError(
+                f"`{name}` must be an id of the vocabulary, below vocab_size={config.vocab_size}. "
+                f"Received: {name}={index}. Pass the tokenizer's where the config is made or read, "
+                f"as `from_pretrained(…, {name}=…)`"
+            )
 
 
 def check_special_ids(model, tokenizer) -> None:

@@ -51,6 +51,32 @@ def _gelu_tanh(x):
     return ops.gelu(x, approximate=True)
 
 
+def _clipped_gelu(x):
+    return ops.clip(_gelu(x), -10.0, 10.0)
+
+
+def _quick_gelu(x):
+    return x * ops.sigmoid(1.702 * x)
+
+
+def _squared_relu(x):
+    return ops.square(ops.relu(x))
+
+
+def _leaky_relu(x):
+    return ops.leaky_relu(x, negative_slope=0.01)
+
+
+def _laplace(x):
+    """The distribution function of a normal distribution (Ma et al., 2022, Mega: section 3.2)."""
+    mean, deviation = 0.707107, 0.282095
+    return 0.5 * (1 + ops.erf((x - mean) / (deviation * math.sqrt(2.0))))
+
+
+def _square_root_of_softplus(x):
+    return ops.sqrt(ops.softplus(x))
+
+
 @ops.custom_gradient
 def gelu_tanh(x):
     """The tanh form of GELU, which keeps its input alone for the backward pass.
@@ -118,10 +144,21 @@ def activated_product(activation: Callable, x, kernel, bias, next_kernel):
 
 _ACTIVATIONS = {
     "gelu_new": gelu_tanh,
+    "gelu_accurate": gelu_tanh,
     "gelu_fast": gelu_tanh,
+    "gelu_python_tanh": gelu_tanh,
     "gelu_pytorch_tanh": gelu_tanh,
     # Keras' own default for this name is the exact form too, but says so only in its signature.
     "gelu": _gelu,
+    "gelu_python": _gelu,
+    "gelu_10": _clipped_gelu,
+    "hardswish": ops.hard_silu,
+    "laplace": _laplace,
+    "leaky_relu": _leaky_relu,
+    "quick_gelu": _quick_gelu,
+    "relu2": _squared_relu,
+    "sqrtsoftplus": _square_root_of_softplus,
+    "swish": ops.silu,
 }
 
 

@@ -7,6 +7,7 @@ from bigbird_tf.serving.export import export_saved_model, make_servable
 from bigbird_tf.serving.masked_lm import MaskedLMServable
 from bigbird_tf.serving.multiple_choice import MultipleChoiceServable
 from bigbird_tf.serving.question_answering import QuestionAnsweringServable
+from bigbird_tf.serving.sentence_embedding import SentenceEmbeddingServable
 from bigbird_tf.serving.sequence_classification import SequenceClassificationServable
 from bigbird_tf.serving.servable import Servable
 from bigbird_tf.serving.token_classification import TokenClassificationServable
@@ -17,6 +18,7 @@ __all__ = [
     "MaskedLMServable",
     "MultipleChoiceServable",
     "QuestionAnsweringServable",
+    "SentenceEmbeddingServable",
     "SequenceClassificationServable",
     "Servable",
     "TokenClassificationServable",

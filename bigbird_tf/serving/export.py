@@ -16,6 +16,7 @@ from bigbird_tf.serving.encoder import EncoderServable
 from bigbird_tf.serving.masked_lm import MaskedLMServable
 from bigbird_tf.serving.multiple_choice import MultipleChoiceServable
 from bigbird_tf.serving.question_answering import QuestionAnsweringServable
+from bigbird_tf.serving.sentence_embedding import SentenceEmbeddingServable
 from bigbird_tf.serving.sequence_classification import SequenceClassificationServable
 from bigbird_tf.serving.servable import Servable
 from bigbird_tf.serving.token_classification import TokenClassificationServable
@@ -25,6 +26,8 @@ from bigbird_tf.serving.warmup import import_serving_apis, write_warmup_requests
 __all__ = ["SERVABLES", "export_saved_model", "make_servable"]
 
 SERVABLES: dict[type, type[Servable]] = {
+    # Before its base class.
+    models.BigBirdForSentenceEmbedding: SentenceEmbeddingServable,
     models.BigBirdModel: EncoderServable,
     models.BigBirdForCausalLM: CausalLMServable,
     models.BigBirdForMaskedLM: MaskedLMServable,

@@ -9,7 +9,7 @@ from typing import Any
 import tensorflow as tf
 import tensorflow_text  # noqa: F401  # SavedModels need its ops
 
-from bigbird_tf import models
+from bigbird_tf import hub, models
 from bigbird_tf.config import BigBirdConfig
 from bigbird_tf.preprocessing import BigBirdTokenizer
 from bigbird_tf.serving.export import SERVABLES, make_servable
@@ -47,6 +47,8 @@ def load_pretrained(
         FileNotFoundError: If there is no such checkpoint, or it has no vocabulary.
         ValueError: If it does not fit, or its class is unknown.
     """
+    if class_name is None and hub.find_file(name_or_path, "modules.json") is not None:
+        class_name = "BigBirdForSentenceEmbedding"
     model_class = model_class_of(BigBirdConfig.from_pretrained(name_or_path), class_name)
     tokenizer = BigBirdTokenizer.from_pretrained(name_or_path)
     return model_class.from_pretrained(name_or_path), tokenizer

@@ -272,7 +272,7 @@ class TestOtherFiles:
     def test_archive_of_something_else(self, file):
         with zipfile.ZipFile(file, "w") as archive:
             archive.writestr("model/weights.npy", b"")
-        with refused(file, "must have one data.pkl in one folder"):
+        with refused(file, "it must have one data.pkl in one folder"):
             read_all(file)
 
     def test_program_of_torchscript(self, file):
@@ -332,6 +332,7 @@ class TestTorch:
             "positions": torch.arange(61).expand((1, -1)),
         }
 
+    @pytest.mark.filterwarnings("ignore:Detected pickle protocol 4:UserWarning")
     @pytest.mark.parametrize(
         "options",
         [{}, {"pickle_protocol": 4}, {"_use_new_zipfile_serialization": False}],

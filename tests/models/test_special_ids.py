@@ -92,3 +92,23 @@ def test_question_lengths_stand_for_the_separator(tokenizer):
     assert_close(outputs, right({k: x[k] for k in ("input_ids", "attention_mask")}))
     masked = np.asarray(outputs["start_logits"])[0] < -1e5
     assert masked.sum() == length - 1
+
+
+class TestOutsideOfTheVocabulary:
+    """Refused where they are used: a config from outside may have ids that nobody reads."""
+
+    def test_separator(self):
+        model = BigBirdForQuestionAnswering(tiny_config(num_hidden_layers=0, sep_token_id=66))
+        ids = np.full((1, 9), 7)
+        with pytest.raises(ValueError, match=r"`sep_token_id` must be .*=53. Received: .*=66"):
+            model(ids)
+        # With them there is no separator to look for.
+        model({"input_ids": ids, "question_lengths": np.array([3])})
+
+    def test_stop_tokens(self):
+        model = BigBirdForCausalLM(tiny_config(num_hidden_layers=0, eos_token_id=[2, 53]))
+        with pytest.raises(ValueError, match=r"`eos_token_id` must be an id .*Received: .*=53"):
+            model.generate(np.full((1, 3), 7), 2)
+        with pytest.raises(ValueError, match=r"`stop_token_ids` must be an id .*Received: .*=-1"):
+            model.generate(np.full((1, 3), 7), 2, stop_token_ids=[-1])
+        assert model.generate(np.full((1, 3), 7), 2, stop_token_ids=[2]).shape == (1, 2)

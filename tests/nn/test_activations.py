@@ -90,6 +90,21 @@ def test_gelu_is_the_exact_form_and_differs_from_gelu_new():
     assert np.abs(exact - get_activation("gelu_new")(x)).max() > 1e-5
 
 
+@pytest.mark.parity
+def test_values_of_transformers():
+    import torch
+    from transformers.activations import ACT2FN
+
+    # Those with weights of their own are left: `prelu` and `xielu`.
+    assert set(ACT2FN) == {*ACTIVATIONS, "prelu", "xielu"}
+    x = np.linspace(-13, 13, 1009, dtype="float32")
+    for name in ACTIVATIONS:
+        expected = ACT2FN[name](torch.tensor(x)).numpy()
+        np.testing.assert_allclose(
+            ops.convert_to_numpy(get_activation(name)(x)), expected, rtol=1e-6, atol=2e-6
+        )
+
+
 @pytest.mark.parametrize("name", ACTIVATIONS)
 def test_every_activation_that_a_config_may_name_is_there(name):
     assert get_activation(name)(keras.ops.zeros((2, 3))).shape == (2, 3)

@@ -5,6 +5,7 @@ from bigbird_tf.models.big_bird.big_bird_for_masked_lm import BigBirdForMaskedLM
 from bigbird_tf.models.big_bird.big_bird_for_multiple_choice import BigBirdForMultipleChoice
 from bigbird_tf.models.big_bird.big_bird_for_pre_training import BigBirdForPreTraining
 from bigbird_tf.models.big_bird.big_bird_for_question_answering import BigBirdForQuestionAnswering
+from bigbird_tf.models.big_bird.big_bird_for_sentence_embedding import BigBirdForSentenceEmbedding
 from bigbird_tf.models.big_bird.big_bird_for_sequence_classification import (
     BigBirdForSequenceClassification,
 )
@@ -19,6 +20,7 @@ __all__ = [
     "BigBirdForMultipleChoice",
     "BigBirdForPreTraining",
     "BigBirdForQuestionAnswering",
+    "BigBirdForSentenceEmbedding",
     "BigBirdForSequenceClassification",
     "BigBirdForTokenClassification",
     "BigBirdModel",

@@ -15,7 +15,11 @@ from bigbird_tf.models.big_bird.big_bird_with_head import BigBirdWithHead
 from bigbird_tf.models.ignored_labels import SparseAccuracy
 from bigbird_tf.models.losses import weighted_crossentropy
 from bigbird_tf.models.prompts import Prompts, read_prompts, to_text
-from bigbird_tf.models.special_ids import check_special_ids, check_stop_ids
+from bigbird_tf.models.special_ids import (
+    check_in_vocabulary,
+    check_special_ids,
+    check_stop_ids,
+)
 from bigbird_tf.nn.backend import compile_function, draw_seed
 
 __all__ = ["BigBirdForCausalLM"]
@@ -172,7 +176,10 @@ class BigBirdForCausalLM(BigBirdWithHead):
     def stop_tokens(self, stop_token_ids: int | Sequence[int] | None) -> tuple[int, ...]:
         """Gives the ids that end a continuation, for the argument that `generate` takes."""
         stops = self.config.eos_token_id if stop_token_ids is None else stop_token_ids
-        return () if stops is None else tuple(np.atleast_1d(np.array(stops, "int32")).tolist())
+        stops = () if stops is None else tuple(np.atleast_1d(np.array(stops, "int32")).tolist())
+        name = "eos_token_id" if stop_token_ids is None else "stop_token_ids"
+        check_in_vocabulary(self.config, name, *stops)
+        return stops
 
     def _decode(self, prompts: Prompts, seed, **options):
         """Calls `_decode_in_graph`, compiled."""

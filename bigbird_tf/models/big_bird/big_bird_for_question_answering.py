@@ -6,6 +6,7 @@ from keras import ops
 from bigbird_tf.layers import QuestionAnsweringHead
 from bigbird_tf.models.big_bird.big_bird_with_head import BigBirdWithHead
 from bigbird_tf.models.ignored_labels import SparseAccuracy, SparseCrossentropy
+from bigbird_tf.models.special_ids import check_in_vocabulary
 from bigbird_tf.nn.backend import check_when_run
 
 __all__ = ["BigBirdForQuestionAnswering"]
@@ -58,6 +59,7 @@ class BigBirdForQuestionAnswering(BigBirdWithHead):
         ids = inputs["input_ids"]
         lengths = inputs["question_lengths"]
         if lengths is None:
+            check_in_vocabulary(self.config, "sep_token_id", self.config.sep_token_id)
             lengths = ops.argmax(self._is_separator(ids), axis=-1) + 1
         lengths = ops.reshape(ops.cast(lengths, "int32"), (-1, 1))
         positions = ops.arange(ops.shape(ids)[1], dtype="int32")[None]
