@@ -7,7 +7,6 @@ import contextlib
 import enum
 import json
 import logging
-import math
 import os
 import subprocess
 import sys
@@ -353,8 +352,11 @@ def info(
             metavar="[MODEL]", help="A pretrained directory or a repository of the hub."
         ),
     ] = None,
+    config: Annotated[
+        bool, typer.Option("--config", help="All fields of the model's config instead.")
+    ] = False,
 ) -> None:
-    """Print versions and devices; of a model, its config and size."""
+    """Print versions and devices; of a model, what it is and what of it would not load."""
     import platform
 
     from bigbird_tf.version import __version__
@@ -370,19 +372,22 @@ def info(
                 rows[package] = "not installed"
         rows["backend"] = keras.backend.backend()
         rows["devices"] = ", ".join(keras.distribution.list_devices())
-    else:
-        from bigbird_tf.checkpoints.tensor_files import open_tensors
+    elif config:
         from bigbird_tf.config import BigBirdConfig
 
         rows = dict(sorted(BigBirdConfig.from_pretrained(model).to_dict().items()))
-        with open_tensors(model) as tensors:
-            count = sum(math.prod(tensors.shape(name)) for name in tensors)
-            rows["parameters"] = f"{count:,}"
+    else:
+        from bigbird_tf.cli.model_info import describe_checkpoint
+
+        with messages.status("loading"):
+            rows = describe_checkpoint(model)
     width = max(map(len, rows))
     for name, value in rows.items():
         # What other libraries keep in a config, and names of labels, can be pages.
         line = rich.text.Text(f"{name:<{width}}  {value}")
-        console.print(line, no_wrap=model is not None, overflow="ellipsis", highlight=False)
+        console.print(
+            line, no_wrap=config, soft_wrap=not config, overflow="ellipsis", highlight=False
+        )
 
 
 def _drop_none(**values: Any) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from safetensors.numpy import load_file, save_file
 
 from bigbird_tf import models
 from bigbird_tf.cli import commands, inputs
@@ -256,17 +257,51 @@ class TestInfo:
 
     def test_model(self, run, pretrained):
         outcome = run("info", pretrained)
-        assert re.search(r"hidden_size +28", outcome.out)
+        lines = dict(re.split(r"  +", line, maxsplit=1) for line in outcome.out.splitlines())
         model = models.BigBirdForQuestionAnswering.from_pretrained(pretrained)
-        assert f"{model.count_params():,}" in outcome.out
+        assert lines == {
+            "class": "BigBirdForQuestionAnswering",
+            "encoder": "1 layers, width 28, 4 heads, vocabulary of 131, 2 token types, up to 61 "
+            "tokens; block_sparse attention, blocks of 4, 1 random, full up to 28 tokens",
+            "weights": str(pretrained / "model.safetensors"),
+            "parameters": f"{model.count_params():,} (F32)",
+            "heads": "question answering",
+            "tokenizer": "BigBirdTokenizer, 118 pieces",
+            "special ids": "pad 0, bos 2 (the config has 1), eos 1 (the config has 2), cls 3, "
+            "sep 4, mask 5, unk 6",
+        }
+
+    def test_what_does_not_load(self, run, tmp_path):
+        """A head of no class here, a part that is missing, no tokenizer, ids out of range."""
+        config = small_config(sep_token_id=66, vocab_size=53, num_hidden_layers=2)
+        models.BigBirdForQuestionAnswering(config).save_pretrained(tmp_path)
+        tensors = load_file(tmp_path / "model.safetensors")
+        tensors["cls.weight"] = tensors["qa_classifier.qa_outputs.weight"]
+        del tensors["bert.encoder.layer.1.output.dense.bias"]
+        save_file(tensors, tmp_path / "model.safetensors")
+        outcome = run("info", tmp_path)
+        assert outcome.code == 0
+        expected = (
+            r"does not load +tensors missing: bert\.encoder\.layer\.1\.output\.dense\.bias",
+            r"left out +cls\.weight: the model has no place",
+            r"tokenizer +does not load: .* It has: config\.json, model\.safetensors",
+            r"special ids +pad 0, bos 1, eos 2, sep 66 \(outside of the vocabulary\)",
+        )
+        for line in expected:
+            assert re.search(line, outcome.out), outcome.out
+
+    def test_model_of_another_kind(self, run, tmp_path):
+        (tmp_path / "config.json").write_text('{"model_type": "roberta"}')
+        outcome = run("info", tmp_path)
+        assert re.search(r"^does not load +.*model_type='roberta'", outcome.out)
 
     def test_a_line_for_each_field(self, run, tmp_path):
         """The shipped model's config has the names of 120 packages in it."""
         model = models.BigBirdModel(small_config(extra={"packages": [f"p{i}" for i in range(99)]}))
         model.save_pretrained(tmp_path)
-        outcome = run("info", tmp_path)
+        outcome = run("info", tmp_path, "--config")
         names = [line.split()[0] for line in outcome.out.splitlines()]
-        assert names == [*sorted(model.config.to_dict() | {"architectures": 0}), "parameters"]
+        assert names == sorted(model.config.to_dict() | {"architectures": 0})
         assert max(map(len, outcome.out.splitlines())) <= 200
         assert re.search(r"packages +\['p0', 'p1'.*…", outcome.out)
 

@@ -1,0 +1,137 @@
+"""What `bigbird-tf info` says of a checkpoint: what it is, and what of it does not load."""
+
+import functools
+import math
+from collections.abc import Callable, Iterator
+
+from bigbird_tf import models
+from bigbird_tf.checkpoints import transformers_format
+from bigbird_tf.checkpoints.tensor_files import TensorFiles, open_tensors
+from bigbird_tf.config import BigBirdConfig
+
+__all__ = ["describe_checkpoint"]
+
+# Heads by where their tensors are.
+_HEADS = {
+    "cls.predictions.": "language model",
+    "cls.seq_relationship.": "next sentence",
+    "classifier.": "classifier",
+    "qa_classifier.": "question answering",
+}
+_SPECIAL = ("pad", "bos", "eos", "cls", "sep", "mask", "unk")
+
+
+def describe_checkpoint(name_or_path: str) -> dict[str, str]:
+    """Returns lines about a checkpoint, by their names.
+
+    Args:
+        name_or_path: A directory or a repository of the hub.
+
+    Raises:
+        FileNotFoundError: If there is no such directory or repository, or it has no config.
+    """
+    config, problem = _try(functools.partial(BigBirdConfig.from_pretrained, name_or_path))
+    if config is None:
+        return {"does not load": problem}
+    lines = {"class": _class_name(config), "encoder": _describe_encoder(config)}
+    try:
+        with open_tensors(name_or_path) as tensors:
+            lines |= _describe_tensors(config, tensors)
+    except (OSError, ValueError, ImportError) as error:
+        lines["does not load"] = str(error)
+    return lines | _describe_tokenizer(name_or_path, config)
+
+
+def _try(load: Callable) -> tuple:
+    try:
+        return load(), None
+    except FileNotFoundError:
+        raise
+    except (OSError, ValueError, ImportError) as error:
+        return None, str(error)
+
+
+def _class_name(config: BigBirdConfig) -> str:
+    names = config.extra.get("architectures")
+    name = names[0] if isinstance(names, list) and names else names
+    if name is None:
+        return "not named by the config (the commands take --class)"
+    if not hasattr(models, name):
+        return f"{name}, of which there is none here (the commands take --class)"
+    return name
+
+
+def _describe_encoder(config: BigBirdConfig) -> str:
+    text = (
+        f"{config.num_hidden_layers} layers, width {config.hidden_size}, "
+        f"{config.num_attention_heads} heads, vocabulary of {config.vocab_size}, "
+        f"{config.type_vocab_size} token types, up to {config.max_position_embeddings} tokens"
+    )
+    if config.attention_type == "original_full" or config.is_decoder:
+        return f"{text}; {'causal' if config.is_decoder else 'full'} attention"
+    return (
+        f"{text}; {config.attention_type} attention, blocks of {config.block_size}, "
+        f"{config.num_random_blocks} random, full up to {config.longest_full_attention} tokens"
+    )
+
+
+def _describe_tensors(config: BigBirdConfig, tensors: TensorFiles) -> dict[str, str]:
+    shapes = [tensors.shape(name) for name in tensors]
+    dtypes = sorted({tensors.dtype(name) for name in tensors})
+    lines = {
+        "weights": tensors.source,
+        "parameters": f"{sum(map(math.prod, shapes)):,} ({', '.join(dtypes)})",
+        "heads": ", ".join(_heads(tensors)) or "none",
+    }
+    names = config.extra.get("architectures")
+    name = names[0] if isinstance(names, list) and names else None
+    model_class = getattr(models, str(name), models.BigBirdModel)
+    try:
+        match = transformers_format.match_tensors(model_class(config), tensors)
+    except ValueError as error:
+        return lines | {"does not load": str(error)}
+    if match.problems:
+        lines["does not load"] = f"tensors {'; tensors '.join(match.problems)}.{match.advice}"
+    if match.fresh:
+        lines["starts fresh"] = _shorten(match.fresh)
+    if match.left_out:
+        lines["left out"] = f"{_shorten(match.left_out)}: the model has no place for them"
+    return lines
+
+
+def _heads(tensors: TensorFiles) -> Iterator[str]:
+    for prefix, head in _HEADS.items():
+        if any(name.startswith(prefix) for name in tensors):
+            yield head
+
+
+def _describe_tokenizer(name_or_path: str, config: BigBirdConfig) -> dict[str, str]:
+    lines = {}
+    try:
+        from bigbird_tf.preprocessing import BigBirdTokenizer
+
+        tokenizer = BigBirdTokenizer.from_pretrained(name_or_path)
+    except (OSError, ValueError, ImportError) as error:
+        tokenizer = None
+        lines["tokenizer"] = f"does not load: {error}"
+    else:
+        lines["tokenizer"] = f"{type(tokenizer).__name__}, {tokenizer.vocab_size} pieces"
+    ids = []
+    for name in _SPECIAL:
+        field = f"{name}_token_id"
+        mine, theirs = getattr(config, field, None), getattr(tokenizer, field, None)
+        index = mine if theirs is None else theirs
+        if index is None:
+            continue
+        differs = None not in (mine, theirs) and mine != theirs
+        outside = isinstance(index, int) and index >= config.vocab_size
+        ids.append(
+            f"{name} {index}"
+            + (f" (the config has {mine})" if differs else "")
+            + (" (outside of the vocabulary)" if outside else "")
+        )
+    return lines | {"special ids": ", ".join(ids)}
+
+
+def _shorten(names: list[str]) -> str:
+    return ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
