@@ -131,8 +131,7 @@ ROOMS = {
         "nn",
     }
     | {"training"},
-    "checkpoints": {"checkpoints", "models", "config", "hub", "layers", "attention", "nn"}
-    | {"requirements"},
+    "checkpoints": {"checkpoints", "config", "hub", "layers", "attention", "nn"} | {"requirements"},
     "preprocessing": {"preprocessing", "config", "hub", "requirements"},
     "serving": {"serving", "models", "generation", "preprocessing", "config", "hub", "layers"}
     | {"version", "requirements"},
@@ -153,6 +152,82 @@ def test_rooms_depend_in_one_direction(path):
     assert ours <= ROOMS[room]
     if room == "models" and path.name != "pretrained_model.py":
         assert "checkpoints" not in ours
+
+
+def module_of(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def import_graph(sources: dict[str, str]) -> dict[str, set[str]]:
+    """Returns the modules that each module imports, anywhere in it; names and texts are given."""
+    graph = {}
+    for module, text in sources.items():
+        names = set()
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.Import):
+                names |= {alias.name for alias in node.names}
+            elif isinstance(node, ast.ImportFrom):
+                inner = {f"{node.module}.{alias.name}" for alias in node.names}
+                names |= inner & sources.keys() or {node.module}
+        graph[module] = names & sources.keys() - {module}
+    return graph
+
+
+def circles(graph: dict[str, set[str]]) -> list[set[str]]:
+    """Returns the sets of nodes that all lead to each other."""
+
+    def reachable(node):
+        seen, stack = set(), [node]
+        while stack:
+            for following in graph[stack.pop()] - seen:
+                seen.add(following)
+                stack.append(following)
+        return seen
+
+    reached = {node: reachable(node) for node in graph}
+    found = [
+        {other for other in reached[node] if node in reached[other]}
+        for node in graph
+        if node in reached[node]
+    ]
+    return [nodes for index, nodes in enumerate(found) if nodes not in found[:index]]
+
+
+def of_rooms(graph: dict[str, set[str]]) -> dict[str, set[str]]:
+    """Returns which room imports which. A room is a folder or a file right in the package."""
+
+    def room(module):
+        return module.split(".")[1] if "." in module else ""
+
+    rooms = {room(module): set() for module in graph}
+    for module, imports in graph.items():
+        rooms[room(module)] |= {room(other) for other in imports} - {room(module)}
+    return rooms
+
+
+SOURCE_GRAPH = import_graph({module_of(path): path.read_text() for path in SOURCES})
+
+
+@pytest.mark.parametrize("graph", [SOURCE_GRAPH, of_rooms(SOURCE_GRAPH)], ids=["modules", "rooms"])
+def test_no_circles(graph):
+    assert len(graph) > 10
+    assert circles(graph) == []
+
+
+def test_the_graph_sees_circles_hidden_in_functions():
+    sources = {
+        "p.a.x": "from p.b import y",
+        "p.a.y": "",
+        "p.b": "",
+        "p.b.y": "def f():\n  from p.a import y",
+    }
+    graph = import_graph(sources)
+    assert graph == {"p.a.x": {"p.b.y"}, "p.a.y": set(), "p.b": set(), "p.b.y": {"p.a.y"}}
+    assert circles(graph) == []
+    assert circles(of_rooms(graph)) == [{"a", "b"}]
+    sources["p.a.y"] = "import p.a.x"
+    assert circles(import_graph(sources)) == [{"p.a.x", "p.a.y", "p.b.y"}]
 
 
 def test_every_folder_is_a_package():

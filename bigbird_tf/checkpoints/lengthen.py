@@ -6,6 +6,7 @@ import re
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from bigbird_tf.checkpoints.pretrained_directory import (
 )
 from bigbird_tf.checkpoints.tensor_files import open_tensors
 from bigbird_tf.config import CONFIG_NAME, BigBirdConfig
+from bigbird_tf.layers import BigBirdEmbeddings, Encoder, Pooler
 
 __all__ = ["lengthen"]
 
@@ -224,11 +226,21 @@ def _tile(positions: np.ndarray, length: int) -> np.ndarray:
     return np.ascontiguousarray(np.tile(positions, (repeats, 1))[:length])
 
 
+def _encoder_of(config: BigBirdConfig) -> SimpleNamespace:
+    """Returns the layers of a config's encoder, by the names that `BigBirdModel` has for them."""
+    encoder = SimpleNamespace(
+        embeddings=BigBirdEmbeddings(config), encoder=Encoder(config), pooler=Pooler(config)
+    )
+    shape = (None, None, config.hidden_size)
+    encoder.embeddings.build(shape[:2])
+    encoder.encoder.build(shape)
+    encoder.pooler.build(shape)
+    return encoder
+
+
 def _check_fit(config, tensors, source) -> None:
     """Raises a `ValueError` that names the encoder's tensors that do not fit."""
-    from bigbird_tf.models import BigBirdModel
-
-    table = transformers_format.tensor_table(BigBirdModel(config))
+    table = transformers_format.tensor_table(_encoder_of(config))
     expected = {f"bert.{name}": entry.shape for name, entry in table.items()}
     encoder = {name: array.shape for name, array in tensors.items() if name.startswith("bert.")}
     problems = {

@@ -135,8 +135,19 @@ def tensor_table(model: keras.Model) -> dict[str, Entry]:
     if backbone.pooler is not None:
         table.update(_entries(backbone, _POOLER_TABLE, prefix))
     if backbone is not model:
-        table.update(_entries(model, _HEAD_TABLES[type(model).__name__], ""))
+        table.update(_entries(model, _head_table(type(model)), ""))
     return table
+
+
+def _head_table(model_class: type) -> tuple:
+    name = model_class.public_name
+    if name not in _HEAD_TABLES:
+        raise TypeError(
+            f"A head must derive from one of {', '.join(sorted(_HEAD_TABLES))}: others have no "
+            f"form that `transformers` reads. Received: {model_class.__name__}. `model.save` "
+            "writes any model to a `.keras` file"
+        )
+    return _HEAD_TABLES[name]
 
 
 def _entries(root, table, prefix) -> Iterator[tuple[str, Entry]]:
@@ -320,7 +331,7 @@ def untie(model_class: type, config: BigBirdConfig, tensors: TensorFiles) -> Big
         config: The checkpoint's config.
         tensors: The checkpoint's tensors.
     """
-    entries = _HEAD_TABLES.get(model_class.__name__, ())
+    entries = _HEAD_TABLES.get(model_class.public_name, ())
     if not config.tie_word_embeddings or not any(n == "cls.predictions" for n, *_ in entries):
         return config
     if not {_DECODER, _WORD_EMBEDDINGS} <= set(tensors):

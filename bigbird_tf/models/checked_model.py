@@ -5,6 +5,7 @@ import os
 import keras
 
 from bigbird_tf.models.inputs import INPUT_NAMES, check_kind_of_inputs
+from bigbird_tf.nn.backend import compute_spec
 
 __all__ = ["CheckedModel"]
 
@@ -34,6 +35,11 @@ class CheckedModel(keras.Model):
                 f"{', '.join(kwargs)}"
             )
         return super().__call__(*args, **kwargs)
+
+    def compute_output_spec(self, inputs, *args, **kwargs):
+        """Returns shapes and dtypes of what a call returns, `None` for sizes that are unknown."""
+        compute = super().compute_output_spec
+        return compute_spec(lambda inputs: compute(inputs, *args, **kwargs), inputs)
 
     def fit(self, x=None, *args, **kwargs):
         """Trains, like `keras.Model.fit`; texts must be made ids before."""

@@ -8,7 +8,6 @@ from typing import Any
 
 import tensorflow as tf
 
-from bigbird_tf import models
 from bigbird_tf.models.pretrained_model import PretrainedModel
 from bigbird_tf.preprocessing import BigBirdTokenizer
 from bigbird_tf.serving.causal_lm import CausalLMServable
@@ -25,17 +24,17 @@ from bigbird_tf.serving.warmup import import_serving_apis, write_warmup_requests
 
 __all__ = ["SERVABLES", "export_saved_model", "make_servable"]
 
-SERVABLES: dict[type, type[Servable]] = {
-    # Before its base class.
-    models.BigBirdForSentenceEmbedding: SentenceEmbeddingServable,
-    models.BigBirdModel: EncoderServable,
-    models.BigBirdForCausalLM: CausalLMServable,
-    models.BigBirdForMaskedLM: MaskedLMServable,
-    models.BigBirdForMultipleChoice: MultipleChoiceServable,
-    models.BigBirdForPreTraining: MaskedLMServable,
-    models.BigBirdForQuestionAnswering: QuestionAnsweringServable,
-    models.BigBirdForSequenceClassification: SequenceClassificationServable,
-    models.BigBirdForTokenClassification: TokenClassificationServable,
+# By the name that the class has in the registry of models.
+SERVABLES: dict[str, type[Servable]] = {
+    "BigBirdForSentenceEmbedding": SentenceEmbeddingServable,
+    "BigBirdModel": EncoderServable,
+    "BigBirdForCausalLM": CausalLMServable,
+    "BigBirdForMaskedLM": MaskedLMServable,
+    "BigBirdForMultipleChoice": MultipleChoiceServable,
+    "BigBirdForPreTraining": MaskedLMServable,
+    "BigBirdForQuestionAnswering": QuestionAnsweringServable,
+    "BigBirdForSequenceClassification": SequenceClassificationServable,
+    "BigBirdForTokenClassification": TokenClassificationServable,
 }
 
 
@@ -52,12 +51,9 @@ def make_servable(
     Raises:
         TypeError: If there is none for this class, or it has no such option.
     """
-    servable_class = next(
-        (servable for model_class, servable in SERVABLES.items() if isinstance(model, model_class)),
-        None,
-    )
+    servable_class = SERVABLES.get(getattr(model, "public_name", ""))
     if servable_class is None:
-        names = ", ".join(sorted(model_class.__name__ for model_class in SERVABLES))
+        names = ", ".join(sorted(SERVABLES))
         raise TypeError(f"`model` must be one of {names}. Received: {type(model).__name__}")
     known = _option_names(servable_class)
     unknown = sorted(set(options) - set(known))

@@ -9,8 +9,9 @@ from typing import Any
 import tensorflow as tf
 import tensorflow_text  # noqa: F401  # SavedModels need its ops
 
-from bigbird_tf import hub, models
+from bigbird_tf import hub
 from bigbird_tf.config import BigBirdConfig
+from bigbird_tf.models.registry import MODEL_CLASSES
 from bigbird_tf.preprocessing import BigBirdTokenizer
 from bigbird_tf.serving.export import SERVABLES, make_servable
 
@@ -27,7 +28,7 @@ def model_class_of(config: BigBirdConfig, class_name: str | None = None) -> type
     Raises:
         ValueError: If there is no such class, or the config names none.
     """
-    known = sorted(model_class.__name__ for model_class in SERVABLES)
+    known = sorted(SERVABLES)
     named = config.extra.get("architectures")
     name = class_name or (named[0] if isinstance(named, list) and named else named)
     if name not in known:
@@ -35,7 +36,7 @@ def model_class_of(config: BigBirdConfig, class_name: str | None = None) -> type
             f"The model's class must be one of {', '.join(known)}. Received: {name}. A config that "
             "names none leaves it to you (`class_name`, or --class on the command line)"
         )
-    return getattr(models, name)
+    return MODEL_CLASSES[name]
 
 
 def load_pretrained(

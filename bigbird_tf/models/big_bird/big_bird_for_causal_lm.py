@@ -15,6 +15,7 @@ from bigbird_tf.models.big_bird.big_bird_with_head import BigBirdWithHead
 from bigbird_tf.models.ignored_labels import SparseAccuracy
 from bigbird_tf.models.losses import weighted_crossentropy
 from bigbird_tf.models.prompts import Prompts, read_prompts, to_text
+from bigbird_tf.models.registry import register_model
 from bigbird_tf.models.special_ids import (
     check_in_vocabulary,
     check_special_ids,
@@ -25,7 +26,7 @@ from bigbird_tf.nn.backend import compile_function, draw_seed
 __all__ = ["BigBirdForCausalLM"]
 
 
-@keras.saving.register_keras_serializable(package="bigbird_tf")
+@register_model
 class BigBirdForCausalLM(BigBirdWithHead):
     """BigBird as a decoder: logits for the piece after each token; its decoder is the embeddings.
 

@@ -1,17 +1,16 @@
 """`BigBirdForMaskedLM`: the pieces behind the masks."""
 
-import keras
-
 from bigbird_tf.layers import LanguageModelHead
 from bigbird_tf.models.big_bird.big_bird_with_head import BigBirdWithHead
 from bigbird_tf.models.ignored_labels import SparseAccuracy
 from bigbird_tf.models.losses import weighted_crossentropy
 from bigbird_tf.models.masked_positions import gather_positions
+from bigbird_tf.models.registry import register_model
 
 __all__ = ["BigBirdForMaskedLM"]
 
 
-@keras.saving.register_keras_serializable(package="bigbird_tf")
+@register_model
 class BigBirdForMaskedLM(BigBirdWithHead):
     """BigBird with a logit for each piece of the vocabulary; its decoder is the word embeddings.
 

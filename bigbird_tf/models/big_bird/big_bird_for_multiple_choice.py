@@ -1,17 +1,17 @@
 """`BigBirdForMultipleChoice`: the best of several continuations or answers."""
 
-import keras
 from keras import ops
 
 from bigbird_tf.layers import LinearHead
 from bigbird_tf.models.big_bird.big_bird_with_head import BigBirdWithHead
 from bigbird_tf.models.ignored_labels import SparseAccuracy, SparseCrossentropy
 from bigbird_tf.models.inputs import INPUT_NAMES
+from bigbird_tf.models.registry import register_model
 
 __all__ = ["BigBirdForMultipleChoice"]
 
 
-@keras.saving.register_keras_serializable(package="bigbird_tf")
+@register_model
 class BigBirdForMultipleChoice(BigBirdWithHead):
     """BigBird with one logit for each choice, from the pooled vector of the text with that choice.
 

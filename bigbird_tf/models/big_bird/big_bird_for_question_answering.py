@@ -1,18 +1,18 @@
 """`BigBirdForQuestionAnswering`: the span of a text that answers a question."""
 
-import keras
 from keras import ops
 
 from bigbird_tf.layers import QuestionAnsweringHead
 from bigbird_tf.models.big_bird.big_bird_with_head import BigBirdWithHead
 from bigbird_tf.models.ignored_labels import SparseAccuracy, SparseCrossentropy
+from bigbird_tf.models.registry import register_model
 from bigbird_tf.models.special_ids import check_in_vocabulary
 from bigbird_tf.nn.backend import check_when_run
 
 __all__ = ["BigBirdForQuestionAnswering"]
 
 
-@keras.saving.register_keras_serializable(package="bigbird_tf")
+@register_model
 class BigBirdForQuestionAnswering(BigBirdWithHead):
     """BigBird with start and end logits for each token of `[CLS] question [SEP] text [SEP]`.
 

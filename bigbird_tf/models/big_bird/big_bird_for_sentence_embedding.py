@@ -1,17 +1,17 @@
 """`BigBirdForSentenceEmbedding`: a vector for a whole text."""
 
-import keras
 from keras import ops
 
 from bigbird_tf.config_checks import check_choice, check_flag, check_integer
 from bigbird_tf.models.big_bird.big_bird_model import BigBirdModel
 from bigbird_tf.models.inputs import read_inputs
+from bigbird_tf.models.registry import register_model
 from bigbird_tf.nn.pooling import POOLING_MODES, pool_tokens, scale_to_length_one
 
 __all__ = ["BigBirdForSentenceEmbedding"]
 
 
-@keras.saving.register_keras_serializable(package="bigbird_tf")
+@register_model
 class BigBirdForSentenceEmbedding(BigBirdModel):
     """BigBird's encoder with its vectors of tokens pooled, as `sentence-transformers` does.
 

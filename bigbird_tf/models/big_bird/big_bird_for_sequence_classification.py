@@ -5,11 +5,12 @@ import keras
 from bigbird_tf.layers import ClassificationHead
 from bigbird_tf.models.big_bird.big_bird_with_head import BigBirdWithHead
 from bigbird_tf.models.ignored_labels import SparseAccuracy, SparseCrossentropy
+from bigbird_tf.models.registry import register_model
 
 __all__ = ["BigBirdForSequenceClassification"]
 
 
-@keras.saving.register_keras_serializable(package="bigbird_tf")
+@register_model
 class BigBirdForSequenceClassification(BigBirdWithHead):
     """BigBird with a classifier on the first token.
 

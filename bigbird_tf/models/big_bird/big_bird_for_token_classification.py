@@ -1,16 +1,15 @@
 """`BigBirdForTokenClassification`: a label for each token."""
 
-import keras
-
 from bigbird_tf.layers import LinearHead
 from bigbird_tf.models.big_bird.big_bird_with_head import BigBirdWithHead
 from bigbird_tf.models.ignored_labels import SparseAccuracy
 from bigbird_tf.models.losses import weighted_crossentropy
+from bigbird_tf.models.registry import register_model
 
 __all__ = ["BigBirdForTokenClassification"]
 
 
-@keras.saving.register_keras_serializable(package="bigbird_tf")
+@register_model
 class BigBirdForTokenClassification(BigBirdWithHead):
     """BigBird with a classifier on every token.
 

@@ -7,12 +7,13 @@ import keras
 from bigbird_tf.layers import BigBirdEmbeddings, Encoder, Pooler
 from bigbird_tf.models.inputs import read_inputs
 from bigbird_tf.models.pretrained_model import PretrainedModel
+from bigbird_tf.models.registry import register_model
 from bigbird_tf.nn.backend import compute_spec
 
 __all__ = ["BigBirdModel"]
 
 
-@keras.saving.register_keras_serializable(package="bigbird_tf")
+@register_model
 class BigBirdModel(PretrainedModel):
     """BigBird's encoder (Zaheer et al., 2020): embeddings, encoder blocks, pooler.
 

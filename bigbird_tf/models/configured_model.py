@@ -1,0 +1,51 @@
+"""`ConfiguredModel`: a `keras.Model` made of a config."""
+
+from typing import Any
+
+import keras
+
+from bigbird_tf.config import BigBirdConfig
+from bigbird_tf.models.checked_model import CheckedModel
+
+__all__ = ["ConfiguredModel"]
+
+
+class ConfiguredModel(CheckedModel):
+    """A model whose weights follow from its config alone, and exist as soon as it is made.
+
+    Subclasses say in `special_ids` which special ids of the config they read. `public_name` is the
+    name of the public class that a class is or derives from; see `registry`.
+
+    Args:
+        config: A `BigBirdConfig`, or its dictionary.
+        **kwargs: Of `keras.Model`: `name`, `dtype` (such as `"mixed_bfloat16"`), `trainable`.
+    """
+
+    public_name: str = ""
+    special_ids: tuple[str, ...] = ()
+    # Arguments of the constructor, and of `from_pretrained`, besides the config.
+    options: tuple[str, ...] = ()
+
+    def __init__(self, config: BigBirdConfig | dict, **kwargs):
+        super().__init__(**kwargs)
+        if isinstance(config, dict):
+            config = BigBirdConfig.from_dict(config)
+        if not isinstance(config, BigBirdConfig):
+            raise ValueError(
+                f"`config` must be a `BigBirdConfig`. Received: {type(config).__name__}. For a "
+                f"checkpoint, call `{type(self).__name__}.from_pretrained(name_or_path)`."
+            )
+        self.config = config
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns all constructor arguments."""
+        return {
+            "name": self.name,
+            "trainable": self.trainable,
+            "dtype": keras.dtype_policies.serialize(self.dtype_policy),
+            "config": self.config.to_dict(),
+        }
+
+    def get_build_config(self) -> None:
+        """Returns nothing: the config alone decides the weights, and they are there already."""
+        return None
