@@ -21,7 +21,7 @@ import typer
 
 from bigbird_tf.cli import convert
 from bigbird_tf.cli.inputs import parse_options, read_text, standard_input
-from bigbird_tf.cli.interrupts import heed_signals
+from bigbird_tf.cli.interrupts import signal_handler
 from bigbird_tf.cli.quiet_libraries import quiet_libraries
 from bigbird_tf.cli.terminal import ModelName, console, messages
 
@@ -70,7 +70,7 @@ def main() -> None:
         for name in ("absl", "huggingface_hub"):
             logging.getLogger(name).setLevel(logging.ERROR)
     try:
-        with heed_signals(), quiet:
+        with signal_handler(), quiet:
             app(
                 args=[argument for argument in arguments if argument != "--verbose"],
                 prog_name="bigbird-tf",

@@ -28,7 +28,7 @@ def read_text(path: Path) -> str:
 
 
 def standard_input() -> Iterable[bytes]:
-    """Gives the lines of standard input.
+    """Returns the lines of standard input.
 
     Raises:
         ValueError: If it is closed.

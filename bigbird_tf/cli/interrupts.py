@@ -7,19 +7,19 @@ import sys
 import threading
 from collections.abc import Iterator
 
-__all__ = ["heed_signals"]
+__all__ = ["signal_handler"]
 
 PAUSE = 0.1  # seconds
 
 
 @contextlib.contextmanager
-def heed_signals() -> Iterator[None]:
+def signal_handler() -> Iterator[None]:
     """Lets SIGTERM end what is within as an error would, so that half an export is cleared away.
 
     Neither that nor Ctrl-C gets lost. What a signal's handler raises is dropped within callbacks of
     the garbage collector (jax has one), finalizers, and code in C that asks an object for an
     attribute and takes any error for a no; there it may come out as another error, too. So the
-    signal is sent again until what is within has ended, and not heeded while it is ending.
+    signal is sent again until what is within has ended, and ignored while it is ending.
 
     Raises:
         KeyboardInterrupt: At Ctrl-C.
@@ -76,7 +76,7 @@ def heed_signals() -> Iterator[None]:
 
 
 def _is_ending() -> bool:
-    """Tells whether what runs just now clears up after an interruption."""
+    """Returns whether what runs just now clears up after an interruption."""
     error = sys.exc_info()[1]
     while error is not None:
         if isinstance(error, (KeyboardInterrupt, SystemExit)):

@@ -22,7 +22,7 @@ _LOG = re.compile(
 
 
 def is_log(line: bytes) -> bool:
-    """Tells whether a line is one that libraries log on their own."""
+    """Returns whether a line is one that libraries log on their own."""
     return _LOG.match(line) is not None
 
 

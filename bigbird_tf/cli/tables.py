@@ -12,7 +12,7 @@ __all__ = ["print_report", "report_as_json"]
 
 
 def report_as_json(report: PatternReport) -> dict[str, Any]:
-    """Gives a report as JSON can hold it: `null` for infinite paths."""
+    """Returns a report as JSON can hold it: `null` for infinite paths."""
     fields = dataclasses.asdict(report)
     fields["path_lengths"] = {
         name: [value if value != float("inf") else None for value in pair]

@@ -21,5 +21,5 @@ ModelName = Annotated[
 
 
 def say_written(output: Path) -> None:
-    """Tells where the result is."""
+    """Prints where the result is."""
     messages.print(f"written: {output}", highlight=False, soft_wrap=True)

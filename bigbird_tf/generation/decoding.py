@@ -1,8 +1,8 @@
-"""Decoding: which token comes next. Pure functions around a step that a model gives.
+"""Decoding: which token comes next. Pure functions around a step that a model provides.
 
 Shapes use B for prompts, K for beams of a prompt, R for rows (B, or B * K), V for the vocabulary,
 M for `max_new_tokens`. A step is a function `(tokens, t, cache) -> (logits, cache)`: it feeds the
-new token number t of each row, int32 `(R,)`, and gives the logits of the next one, float32
+new token number t of each row, int32 `(R,)`, and returns the logits of the next one, float32
 `(R, V)`. A cache is any structure of tensors with the rows first. `process`, where there is one, is
 a function `(scores, tokens, t) -> scores` that changes scores `(R, V)` of the new token number t,
 where `tokens` `(R, M)` holds those before it; see `logits_processors`.

@@ -48,5 +48,5 @@ class ClassificationHead(ConfigLayer):
         return self.output_dense(self.output_dropout(hidden, training=training))
 
     def compute_output_shape(self, input_shape):
-        """Gives `(B, num_labels)`."""
+        """Returns `(B, num_labels)`."""
         return (input_shape[0], self.config.num_labels)

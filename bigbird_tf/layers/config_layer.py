@@ -36,5 +36,5 @@ class ConfigLayer(keras.layers.Layer):
         return LayerNorm(epsilon=self.config.layer_norm_eps, dtype=self.dtype_policy, name=name)
 
     def get_config(self):
-        """Gives all constructor arguments."""
+        """Returns all constructor arguments."""
         return {**super().get_config(), "config": self.config.to_dict()}

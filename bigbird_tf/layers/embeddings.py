@@ -80,5 +80,5 @@ class BigBirdEmbeddings(ConfigLayer):
         return self.layer_norm(self.dropout(embeddings, training=training))
 
     def compute_output_shape(self, input_ids_shape, *args, **kwargs):
-        """Gives `(B, T, hidden_size)`."""
+        """Returns `(B, T, hidden_size)`."""
         return (*input_ids_shape, self.config.hidden_size)

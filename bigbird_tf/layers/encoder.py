@@ -95,7 +95,7 @@ class Encoder(ConfigLayer):
         return hidden, new_cache
 
     def _padding(self, length):
-        """Gives how many tokens to add (an integer or a tensor), or `None` for none at all."""
+        """Returns how many tokens to add (an integer or a tensor), or `None` for none at all."""
         config = self.config
         if config.attention_type == "original_full":
             return None
@@ -106,7 +106,7 @@ class Encoder(ConfigLayer):
         return ops.where(is_short, 0, padding)
 
     def compute_output_shape(self, input_shape, *args, **kwargs):
-        """Gives the shape of `last`."""
+        """Returns the shape of `last`."""
         return input_shape
 
     def compute_output_spec(
@@ -117,7 +117,7 @@ class Encoder(ConfigLayer):
         output_hidden_states=False,
         output_attentions=False,
     ):
-        """Gives shapes and dtypes of what a call returns."""
+        """Returns shapes and dtypes of what a call returns."""
         batch, length, _ = inputs.shape
         heads = self.config.num_attention_heads
         hidden = keras.KerasTensor(inputs.shape, dtype=self.compute_dtype)

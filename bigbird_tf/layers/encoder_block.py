@@ -30,18 +30,21 @@ class EncoderBlock(ConfigLayer):
         super().__init__(config, **kwargs)
         config = self.config
         self.layer_index = layer_index
-        attention_class = CausalAttention if config.is_decoder else BlockSparseAttention
-        self.attention = attention_class(
-            **config.pattern_spec(layer_index).arguments,
-            key_dim=config.head_size,
-            dropout=config.attention_probs_dropout_prob,
-            use_bias=config.use_bias,
-            use_output_bias=True,
-            attention_type=config.attention_type,
-            kernel_initializer=self._initializer(),
-            dtype=self.dtype_policy,
-            name="attention",
-        )
+        arguments = {
+            "key_dim": config.head_size,
+            "dropout": config.attention_probs_dropout_prob,
+            "use_bias": config.use_bias,
+            "use_output_bias": True,
+            "attention_type": config.attention_type,
+            "kernel_initializer": self._initializer(),
+            "dtype": self.dtype_policy,
+            "name": "attention",
+        }
+        if config.is_decoder:
+            self.attention = CausalAttention(config.num_attention_heads, **arguments)
+        else:
+            pattern = config.pattern_spec(layer_index).arguments
+            self.attention = BlockSparseAttention(**pattern, **arguments)
         self.dropout = Dropout(config.hidden_dropout_prob, dtype=self.dtype_policy)
         self.layer_norm = self._layer_norm()
         self.feed_forward = FeedForward(config, dtype=self.dtype_policy, name="feed_forward")
@@ -87,7 +90,7 @@ class EncoderBlock(ConfigLayer):
     def compute_output_spec(
         self, inputs, attention_mask=None, training=None, seeds=None, return_attention_scores=False
     ):
-        """Gives shapes and dtypes of what a call returns."""
+        """Returns shapes and dtypes of what a call returns."""
         return self.attention.compute_output_spec(
             inputs,
             attention_mask=attention_mask,
@@ -95,5 +98,5 @@ class EncoderBlock(ConfigLayer):
         )
 
     def get_config(self):
-        """Gives all constructor arguments."""
+        """Returns all constructor arguments."""
         return {**super().get_config(), "layer_index": self.layer_index}

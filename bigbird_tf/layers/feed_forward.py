@@ -49,7 +49,7 @@ class FeedForward(ConfigLayer):
         return ops.reshape(self.layer_norm(hidden + residual), ops.shape(inputs))
 
     def _dense_layers(self, x):
-        """Gives `(M, hidden_size)` of the same shape, keeping little if it can."""
+        """Returns `(M, hidden_size)` of the same shape, keeping little if it can."""
         first, second = self.intermediate_dense, self.output_dense
         all_plain = all(
             is_plain(dense) and dense.compute_dtype == self.compute_dtype
@@ -63,5 +63,5 @@ class FeedForward(ConfigLayer):
         return add_bias(product, ops.cast(second.bias, self.compute_dtype))
 
     def compute_output_shape(self, input_shape, *args, **kwargs):
-        """Gives the shape of the inputs."""
+        """Returns the shape of the inputs."""
         return input_shape

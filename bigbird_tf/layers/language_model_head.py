@@ -58,10 +58,10 @@ class LanguageModelHead(ConfigLayer):
         return add_bias(logits, ops.cast(self.bias, logits.dtype))
 
     def compute_output_shape(self, input_shape, *args, **kwargs):
-        """Gives `(…, vocab_size)`."""
+        """Returns `(…, vocab_size)`."""
         return (*input_shape[:-1], self.config.vocab_size)
 
     def compute_output_spec(self, inputs, word_embeddings):
-        """Gives shape and dtype of the logits."""
+        """Returns shape and dtype of the logits."""
         shape = (*inputs.shape[:-1], self.config.vocab_size)
         return keras.KerasTensor(shape, dtype=self.compute_dtype)

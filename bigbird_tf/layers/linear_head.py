@@ -41,9 +41,9 @@ class LinearHead(ConfigLayer):
         return self.dense(self.dropout(inputs, training=training))
 
     def compute_output_shape(self, input_shape):
-        """Gives `(…, units)`."""
+        """Returns `(…, units)`."""
         return (*input_shape[:-1], self.units)
 
     def get_config(self):
-        """Gives all constructor arguments."""
+        """Returns all constructor arguments."""
         return {**super().get_config(), "units": self.units, "rate": self.rate}

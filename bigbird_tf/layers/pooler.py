@@ -34,5 +34,5 @@ class Pooler(ConfigLayer):
         return self.dense(inputs[:, 0])
 
     def compute_output_shape(self, input_shape):
-        """Gives `(B, hidden_size)`."""
+        """Returns `(B, hidden_size)`."""
         return (input_shape[0], self.config.hidden_size)

@@ -42,10 +42,10 @@ class PreTrainingHead(ConfigLayer):
         return predictions, self.seq_relationship(pooled)
 
     def compute_output_shape(self, input_shape, *args, **kwargs):
-        """Gives `(…, vocab_size)` and `(B, 2)`."""
+        """Returns `(…, vocab_size)` and `(B, 2)`."""
         return (*input_shape[:-1], self.config.vocab_size), (input_shape[0], 2)
 
     def compute_output_spec(self, inputs, pooled, word_embeddings):
-        """Gives shapes and dtypes of what a call returns."""
+        """Returns shapes and dtypes of what a call returns."""
         predictions = self.predictions.compute_output_spec(inputs, word_embeddings)
         return predictions, keras.KerasTensor((pooled.shape[0], 2), dtype=self.compute_dtype)

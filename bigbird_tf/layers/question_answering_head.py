@@ -42,5 +42,5 @@ class QuestionAnsweringHead(ConfigLayer):
         return self.output_dense(hidden)
 
     def compute_output_shape(self, input_shape):
-        """Gives `(B, T, 2)`."""
+        """Returns `(B, T, 2)`."""
         return (*input_shape[:-1], 2)

@@ -12,7 +12,7 @@ INPUT_NAMES = ("input_ids", "attention_mask", "token_type_ids", "position_ids")
 
 
 def read_inputs(inputs, config, extra_names: tuple[str, ...] = (), rank: int = 2) -> dict:
-    """Gives a model's inputs as a dictionary of checked tensors.
+    """Returns a model's inputs as a dictionary of checked tensors.
 
     Args:
         inputs: A dictionary with `input_ids`, integers `(B, T)`, and optionally `attention_mask`,
@@ -108,7 +108,7 @@ def _refuse_ragged(name, value):
 
 
 def is_text(value) -> bool:
-    """Tells whether a value is a string or holds strings, by what comes first in it."""
+    """Returns whether a value is a string or holds strings, by what comes first in it."""
     while isinstance(value, (list, tuple)) and value:
         value = value[0]
     if isinstance(value, (str, bytes)):
@@ -152,7 +152,7 @@ def _check_same_shape(name, value, ids):
 
 
 def _check_shapes_when_run(ids, tensors):
-    """Gives the ids after a check of the shapes that were unknown when the graph was made."""
+    """Returns the ids after a check of the shapes that were unknown when the graph was made."""
     checks = [
         (
             lambda x=x: same_shape(x, ids, len(ids.shape)),
@@ -190,7 +190,7 @@ def _check_length(ids, longest):
 
 
 def check_ids(name: str, ids, size: int, field: str):
-    """Gives ids as int32, with a check that all are in `[0, size)`.
+    """Returns ids as int32, with a check that all are in `[0, size)`.
 
     A gather on a GPU gives zeros for ids outside of the table, and Keras reads negative ones from
     its end: nonsense, silently. So the check is worth its pass over the ids.

@@ -8,7 +8,7 @@ __all__ = ["weighted_crossentropy"]
 
 
 def weighted_crossentropy() -> keras.losses.Loss:
-    """Gives the cross entropy of integer labels and logits, as a mean over what has weight.
+    """Returns the cross entropy of integer labels and logits, as a mean over what has weight.
 
     Keras' ordinary reduction divides by the number of all tokens, so that a batch with few masks
     would count for little; here sample weights are what it divides by, as in the originals.

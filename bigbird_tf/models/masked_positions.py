@@ -8,7 +8,7 @@ __all__ = ["gather_positions"]
 
 
 def gather_positions(hidden, positions):
-    """Gives the vectors at some positions of each row.
+    """Returns the vectors at some positions of each row.
 
     So a loss over few positions needs logits at these alone, and no tensor of length × vocabulary.
 

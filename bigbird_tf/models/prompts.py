@@ -1,4 +1,4 @@
-"""Reads what `generate` continues, and writes what it gives."""
+"""Reads what `generate` continues, and writes what it returns."""
 
 from typing import Any, NamedTuple
 
@@ -26,7 +26,7 @@ class Prompts(NamedTuple):
 
 
 def read_prompts(prompts, config: BigBirdConfig, tokenizer, max_new_tokens: int) -> Prompts:
-    """Gives prompts as ids with padding on the left; see `BigBirdForCausalLM.generate`.
+    """Returns prompts as ids with padding on the left; see `BigBirdForCausalLM.generate`.
 
     Raises:
         TypeError: If the prompts are strings and there is no tokenizer.
@@ -63,7 +63,7 @@ def read_prompts(prompts, config: BigBirdConfig, tokenizer, max_new_tokens: int)
 
 
 def to_text(tokens, tokenizer, stop_token_ids: tuple[int, ...]):
-    """Gives new tokens `(B, M)` as strings `(B,)`, without what ended them."""
+    """Returns new tokens `(B, M)` as strings `(B,)`, without what ended them."""
     import tensorflow as tf
 
     drop = tf.constant([*stop_token_ids, tokenizer.pad_token_id], tf.int32)
@@ -74,7 +74,7 @@ def to_text(tokens, tokenizer, stop_token_ids: tuple[int, ...]):
 
 
 def _tokenize(prompts, tokenizer) -> tuple[dict, bool]:
-    """Gives prompts as padded ids and their mask, and whether there was one string alone."""
+    """Returns prompts as padded ids and their mask, and whether there was one string alone."""
     import tensorflow as tf
 
     texts = tf.convert_to_tensor(prompts)
@@ -89,7 +89,7 @@ def _tokenize(prompts, tokenizer) -> tuple[dict, bool]:
 
 
 def _to_dense(ragged, pad_token_id: int) -> dict:
-    """Gives ragged ids as padded ones and their mask."""
+    """Returns ragged ids as padded ones and their mask."""
     import tensorflow as tf
 
     ids = ragged.to_tensor(pad_token_id)
@@ -98,7 +98,7 @@ def _to_dense(ragged, pad_token_id: int) -> dict:
 
 
 def prompt_pieces(texts, tokenizer):
-    """Gives the ids of strings `(B,)` as prompts, int32, ragged `(B, None)`: `<s>` in front."""
+    """Returns the ids of strings `(B,)` as prompts, int32, ragged `(B, None)`: `<s>` in front."""
     import tensorflow as tf
 
     pieces = tokenizer.tokenize(texts)
@@ -123,7 +123,7 @@ def _check_room(mask, length, max_new_tokens, longest):
 
 
 def _check_token_types(inputs):
-    """Gives the ids after a check that none is of another type than the new tokens, 0."""
+    """Returns the ids after a check that none is of another type than the new tokens, 0."""
     types = inputs["token_type_ids"]
     if types is None:
         return inputs["input_ids"]

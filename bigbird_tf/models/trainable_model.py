@@ -41,7 +41,7 @@ class TrainableModel(keras.Model):
             loss: `"auto"` is the head's loss.
             loss_weights: As in Keras; by default those of the head's loss.
             metrics: `"auto"` is the head's metrics.
-            weighted_metrics: `"auto"` is the head's metrics that heed sample weights.
+            weighted_metrics: `"auto"` is the head's metrics that use sample weights.
             **kwargs: As in Keras. `jit_compile="auto"`, the default, is Keras' own rule: XLA on
                 GPU, not on CPU (where the graph is faster), and not under a `tf.distribute`
                 strategy (`TPUStrategy` compiles by itself).
@@ -132,7 +132,7 @@ class TrainableModel(keras.Model):
         super()._maybe_symbolic_build(iterator, data_batch)
 
     def get_compile_config(self):
-        """Gives what `compile_from_config` needs to configure training the same way."""
+        """Returns what `compile_from_config` needs to configure training the same way."""
         config = super().get_compile_config()
         if config:
             config["has_default_optimizer"] = self._has_default_optimizer

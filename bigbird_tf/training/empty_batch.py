@@ -8,7 +8,7 @@ __all__ = ["with_known_lengths"]
 
 
 def with_known_lengths(data):
-    """Gives tensors of a batch without examples a length of one, where it has none.
+    """Returns a batch without examples with lengths of one where they were unknown.
 
     `tf.distribute` makes such tensors of shape `(0, 0)` if their length is not known. A model can
     compute on no sequences of one token, but not on sequences of none.

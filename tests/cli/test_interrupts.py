@@ -8,13 +8,13 @@ import time
 
 import pytest
 
-from bigbird_tf.cli.interrupts import heed_signals
+from bigbird_tf.cli.interrupts import signal_handler
 from tests.conftest import ROOT
 
 SCRIPT = """
 import gc, signal, sys, time
 sys.argv[0] = "bigbird-tf"  # Without TensorFlow.
-from bigbird_tf.cli.interrupts import heed_signals
+from bigbird_tf.cli.interrupts import signal_handler
 
 signal.signal(signal.SIGINT, signal.default_int_handler)  # Shells may have it ignored.
 number = int(sys.argv[1])
@@ -31,7 +31,7 @@ class Asked:
         signal.raise_signal(number)
 
 try:
-    with heed_signals():
+    with signal_handler():
         if sys.argv[2] == "callback":
             gc.callbacks.append(callback)
             gc.collect()
@@ -70,8 +70,8 @@ def test_other_errors_there_are_reported():
     script = (
         "import gc, sys\n"
         "sys.argv[0] = 'bigbird-tf'\n"
-        "from bigbird_tf.cli.interrupts import heed_signals\n"
-        "with heed_signals():\n"
+        "from bigbird_tf.cli.interrupts import signal_handler\n"
+        "with signal_handler():\n"
         "    gc.callbacks.append(lambda phase, info: 1 / 0)\n"
         "    gc.collect()\n"
     )
@@ -113,13 +113,13 @@ def test_all_is_as_before_afterwards():
     script = (
         "import signal, sys\n"
         "sys.argv[0] = 'bigbird-tf'\n"
-        "from bigbird_tf.cli.interrupts import heed_signals\n"
+        "from bigbird_tf.cli.interrupts import signal_handler\n"
         "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "def state():\n"
         "    numbers = signal.SIGINT, signal.SIGTERM\n"
         "    return [*map(signal.getsignal, numbers), sys.unraisablehook]\n"
         "before = state()\n"
-        "with heed_signals():\n"
+        "with signal_handler():\n"
         "    assert not set(before) & set(state())\n"
         "assert state() == before\n"
     )
@@ -131,7 +131,7 @@ def test_what_code_in_c_prints_of_an_interruption(capsys):
     before = sys.excepthook
 
     def interrupted():
-        with heed_signals():
+        with signal_handler():
             try:
                 os.kill(os.getpid(), signal.SIGTERM)
                 time.sleep(5)
@@ -143,6 +143,6 @@ def test_what_code_in_c_prints_of_an_interruption(capsys):
         interrupted()
     assert sys.excepthook is before
     assert "SystemError" not in capsys.readouterr().err
-    with heed_signals():
+    with signal_handler():
         sys.excepthook(ValueError, ValueError("one of our own"), None)
     assert "one of our own" in capsys.readouterr().err

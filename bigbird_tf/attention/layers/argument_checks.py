@@ -9,7 +9,7 @@ __all__ = ["check_is_not_causal", "check_shapes", "check_shapes_when_run", "chec
 
 
 def check_is_not_causal(use_causal_mask: bool) -> None:
-    """Refuses the argument of `keras.layers.MultiHeadAttention` that this layer cannot heed.
+    """Refuses the argument of `keras.layers.MultiHeadAttention` that this layer does not support.
 
     Raises:
         ValueError: If it is true.
@@ -87,7 +87,7 @@ def checked_mask(attention_mask):
 
 
 def check_shapes_when_run(query, value, key, attention_mask):
-    """Gives `query` after a check of what `check_shapes` could not know."""
+    """Returns `query` after a check of what `check_shapes` could not know."""
     others = {"value": value, "key": key}
     if query.shape[1] is None:
         others["attention_mask"] = attention_mask

@@ -6,24 +6,17 @@ from keras import ops
 from bigbird_tf.attention.kernels.attention_weights import MASKED
 from bigbird_tf.attention.kernels.chunked import block_sparse_attention
 from bigbird_tf.attention.kernels.reference import full_attention, pattern_bias
-from bigbird_tf.attention.layers.argument_checks import (
-    check_is_not_causal,
-    check_shapes,
-    check_shapes_when_run,
-    checked_mask,
-)
+from bigbird_tf.attention.layers.self_attention import SelfAttention
 from bigbird_tf.attention.pattern.block_pattern import BlockPattern
 from bigbird_tf.attention.pattern.pattern_at_length import is_sparse, is_sparse_when_run, slots_at
 from bigbird_tf.attention.pattern.pattern_spec import ATTENTION_TYPES, PatternSpec
-from bigbird_tf.config_checks import check_choice, check_integer, check_rate
-from bigbird_tf.nn.dense import Dense, as_matrix
-from bigbird_tf.nn.dropout import Dropout
+from bigbird_tf.config_checks import check_choice
 
 __all__ = ["BlockSparseAttention", "pad_length"]
 
 
 @keras.saving.register_keras_serializable(package="bigbird_tf")
-class BlockSparseAttention(keras.layers.Layer):
+class BlockSparseAttention(SelfAttention):
     """Multi-head attention over global, sliding and random key blocks (BigBird, section 2).
 
     Time and memory grow linearly with the sequence length. It stands where a
@@ -94,8 +87,6 @@ class BlockSparseAttention(keras.layers.Layer):
     TensorShape([1, 1024, 16])
     """
 
-    is_causal = False
-
     def __init__(
         self,
         num_heads: int,
@@ -117,7 +108,16 @@ class BlockSparseAttention(keras.layers.Layer):
         bias_initializer="zeros",
         **kwargs,
     ):
-        super().__init__(**kwargs)
+        super().__init__(
+            num_heads=num_heads,
+            key_dim=key_dim,
+            dropout=dropout,
+            use_bias=use_bias,
+            use_output_bias=use_output_bias,
+            kernel_initializer=kernel_initializer,
+            bias_initializer=bias_initializer,
+            **kwargs,
+        )
         self.spec = PatternSpec.symmetric(
             num_heads=num_heads,
             block_size=block_size,
@@ -132,40 +132,7 @@ class BlockSparseAttention(keras.layers.Layer):
         )
         for name, value in self.spec.arguments.items():
             setattr(self, name, value)
-        self.key_dim = check_integer("key_dim", key_dim, 1)
-        self.dropout = check_rate("dropout", dropout)
-        self.use_bias = use_bias
-        self.use_output_bias = use_bias if use_output_bias is None else use_output_bias
         self.attention_type = check_choice("attention_type", attention_type, ATTENTION_TYPES)
-        self.kernel_initializer = keras.initializers.get(kernel_initializer)
-        self.bias_initializer = keras.initializers.get(bias_initializer)
-        self.supports_masking = True
-
-        width = num_heads * key_dim
-        self.query_dense = self._projection(width, use_bias, "query")
-        self.key_dense = self._projection(width, use_bias, "key")
-        self.value_dense = self._projection(width, use_bias, "value")
-        self.dropout_layer = Dropout(dropout, dtype=self.dtype_policy, name="dropout")
-
-    def _projection(self, width: int, use_bias: bool, name: str) -> Dense:
-        return Dense(
-            width,
-            use_bias=use_bias,
-            # A shared initializer would give equal kernels.
-            kernel_initializer=self.kernel_initializer.clone(),
-            bias_initializer=self.bias_initializer.clone(),
-            dtype=self.dtype_policy,
-            name=name,
-        )
-
-    def build(self, query_shape, value_shape=None, key_shape=None):
-        """Makes all weights of the shapes of `query` (and of `value` and `key`, if they differ)."""
-        value_shape = value_shape or query_shape
-        self.query_dense.build(query_shape)
-        self.key_dense.build(key_shape or value_shape)
-        self.value_dense.build(value_shape)
-        self.output_dense = self._projection(query_shape[-1], self.use_output_bias, "output")
-        self.output_dense.build((*query_shape[:-1], self.num_heads * self.key_dim))
 
     @property
     def longest_full_attention(self) -> int:
@@ -180,53 +147,24 @@ class BlockSparseAttention(keras.layers.Layer):
         """
         return BlockPattern.of(self.spec, self.spec.num_blocks(length), training)
 
-    def call(
-        self,
-        query,
-        value=None,
-        key=None,
-        attention_mask=None,
-        training=None,
-        return_attention_scores=False,
-        use_causal_mask=False,
-        query_mask=None,
-        mask=None,
-        dropout_seed=None,
-    ):
-        """Attends; see the class."""
-        value = query if value is None else value
-        key = value if key is None else key
-        if attention_mask is None:
-            attention_mask = mask if query_mask is None else query_mask
-        check_is_not_causal(use_causal_mask and not self.is_causal)
-        check_shapes(query, value, key, attention_mask)
-        checked = check_shapes_when_run(query, value, key, attention_mask)
-        query, value, key = (checked if x is query else x for x in (query, value, key))
-        training = bool(training)
+    def _attend(self, query, value, key, mask, training, with_weights, dropout_seed):
         length = ops.shape(query)[1]
-        if attention_mask is None:
-            attention_mask = ops.ones(ops.shape(query)[:2], "bool")
-        attention_mask = ops.cast(checked_mask(attention_mask), "float32")
 
         def full():
-            return self._full(query, value, key, attention_mask, training, dropout_seed)
+            return self._full(query, value, key, mask, training, dropout_seed)
 
         def sparse():
-            return self._sparse(
-                query, value, key, attention_mask, training, return_attention_scores
-            )
+            return self._sparse(query, value, key, mask, training, with_weights)
 
         if self.attention_type == "original_full":
-            output, weights = full()
-        elif isinstance(length, int):
-            output, weights = sparse() if is_sparse(self.spec, length, training) else full()
-        else:
-            has_pattern = is_sparse_when_run(self.spec, length, training)
-            # An empty batch goes the same way as a short one: the sparse products have no loop of
-            # no turns where shapes are unknown.
-            is_full = ops.logical_or(ops.logical_not(has_pattern), ops.shape(query)[0] == 0)
-            output, weights = self._choose(is_full, full, sparse, return_attention_scores)
-        return (output, weights) if return_attention_scores else output
+            return full()
+        if isinstance(length, int):
+            return sparse() if is_sparse(self.spec, length, training) else full()
+        has_pattern = is_sparse_when_run(self.spec, length, training)
+        # An empty batch goes the same way as a short one: the sparse products have no loop of no
+        # turns where shapes are unknown.
+        is_full = ops.logical_or(ops.logical_not(has_pattern), ops.shape(query)[0] == 0)
+        return self._choose(is_full, full, sparse, with_weights)
 
     @staticmethod
     def _choose(is_full, full, sparse, with_weights):
@@ -244,44 +182,6 @@ class BlockSparseAttention(keras.layers.Layer):
         number = ops.cast(is_full, "int32")
         outputs = ops.switch(number, [only_needed(sparse), only_needed(full)])
         return outputs if with_weights else (outputs[0], None)
-
-    def _project(self, query, value, key):
-        """Returns queries, keys and values, `(B, N, T, H)` each."""
-        return [
-            ops.transpose(
-                ops.reshape(x, (-1, ops.shape(x)[1], self.num_heads, self.key_dim)), (0, 2, 1, 3)
-            )
-            for x in (
-                self.query_dense(query),
-                self.key_dense(key),
-                self.value_dense(value),
-            )
-        ]
-
-    def _merge_heads(self, context):
-        """`(B, N, T, H)` to `(B, T, N * H)`."""
-        context = ops.transpose(context, (0, 2, 1, 3))
-        return ops.reshape(context, (-1, ops.shape(context)[1], self.num_heads * self.key_dim))
-
-    def _project_back(self, context):
-        """`(B, T, N * H)` to `(B, T, D)`."""
-        # As a matrix: see `Dense`. Queries, keys and values are not: as matrices they make a
-        # training step of the base model hold 2 % more (the order that TensorFlow chooses).
-        output = self.output_dense(as_matrix(context))
-        return ops.reshape(output, (-1, ops.shape(context)[1], output.shape[-1]))
-
-    def _full(self, query, value, key, mask, training, dropout_seed):
-        context, weights = full_attention(
-            *self._project(query, value, key),
-            self._full_bias(mask),
-            scale=self.key_dim**-0.5,
-            dropout=lambda x: self.dropout_layer(x, training=training, seed=dropout_seed),
-        )
-        return self._project_back(self._merge_heads(context)), weights
-
-    def _full_bias(self, mask):
-        """Returns what full attention adds to scores, to broadcast to `(B, N, T, T)`."""
-        return (1.0 - mask[:, None, None, :]) * MASKED
 
     def _sparse(self, query, value, key, mask, training, with_weights):
         length = ops.shape(query)[1]
@@ -313,44 +213,12 @@ class BlockSparseAttention(keras.layers.Layer):
         context = context * ops.cast(mask[:, :, None], context.dtype)
         return self._project_back(context)[:, :length], weights
 
-    def compute_output_spec(
-        self,
-        query,
-        value=None,
-        key=None,
-        attention_mask=None,
-        training=None,
-        return_attention_scores=False,
-        use_causal_mask=False,
-        query_mask=None,
-        mask=None,
-        dropout_seed=None,
-    ):
-        """Returns shapes and dtypes of what a call returns, without computing."""
-        if attention_mask is None:
-            attention_mask = mask if query_mask is None else query_mask
-        check_is_not_causal(use_causal_mask and not self.is_causal)
-        value = query if value is None else value
-        check_shapes(query, value, value if key is None else key, attention_mask)
-        output = keras.KerasTensor(query.shape, dtype=self.compute_dtype)
-        if not return_attention_scores:
-            return output
-        batch, length, _ = query.shape
-        shape = (batch, self.num_heads, length, length)
-        return output, keras.KerasTensor(shape, dtype=self.compute_dtype)
-
     def get_config(self):
         """Returns all constructor arguments."""
         return {
             **super().get_config(),
             **self.spec.arguments,
-            "key_dim": self.key_dim,
-            "dropout": self.dropout,
-            "use_bias": self.use_bias,
-            "use_output_bias": self.use_output_bias,
             "attention_type": self.attention_type,
-            "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
-            "bias_initializer": keras.initializers.serialize(self.bias_initializer),
         }
 
 

@@ -4,21 +4,25 @@ import keras
 from keras import ops
 
 from bigbird_tf.attention.kernels.reference import full_attention
-from bigbird_tf.attention.layers.block_sparse_attention import BlockSparseAttention
+from bigbird_tf.attention.layers.self_attention import SelfAttention
 from bigbird_tf.attention.pattern.slots import NOT_READ
 
 __all__ = ["CausalAttention"]
 
 
 @keras.saving.register_keras_serializable(package="bigbird_tf")
-class CausalAttention(BlockSparseAttention):
+class CausalAttention(SelfAttention):
     """Multi-head attention of decoders: no token sees what comes after it.
 
     It is full attention; a block-sparse pattern for it does not exist yet. `call_with_cache`
     decodes token by token without computing keys and values again.
 
     Args:
-        *args, **kwargs: Of `BlockSparseAttention`, with `attention_type="original_full"`.
+        num_heads: Number of heads, N.
+        key_dim: Size of each head, H.
+        attention_type: `"original_full"`.
+        **kwargs: `dropout`, `use_bias`, `use_output_bias`, `kernel_initializer` and
+            `bias_initializer`, as of `BlockSparseAttention`; and those of `keras.layers.Layer`.
 
     Call arguments:
         As `BlockSparseAttention`'s.
@@ -35,14 +39,19 @@ class CausalAttention(BlockSparseAttention):
 
     is_causal = True
 
-    def __init__(self, *args, **kwargs):
-        super().__init__(*args, **kwargs)
-        if self.attention_type != "original_full":
+    def __init__(
+        self, num_heads: int, key_dim: int, attention_type: str = "original_full", **kwargs
+    ):
+        super().__init__(num_heads=num_heads, key_dim=key_dim, **kwargs)
+        self.attention_type = attention_type
+        if attention_type != "original_full":
             raise ValueError(
                 "Causal attention (`is_decoder=True` in a config) is full attention so far: pass "
-                "attention_type='original_full'. Received: "
-                f"attention_type={self.attention_type!r}"
+                f"attention_type='original_full'. Received: attention_type={attention_type!r}"
             )
+
+    def _attend(self, query, value, key, mask, training, with_weights, dropout_seed):
+        return self._full(query, value, key, mask, training, dropout_seed)
 
     def _full_bias(self, mask):
         position = ops.arange(ops.shape(mask)[1], dtype="int32")
@@ -50,7 +59,7 @@ class CausalAttention(BlockSparseAttention):
         return super()._full_bias(mask) + ops.where(is_after, NOT_READ, 0.0)
 
     def call_with_cache(self, inputs, attention_mask, cache=None, index=None):
-        """Attends, and gives the keys and values, so that later tokens need not compute them.
+        """Attends, and returns the keys and values, so that later tokens need not compute them.
 
         Letters: L is the room in the cache, in tokens.
 
@@ -80,3 +89,7 @@ class CausalAttention(BlockSparseAttention):
             )
         context, _ = full_attention(query, key, value, bias, scale=self.key_dim**-0.5)
         return self._project_back(self._merge_heads(context)), (key, value)
+
+    def get_config(self):
+        """Returns all constructor arguments."""
+        return {**super().get_config(), "attention_type": self.attention_type}

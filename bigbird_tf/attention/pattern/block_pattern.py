@@ -129,7 +129,7 @@ class BlockPattern:
                 random ones from.
         """
         check_integer("num_blocks", num_blocks, 1)
-        num_start, num_end = spec.ends(num_blocks)
+        num_start, num_end = spec.num_global_at(num_blocks)
         if spec.inference_random_blocks == "first_block" and not training:
             shape = spec.num_heads, num_blocks - num_start - num_end, spec.num_random_blocks
             random_blocks = np.zeros(shape, np.int32)

@@ -12,7 +12,7 @@ __all__ = ["is_sparse", "is_sparse_when_run", "slots_at"]
 
 
 def is_sparse(spec: PatternSpec, length: int, training: bool = False) -> bool:
-    """Tells whether attention is sparse at a length, in tokens.
+    """Returns whether attention is sparse at a length, in tokens.
 
     Args:
         spec: The pattern's settings.
@@ -67,7 +67,7 @@ def slots_at(spec: PatternSpec, length, training: bool = False) -> Slots:
         return BlockPattern.of(spec, num_blocks, training).slots
     tables, starts = random_blocks_of_all_lengths(spec, training)
     layout = SlotLayout(
-        *spec.ends(len(starts)),
+        *spec.num_global_at(len(starts)),
         spec.window_before,
         spec.window_after,
         num_random=spec.num_random_blocks,

@@ -46,7 +46,7 @@ class PatternReport:
 def kinds_of_blocks(
     pattern: BlockPattern, head: int | None = None, *, with_global: bool = True
 ) -> np.ndarray:
-    """Tells of each query and key block how the one comes to read the other.
+    """Returns for each query and key block how the one comes to read the other.
 
     Args:
         pattern: The pattern.
@@ -80,7 +80,7 @@ def kinds_of_blocks(
 
 
 def path_lengths(reads: np.ndarray) -> tuple[float, float]:
-    """Gives the mean and the longest of the shortest paths between all pairs of different blocks.
+    """Returns the mean and the longest of the shortest paths between all pairs of different blocks.
 
     Args:
         reads: bool `(n, n)`, whether a block reads another one. A path goes from a block to one

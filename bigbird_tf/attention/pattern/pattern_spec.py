@@ -111,7 +111,7 @@ class PatternSpec:
 
     @property
     def num_global_blocks(self) -> int:
-        """Global blocks at both ends."""
+        """Global blocks, at the start and at the end together."""
         return self.num_global_start + self.num_global_end
 
     @property
@@ -125,8 +125,8 @@ class PatternSpec:
 
         For these, random blocks are drawn exactly as the originals draw them.
         """
-        ends = self.num_global_start, self.num_global_end
-        return (self.window_before, self.window_after, *ends) == (1, 1, 1, 1)
+        num_global = self.num_global_start, self.num_global_end
+        return (self.window_before, self.window_after, *num_global) == (1, 1, 1, 1)
 
     @property
     def longest_full_attention(self) -> int:
@@ -144,7 +144,7 @@ class PatternSpec:
         """Returns the blocks of a sequence of some tokens, an integer or a tensor."""
         return -(-length // self.block_size)
 
-    def ends(self, num_blocks: int) -> tuple[int, int]:
+    def num_global_at(self, num_blocks: int) -> tuple[int, int]:
         """Returns how many of `num_blocks` blocks are global at the start and at the end."""
         num_start = min(self.num_global_start, num_blocks)
         return num_start, min(self.num_global_end, num_blocks - num_start)

@@ -43,7 +43,7 @@ def draw_random_blocks(spec: PatternSpec, num_blocks: int) -> np.ndarray:
         TooFewBlocksError: If the plan leaves a row fewer blocks to choose from than it needs.
         ValueError: If `"transformers"` is to draw a fixed plan for less than the sequence.
     """
-    num_start, num_end = spec.ends(num_blocks)
+    num_start, num_end = spec.num_global_at(num_blocks)
     num_rows = num_blocks - num_start - num_end
     shape = spec.num_heads, num_rows, spec.num_random_blocks
     if spec.num_random_blocks == 0 or num_rows == 0:
@@ -76,7 +76,7 @@ def draw_random_blocks(spec: PatternSpec, num_blocks: int) -> np.ndarray:
 
 
 def begins_like_longer_ones(spec: PatternSpec, num_blocks: int) -> bool:
-    """Tells whether a table is the beginning of that of every longer sequence of which this holds.
+    """Whether a table is the beginning of that of every longer sequence of which this holds.
 
     In the general plan, all rows of sequences that are not very short draw from the same few blocks
     at the start, row by row.

@@ -175,7 +175,7 @@ class BigBirdForCausalLM(BigBirdWithHead):
         return text[0] if prompts.is_scalar and num_return_sequences == 1 else text
 
     def stop_tokens(self, stop_token_ids: int | Sequence[int] | None) -> tuple[int, ...]:
-        """Gives the ids that end a continuation, for the argument that `generate` takes."""
+        """Returns the ids that end a continuation, for the argument that `generate` takes."""
         stops = self.config.eos_token_id if stop_token_ids is None else stop_token_ids
         stops = () if stops is None else tuple(np.atleast_1d(np.array(stops, "int32")).tolist())
         name = "eos_token_id" if stop_token_ids is None else "stop_token_ids"
@@ -249,7 +249,7 @@ class BigBirdForCausalLM(BigBirdWithHead):
         return sample(step, logits, cache, seed=seed, **options)
 
     def _read_prompts(self, ids, mask, positions, room):
-        """Gives the logits behind prompts, and their keys and values, with room for more."""
+        """Returns the logits behind prompts, and their keys and values, with room for more."""
         embedded = self.backbone.embeddings(ids, position_ids=positions)
         hidden, cache = self.backbone.encoder.call_with_cache(embedded, mask)
         cache = keras.tree.map_structure(

@@ -116,5 +116,5 @@ class BigBirdModel(PretrainedModel):
         return compute_spec(lambda inputs: compute(inputs, *args, **kwargs), inputs)
 
     def get_config(self):
-        """Gives all constructor arguments."""
+        """Returns all constructor arguments."""
         return {**super().get_config(), "add_pooling_layer": self.add_pooling_layer}

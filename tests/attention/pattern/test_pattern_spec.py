@@ -65,5 +65,5 @@ def test_longest_full_attention():
 
 def test_ends_of_short_sequences():
     spec = PatternSpec(num_heads=1, num_global_start=2, num_global_end=2)
-    assert [spec.ends(n) for n in (1, 2, 3, 9)] == [(1, 0), (2, 0), (2, 1), (2, 2)]
+    assert [spec.num_global_at(n) for n in (1, 2, 3, 9)] == [(1, 0), (2, 0), (2, 1), (2, 2)]
     assert [spec.num_blocks(length) for length in (1, 64, 65)] == [1, 1, 2]

@@ -118,7 +118,7 @@ def test_global_random_state_is_neither_read_nor_changed():
 
 def ends(num_global, num_blocks):
     spec = PatternSpec.symmetric(num_heads=1, num_global_blocks=num_global)
-    return spec.ends(num_blocks)
+    return spec.num_global_at(num_blocks)
 
 
 @given(
