@@ -3,7 +3,9 @@
 import tensorflow as tf
 
 from tests.backends import calls_tensorflow
-from tests.contract import LayerContract, ModelContract, as_function
+from tests.contract import as_function
+from tests.layer_contract import LayerContract
+from tests.model_contract import ModelContract
 
 
 def traces(call):

@@ -21,7 +21,7 @@ class Encoder(ConfigLayer):
 
     Call arguments:
         inputs: Tensor `(B, T, hidden_size)`.
-        attention_mask: Tensor `(B, T)`, 0 for padding.
+        attention_mask: Tensor `(B, T)`, 0 for padding; `None` if there is none.
         training: Whether dropout acts.
         output_hidden_states: Whether to return what goes into each layer, too.
         output_attentions: Whether to return attention weights, too.
@@ -47,7 +47,7 @@ class Encoder(ConfigLayer):
     def call(
         self,
         inputs,
-        attention_mask,
+        attention_mask=None,
         training=None,
         output_hidden_states=False,
         output_attentions=False,
@@ -55,6 +55,8 @@ class Encoder(ConfigLayer):
         """Computes; see the class."""
         length = ops.shape(inputs)[1]
         hidden, mask = inputs, attention_mask
+        if mask is None:
+            mask = ops.ones(ops.shape(inputs)[:2], "bool")
         padding = self._padding(length)
         if padding is not None:
             hidden, mask = pad_length(hidden, padding), pad_length(mask, padding)
@@ -112,7 +114,7 @@ class Encoder(ConfigLayer):
     def compute_output_spec(
         self,
         inputs,
-        attention_mask,
+        attention_mask=None,
         training=None,
         output_hidden_states=False,
         output_attentions=False,

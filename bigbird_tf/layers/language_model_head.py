@@ -61,7 +61,7 @@ class LanguageModelHead(ConfigLayer):
         """Returns `(…, vocab_size)`."""
         return (*input_shape[:-1], self.config.vocab_size)
 
-    def compute_output_spec(self, inputs, word_embeddings):
+    def compute_output_spec(self, inputs, word_embeddings=None):
         """Returns shape and dtype of the logits."""
         shape = (*inputs.shape[:-1], self.config.vocab_size)
         return keras.KerasTensor(shape, dtype=self.compute_dtype)

@@ -45,7 +45,7 @@ class PreTrainingHead(ConfigLayer):
         """Returns `(…, vocab_size)` and `(B, 2)`."""
         return (*input_shape[:-1], self.config.vocab_size), (input_shape[0], 2)
 
-    def compute_output_spec(self, inputs, pooled, word_embeddings):
+    def compute_output_spec(self, inputs, pooled=None, word_embeddings=None):
         """Returns shapes and dtypes of what a call returns."""
         predictions = self.predictions.compute_output_spec(inputs, word_embeddings)
-        return predictions, keras.KerasTensor((pooled.shape[0], 2), dtype=self.compute_dtype)
+        return predictions, keras.KerasTensor((inputs.shape[0], 2), dtype=self.compute_dtype)

@@ -17,7 +17,8 @@ from bigbird_tf.layers import (
     QuestionAnsweringHead,
 )
 from bigbird_tf.nn.layer_norm import LayerNorm
-from tests.contract import LayerContract, MaskedLayerContract, random_ids, tiny_config
+from tests.contract import random_ids, tiny_config
+from tests.layer_contract import LayerContract, MaskedLayerContract
 
 
 class TestBigBirdEmbeddings(LayerContract):

@@ -30,6 +30,19 @@ TEXTS = [
     "   sparse\n attention \t ",
 ]
 
+# Those that fit into the model, and so into one window.
+SHORT = TEXTS[:3]
+
+
+def encode(servable, text, text_pair=None):
+    """Returns a text's input as the signatures lay it out: padded to whole blocks."""
+    return servable.tokenizer(
+        [text],
+        None if text_pair is None else [text_pair],
+        max_length=MAX_LENGTH,
+        pad_to_multiple_of=4,
+    )
+
 
 def small_config(**changes) -> BigBirdConfig:
     """Blocks of 4 with one random block: attention is sparse from 29 tokens on."""

@@ -9,11 +9,11 @@ from tests.contract import (
     HEADS,
     LENGTH,
     WIDTH,
-    LayerContract,
     assert_close,
     mask_of,
     randomize,
 )
+from tests.layer_contract import LayerContract
 
 
 def make(**kwargs):

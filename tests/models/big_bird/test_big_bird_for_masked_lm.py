@@ -10,12 +10,12 @@ from tests.contract import (
     BATCH,
     LENGTH,
     VOCABULARY,
-    ModelContract,
     as_function,
     assert_close,
     mask_of,
     random_ids,
 )
+from tests.model_contract import ModelContract
 
 # Positions asked for; the second row repeats one, as rows with fewer masks do.
 POSITIONS = np.array([[3, 36, 11, 20, 1], [0, 29, 7, 7, 7]], np.int32)

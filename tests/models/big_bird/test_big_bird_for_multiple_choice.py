@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from bigbird_tf import BigBirdForMultipleChoice
-from tests.contract import BATCH, LENGTH, ModelContract, assert_close, mask_of, random_ids
+from tests.contract import BATCH, LENGTH, assert_close, mask_of, random_ids
+from tests.model_contract import ModelContract
 
 CHOICES = 3
 

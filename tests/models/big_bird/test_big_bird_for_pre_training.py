@@ -3,7 +3,8 @@ from typing import ClassVar
 import numpy as np
 
 from bigbird_tf import BigBirdForMaskedLM, BigBirdForPreTraining
-from tests.contract import BATCH, LENGTH, VOCABULARY, ModelContract, assert_close, mask_of
+from tests.contract import BATCH, LENGTH, VOCABULARY, assert_close, mask_of
+from tests.model_contract import ModelContract
 
 POSITIONS = np.array([[3, 36, 11], [0, 29, 7]], np.int32)
 

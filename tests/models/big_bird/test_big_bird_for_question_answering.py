@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from bigbird_tf import BigBirdForQuestionAnswering
-from tests.contract import LENGTH, ModelContract, assert_close, random_ids, tiny_config
+from tests.contract import LENGTH, assert_close, random_ids, tiny_config
+from tests.model_contract import ModelContract
 
 
 class TestContract(ModelContract):

@@ -7,14 +7,8 @@ import tensorflow as tf
 
 from bigbird_tf import BigBirdForSequenceClassification
 from tests.backends import IS_TENSORFLOW
-from tests.contract import (
-    VOCABULARY,
-    ModelContract,
-    assert_close,
-    random_ids,
-    randomize,
-    tiny_config,
-)
+from tests.contract import VOCABULARY, assert_close, random_ids, randomize, tiny_config
+from tests.model_contract import ModelContract
 
 
 class TestContract(ModelContract):

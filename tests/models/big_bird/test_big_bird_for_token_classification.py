@@ -3,7 +3,8 @@ from typing import ClassVar
 import numpy as np
 
 from bigbird_tf import BigBirdForTokenClassification
-from tests.contract import LENGTH, ModelContract, mask_of
+from tests.contract import LENGTH, mask_of
+from tests.model_contract import ModelContract
 
 
 class TestContract(ModelContract):

@@ -2,16 +2,8 @@ import numpy as np
 import pytest
 
 from bigbird_tf import BigBirdModel
-from tests.contract import (
-    BATCH,
-    HEADS,
-    LENGTH,
-    WIDTH,
-    ModelContract,
-    assert_close,
-    random_ids,
-    tiny_config,
-)
+from tests.contract import BATCH, HEADS, LENGTH, WIDTH, assert_close, random_ids, tiny_config
+from tests.model_contract import ModelContract
 
 
 class TestContract(ModelContract):

@@ -1,0 +1,84 @@
+"""`generate` of strings."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from bigbird_tf import BigBirdForCausalLM
+from bigbird_tf.models.prompts import to_text
+from bigbird_tf.preprocessing import BigBirdTokenizer
+from tests.contract import (
+    randomize,
+    tiny_config,
+)
+from tests.models.big_bird.test_big_bird_for_causal_lm import PROMPTS
+from tests.preprocessing.conftest import train_vocabulary
+
+
+@pytest.fixture(scope="module")
+def tokenizer():
+    return BigBirdTokenizer(train_vocabulary())
+
+
+@pytest.fixture(scope="module")
+def text_model(tokenizer):
+    fields = {"eos_token_id": tokenizer.eos_token_id, "num_hidden_layers": 1}
+    model = BigBirdForCausalLM(tiny_config(vocab_size=tokenizer.vocab_size, **fields))
+    randomize(model)
+    return model
+
+
+class TestStrings:
+    texts = ("the river sings", "of sparse attention and random tokens", "")
+
+    def test_as_by_ids(self, text_model, tokenizer):
+        outputs = text_model.generate(self.texts, 6, tokenizer=tokenizer, stop_token_ids=[])
+        assert outputs.dtype == tf.string
+        assert outputs.shape == (3,)
+        for text, output in zip(self.texts, outputs.numpy(), strict=True):
+            pieces = tokenizer.tokenize(text).numpy().tolist()
+            ids = np.array([[tokenizer.bos_token_id, *pieces]], "int32")
+            tokens = text_model.generate(ids, 6, stop_token_ids=[])
+            assert output == tokenizer.detokenize(tokens)[0].numpy()
+        assert any(outputs.numpy())
+
+    def test_one_string(self, text_model, tokenizer):
+        output = text_model.generate(self.texts[0], 6, tokenizer=tokenizer)
+        assert output.shape == ()
+        batch = text_model.generate([self.texts[0]], 6, tokenizer=tokenizer)
+        assert output.numpy() == batch[0].numpy()
+
+    def test_several_of_a_string(self, text_model, tokenizer):
+        options = {"tokenizer": tokenizer, "num_beams": 3, "num_return_sequences": 2}
+        texts = text_model.generate(self.texts, 6, **options)
+        assert texts.shape == (6,)
+        alone = text_model.generate(self.texts[1], 6, **options)
+        assert alone.numpy().tolist() == texts.numpy()[2:4].tolist()
+
+    def test_what_stops_is_no_text(self, text_model, tokenizer):
+        pieces = tokenizer.tokenize(self.texts[1]).numpy().tolist()
+        ids = np.array([[tokenizer.bos_token_id, *pieces]], "int32")
+        tokens = text_model.generate(ids, 6, stop_token_ids=[])[0].numpy().tolist()
+        stop = tokens[3]
+        output = text_model.generate(self.texts[1], 6, tokenizer=tokenizer, stop_token_ids=[stop])
+        expected = tokenizer.detokenize([tokens[: tokens.index(stop)]])[0]
+        assert output.numpy() == expected.numpy()
+
+    @pytest.mark.slow
+    def test_in_a_graph(self, text_model, tokenizer):
+        @tf.function(input_signature=[tf.TensorSpec((None,), tf.string)])
+        def serve(texts):
+            return text_model.generate(texts, 4, tokenizer=tokenizer)
+
+        expected = text_model.generate(self.texts, 4, tokenizer=tokenizer)
+        assert (serve(tf.constant(self.texts)) == expected).numpy().all()
+
+    def test_ids_in_and_text_out(self, text_model, tokenizer):
+        ids = text_model.generate(PROMPTS, 4)
+        expected = to_text(ids, tokenizer, text_model.stop_tokens(None))
+        texts = text_model.generate(PROMPTS, 4, tokenizer=tokenizer)
+        assert (texts == expected).numpy().all()
+
+    def test_texts_of_texts(self, text_model, tokenizer):
+        with pytest.raises(ValueError, match="must be one string or strings"):
+            text_model.generate([["a bird"]], 4, tokenizer=tokenizer)
