@@ -1,8 +1,9 @@
 """What the contracts of layers and models share: sizes, inputs, comparisons.
 
-A test class derives from `LayerContract` or `ModelContract` (in the modules of that name), says what to test, and writes down by
-hand how many weights that has. Sizes are distinct primes where they can be, so that no transposed
-axis hides; lengths are such that sparse attention is in use, with padding inside and outside.
+A test class derives from `LayerContract` or `ModelContract`, in the modules of that name, says what
+to test, and writes down by hand how many weights that has. Sizes are distinct primes where they can
+be, so that no transposed axis hides; lengths are such that sparse attention is in use, with padding
+inside and outside.
 """
 
 import inspect
