@@ -4,6 +4,8 @@ RUNS := import ensurepip, sys, venv; sys.exit(not (3, 11) <= sys.version_info < 
 PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3; do \
 	$$python -c '$(RUNS)' 2>/dev/null && echo $$python && break; done)
 VENV ?= .venv
+# 2.20 or 2.21. For the other one, take another VENV, or `make clean` first.
+TENSORFLOW ?= 2.20
 BIN := $(VENV)/bin
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
@@ -13,7 +15,8 @@ $(VENV)/.installed: setup.cfg pyproject.toml
 	@test -n '$(PYTHON)' || { echo 'No Python 3.11, 3.12 or 3.13 (with its module venv) runs here:' \
 		'say which one with `make PYTHON=/path/to/python3`' >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test,examples]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
+		--editable '.[test,examples,tensorflow-$(TENSORFLOW)]'
 	@touch $@
 
 demo: $(VENV)/.installed

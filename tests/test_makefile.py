@@ -1,5 +1,7 @@
 """Which Python the Makefile takes."""
 
+import configparser
+import re
 import shutil
 import subprocess
 import sys
@@ -47,6 +49,21 @@ def test_the_first_that_runs(make, tmp_path, pythons, expected):
     done = make(pythons, "--dry-run")
     assert done.returncode == 0, done.stderr
     assert f"\n{expected} -m venv {tmp_path}/venv\n" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "extra"),
+    [([], "tensorflow-2.20"), (["TENSORFLOW=2.21"], "tensorflow-2.21")],
+)
+def test_which_tensorflow(make, arguments, extra):
+    done = make({"python3": RUNS}, "--dry-run", *arguments)
+    assert done.returncode == 0, done.stderr
+    assert re.search(rf"pip install [^']*'\.\[test,examples,{extra}\]'", done.stdout)
+    settings = configparser.ConfigParser()
+    settings.read(ROOT / "setup.cfg")
+    needed = settings["options.extras_require"][extra].split()
+    version = extra.removeprefix("tensorflow-")
+    assert needed == [f"tensorflow=={version}.*", f"tensorflow-text=={version}.1"]
 
 
 def test_none_that_runs(make, tmp_path):
