@@ -3,7 +3,7 @@
 import importlib
 import sys
 from pathlib import PurePath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bigbird_tf.version import __version__
 
@@ -83,7 +83,7 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str):
+def __getattr__(name: str) -> Any:
     """Imports a public name as soon as it is asked for.
 
     So it is in the command, and, where Keras' backend is another, for what needs TensorFlow.

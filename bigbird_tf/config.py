@@ -176,7 +176,7 @@ class BigBirdConfig:
         default = cls.__dataclass_fields__["num_labels"].default
         return {**settled, **settle_labels(settled, default)}
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check_obeyed(self.extra)
         if self.pad_token_id >= self.vocab_size:
             raise ValueError(
@@ -214,7 +214,7 @@ class BigBirdConfig:
             seed=layer_index,
         )
 
-    def replace(self, **fields) -> Self:
+    def replace(self, **fields: Any) -> Self:
         """Returns a copy with some fields changed, checked again.
 
         Names of labels take the place of all that was said of labels; so does another `num_labels`.
@@ -235,7 +235,7 @@ class BigBirdConfig:
         return {**extra, **fields}
 
     @classmethod
-    def from_dict(cls, fields: Mapping[str, Any], **overrides) -> Self:
+    def from_dict(cls, fields: Mapping[str, Any], **overrides: Any) -> Self:
         """Makes a config of the dictionary that `to_dict` returns or a `config.json` holds.
 
         Args:
@@ -270,7 +270,7 @@ class BigBirdConfig:
         cache_dir: str | os.PathLike | None = None,
         token: str | bool | None = None,
         local_files_only: bool = False,
-        **overrides,
+        **overrides: Any,
     ) -> Self:
         """Reads the `config.json` of a directory or of a repository of the hub.
 

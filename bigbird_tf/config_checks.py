@@ -40,7 +40,7 @@ def check_integer(name: str, value: Any, least: int) -> int:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, numbers.Real) and not isinstance(value, bool) and math.isfinite(value)
+    return not isinstance(value, bool) and isinstance(value, numbers.Real) and math.isfinite(value)
 
 
 def check_number(name: str, value: Any) -> float:

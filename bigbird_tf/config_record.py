@@ -14,7 +14,7 @@ T = TypeVar("T")
 class FrozenDict(dict):
     """A dictionary that cannot be changed, and so can be hashed; equal to any with its items."""
 
-    def _refuse(self, *args, **kwargs) -> NoReturn:
+    def _refuse(self, *args: Any, **kwargs: Any) -> NoReturn:
         raise TypeError(
             "A config's dictionaries cannot be changed. Make a new config: "
             "`config = config.replace(name={**config.name, key: value})`"
@@ -23,10 +23,10 @@ class FrozenDict(dict):
     __setitem__ = __delitem__ = __ior__ = _refuse
     clear = pop = popitem = setdefault = update = _refuse
 
-    def __hash__(self) -> int:
+    def __hash__(self) -> int:  # type: ignore[override]  # that of `dict` is None  # type: ignore[override]  # that of `dict` is None
         return hash(frozenset(self.items()))
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple:
         return type(self), (dict(self),)
 
 
@@ -63,9 +63,9 @@ def frozen_record(cls: type[T]) -> type[T]:
     instead of assigning, names the nearest field where one is misspelt, and hands all that was
     given to the class' `_settle`, which returns the fields as they are to be kept.
     """
-    cls = dataclasses.dataclass(frozen=True, kw_only=True)(cls)
-    initialize = cls.__init__
-    names = [field.name for field in dataclasses.fields(cls)]
+    record: Any = dataclasses.dataclass(frozen=True, kw_only=True)(cls)
+    initialize = record.__init__
+    names = [field.name for field in dataclasses.fields(record)]
 
     @functools.wraps(initialize)
     def __init__(self, *args, **fields):
@@ -75,7 +75,7 @@ def frozen_record(cls: type[T]) -> type[T]:
                 f"({names[0]}=…)`. Received: {args[0]!r}"
             )
         check_names(cls.__name__, fields, names)
-        initialize(self, **cls._settle(fields))
+        initialize(self, **record._settle(fields))
 
     def refuse(name: str, change: str) -> NoReturn:
         near = difflib.get_close_matches(name, names, n=1)
@@ -90,5 +90,5 @@ def frozen_record(cls: type[T]) -> type[T]:
     def __delattr__(self, name):
         refuse(name, "…")
 
-    cls.__init__, cls.__setattr__, cls.__delattr__ = __init__, __setattr__, __delattr__
-    return cls
+    record.__init__, record.__setattr__, record.__delattr__ = __init__, __setattr__, __delattr__
+    return record

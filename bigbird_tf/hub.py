@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Collection, Iterable
 from pathlib import Path
+from typing import Any
 
 __all__ = ["describe_files", "find_file", "require_file", "shipped_models"]
 
@@ -53,6 +54,7 @@ def find_file(
             by the SHA-256 that it gives for large files). Nothing of it stays in the cache.
     """
     path = Path(name_or_path).expanduser()
+    cache_dir = None if cache_dir is None else Path(cache_dir)
     if not path.exists():
         path = shipped_models().get(str(name_or_path), path)
     if path.is_dir():
@@ -92,7 +94,7 @@ def find_file(
         cached = look_up(filename)
         if not is_offline and not isinstance(cached, str):
             unreachable = _ask_once(str(name_or_path), filename, revision, token)
-        file = hf_hub_download(
+        downloaded = hf_hub_download(
             str(name_or_path),
             filename,
             revision=revision,
@@ -100,9 +102,9 @@ def find_file(
             token=token,
             local_files_only=local_files_only or unreachable is not None,
         )
-        if file != cached:
-            _verify(Path(file))
-        return Path(file)
+        if downloaded != cached:
+            _verify(Path(downloaded))
+        return Path(downloaded)
     except HFValidationError as error:
         raise FileNotFoundError(
             f"No directory {str(name_or_path)!r}, and it cannot be the id of a repository of the "
@@ -275,7 +277,7 @@ def _listing(names: Iterable[str]) -> str:
     return ", ".join(names[:20]) + (", …" if len(names) > 20 else "") or "nothing"
 
 
-def require_file(name_or_path: str | os.PathLike, filename: str, **kwargs) -> Path:
+def require_file(name_or_path: str | os.PathLike, filename: str, **kwargs: Any) -> Path:
     """Like `find_file`, but a missing file is an error.
 
     Raises:

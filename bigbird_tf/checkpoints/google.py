@@ -12,7 +12,7 @@ from bigbird_tf.checkpoints.pretrained_directory import (
     check_output_directory,
     write_pretrained_directory,
 )
-from bigbird_tf.config import BigBirdConfig
+from bigbird_tf.config import Activation, BigBirdConfig
 from bigbird_tf.requirements import require_tensorflow
 
 __all__ = ["config_from_google", "convert_google_checkpoint"]
@@ -38,7 +38,7 @@ _SETTINGS = {
     "use_gradient_checkpointing": "gradient_checkpointing",
 }
 _REQUIRED_SETTINGS = ("vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads")
-_ACTIVATIONS = {"gelu": "gelu_new", "relu": "relu"}
+_ACTIVATIONS: dict[str, Activation] = {"gelu": "gelu_new", "relu": "relu"}
 # Google's models use full attention up to this length, whatever the block size.
 _FULL_ATTENTION_UP_TO = 512
 

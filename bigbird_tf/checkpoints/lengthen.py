@@ -186,7 +186,8 @@ def _rename(
         tensors[name] = stored[stored_name]
     if "bias" in decoder:
         tensors["cls.predictions.bias"] = decoder["bias"]
-    if "weight" in decoder and not np.array_equal(decoder["weight"], tensors.get(_WORDS)):
+    words = tensors.get(_WORDS)
+    if "weight" in decoder and (words is None or not np.array_equal(decoder["weight"], words)):
         tensors[_DECODER_WEIGHT] = decoder["weight"]
         tensors["cls.predictions.decoder.bias"] = tensors["cls.predictions.bias"]
     if head == "ForSequenceClassification" and "classifier.weight" in tensors:

@@ -11,7 +11,7 @@ from bigbird_tf.checkpoints.pretrained_directory import (
     check_output_directory,
     write_pretrained_directory,
 )
-from bigbird_tf.config import ACTIVATIONS, BigBirdConfig
+from bigbird_tf.config import ACTIVATIONS, Activation, BigBirdConfig
 
 __all__ = ["convert_model_garden_encoder"]
 
@@ -171,7 +171,7 @@ def _read_config(encoder, blocks) -> BigBirdConfig:
     )
 
 
-def _name_activation(function) -> str:
+def _name_activation(function: Any) -> Activation:
     """Gives the config's name of an activation, which shows in its values."""
     import tensorflow as tf
 

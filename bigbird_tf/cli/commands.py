@@ -10,6 +10,7 @@ import logging
 import os
 import subprocess
 import sys
+from collections.abc import Iterable
 from importlib import metadata
 from pathlib import Path
 from typing import Annotated, Any
@@ -213,17 +214,19 @@ def predict(
     if jsonl is not None:
         if text or file:
             raise ValueError("--jsonl has the texts already. Received: texts or --file besides it")
-        lines, total = sys.stdin, None
+        lines: Iterable[str] = sys.stdin
+        total: int | None = None
         if str(jsonl) != "-":
             lines = read_text(jsonl).split("\n")
             total = sum(1 for line in lines if line.strip())
         records = read_records(lines)
     else:
         # Bytes: what is no UTF-8 is the model's to read.
-        texts = [*(text or []), *(entry.read_bytes() for entry in file or [])]
-        total = len(texts)
-        if not text and not file:
-            texts, total = (line.rstrip(b"\r\n") for line in standard_input()), None
+        texts: Iterable[object] = (line.rstrip(b"\r\n") for line in standard_input())
+        total = None
+        if text or file:
+            texts = given = [*(text or []), *(entry.read_bytes() for entry in file or [])]
+            total = len(given)
         shared = _drop_none(question=question, choices=choice or None, text_pair=pair)
         name = "context" if "context" in predictor.input_names else "text"
         records = ({name: item, **shared} for item in texts)

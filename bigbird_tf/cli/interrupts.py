@@ -6,6 +6,8 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator
+from types import FrameType
+from typing import Any
 
 __all__ = ["signal_handler"]
 
@@ -29,7 +31,7 @@ def signal_handler() -> Iterator[None]:
     timers: list[threading.Timer] = []
     is_over = False
 
-    def end(number: int, _) -> None:
+    def end(number: int, _: FrameType | None) -> None:
         if is_over:
             return
         came.append(number)
@@ -46,12 +48,12 @@ def signal_handler() -> Iterator[None]:
 
     report, report_uncaught = sys.unraisablehook, sys.excepthook
 
-    def uncaught(kind, error, traceback) -> None:
+    def uncaught(kind: Any, error: Any, traceback: Any) -> None:
         # Code in C prints by this hook what an interruption has become there.
         if not came:
             report_uncaught(kind, error, traceback)
 
-    def unraisable(args) -> None:
+    def unraisable(args: Any) -> None:
         if not (came and isinstance(args.exc_value, (KeyboardInterrupt, SystemExit))):
             report(args)
 

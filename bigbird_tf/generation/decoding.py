@@ -17,6 +17,7 @@ from keras import ops
 
 from bigbird_tf.nn.backend import SEED_DTYPE
 from bigbird_tf.nn.dropout import DrawnSeed
+from bigbird_tf.types import Tensor
 
 __all__ = ["beam_search", "filter_logits", "sample"]
 
@@ -26,18 +27,18 @@ _OUT = -1e9
 
 def sample(
     step: Callable,
-    logits,
-    cache,
+    logits: Tensor,
+    cache: Any,
     *,
     max_new_tokens: int,
     stop_token_ids: tuple[int, ...],
     pad_token_id: int,
     process: Callable | None = None,
-    seed=None,
+    seed: Tensor | None = None,
     temperature: float = 1.0,
     top_k: int | None = None,
     top_p: float | None = None,
-):
+) -> Tensor:
     """Decodes the most likely token each time, or one drawn at random.
 
     Args:
@@ -85,8 +86,12 @@ def sample(
 
 
 def filter_logits(
-    logits, *, temperature: float = 1.0, top_k: int | None = None, top_p: float | None = None
-):
+    logits: Tensor,
+    *,
+    temperature: float = 1.0,
+    top_k: int | None = None,
+    top_p: float | None = None,
+) -> Tensor:
     """Takes unlikely tokens out before one is drawn: first by `top_k`, then by `top_p`.
 
     Args:
@@ -140,8 +145,8 @@ class _Beams(NamedTuple):
 
 def beam_search(
     step: Callable,
-    logits,
-    cache,
+    logits: Tensor,
+    cache: Any,
     *,
     num_beams: int,
     max_new_tokens: int,
@@ -150,7 +155,7 @@ def beam_search(
     length_penalty: float = 1.0,
     num_return_sequences: int = 1,
     process: Callable | None = None,
-):
+) -> Tensor:
     """Decodes the continuations with the best scores, of those that `num_beams` beams find.
 
     The score is the sum of log probabilities, divided by the number of new tokens to the power of
@@ -177,7 +182,7 @@ def beam_search(
     # Enough that K candidates remain even if all stop tokens of all beams are among the best.
     num_candidates = min(max(2, 1 + len(stop_token_ids)), vocab_size) * num_beams
 
-    def expand(beams: _Beams, logits, cache, t) -> _Beams:
+    def expand(beams: _Beams, logits: Tensor, cache: Any, t: Tensor) -> _Beams:
         length_factor = ops.cast(t + 1, "float32") ** length_penalty
         log_probs = ops.log_softmax(logits)
         if process is not None:
@@ -247,21 +252,21 @@ def beam_search(
     return ops.reshape(beams.ended_tokens[:, :num_return_sequences], (-1, max_new_tokens))
 
 
-def _is_any_of(tokens, ids):
+def _is_any_of(tokens: Tensor, ids: Tensor) -> Tensor:
     return ops.any(tokens[..., None] == np.array(ids, "int32"), axis=-1)
 
 
-def _put(tokens, chosen, t):
+def _put(tokens: Tensor, chosen: Tensor, t: Tensor) -> Tensor:
     """Writes one token `(…)` at place t of each row of `(…, M)`."""
     place = ops.arange(tokens.shape[-1], dtype="int32")
     return ops.where(place == t, chosen[..., None], tokens)
 
 
-def _at(tokens, t):
+def _at(tokens: Tensor, t: Tensor) -> Tensor:
     return ops.take(tokens, t, axis=-1)
 
 
-def _pick(x, indices):
+def _pick(x: Tensor, indices: Tensor) -> Tensor:
     """Picks beams: `(B, K', …)` and indices `(B, K)` to `(B, K, …)`."""
     indices = ops.expand_dims(indices, list(range(2, len(x.shape))))
     return ops.take_along_axis(x, indices, axis=1)

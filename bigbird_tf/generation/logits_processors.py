@@ -7,9 +7,12 @@ do not count. A row has one token at least. Scores are logits or log probabiliti
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from keras import ops
+
+from bigbird_tf.types import Tensor
 
 __all__ = ["ban_repeated_ngrams", "ban_tokens", "make_processor", "penalize_repetition"]
 
@@ -18,7 +21,7 @@ __all__ = ["ban_repeated_ngrams", "ban_tokens", "make_processor", "penalize_repe
 BANNED = -1e30
 
 
-def penalize_repetition(scores, tokens, is_token, penalty: float):
+def penalize_repetition(scores: Tensor, tokens: Tensor, is_token: Tensor, penalty: float) -> Tensor:
     """Makes the tokens that a row has less likely (Keskar et al., 2019).
 
     Args:
@@ -32,7 +35,9 @@ def penalize_repetition(scores, tokens, is_token, penalty: float):
     return _change(scores, tokens, is_token, lambda x: ops.where(x < 0, x * penalty, x / penalty))
 
 
-def ban_repeated_ngrams(scores, tokens, is_token, length, ngram_size: int):
+def ban_repeated_ngrams(
+    scores: Tensor, tokens: Tensor, is_token: Tensor, length: Any, ngram_size: int
+) -> Tensor:
     """Bans each token that would end an n-gram that its row has already (Paulus et al., 2017).
 
     Args:
@@ -55,7 +60,7 @@ def ban_repeated_ngrams(scores, tokens, is_token, length, ngram_size: int):
     return _change(scores, tokens, is_end, lambda x: ops.full_like(x, BANNED))
 
 
-def ban_tokens(scores, token_ids: tuple[int, ...], is_on=True):
+def ban_tokens(scores: Tensor, token_ids: tuple[int, ...], is_on: Any = True) -> Tensor:
     """Bans tokens in all rows.
 
     Args:
@@ -71,8 +76,8 @@ def ban_tokens(scores, token_ids: tuple[int, ...], is_on=True):
 
 
 def make_processor(
-    prompts,
-    is_prompt,
+    prompts: Any,
+    is_prompt: Any,
     *,
     max_new_tokens: int,
     repetition_penalty: float = 1.0,
@@ -118,7 +123,7 @@ def make_processor(
     return process
 
 
-def _change(scores, tokens, is_chosen, change: Callable):
+def _change(scores: Tensor, tokens: Tensor, is_chosen: Tensor, change: Callable) -> Tensor:
     """Changes the scores of those of a row's tokens that are chosen."""
     # What is not chosen stands for the row's first that is, or else writes what is there: so no
     # two writes to one place differ, and their order does not matter.
@@ -133,5 +138,5 @@ def _change(scores, tokens, is_chosen, change: Callable):
     return ops.scatter_update(scores, indices, ops.reshape(after, (-1,)))
 
 
-def _column(x, place):
+def _column(x: Tensor, place: Tensor) -> Tensor:
     return ops.take(x, place, axis=1)[:, None]

@@ -1,10 +1,14 @@
 """`ClassificationHead`: logits for a whole sequence."""
 
+from typing import Any
+
 import keras
 
+from bigbird_tf.config import BigBirdConfig
 from bigbird_tf.layers.config_layer import ConfigLayer
 from bigbird_tf.nn.activations import get_activation
 from bigbird_tf.nn.dropout import Dropout
+from bigbird_tf.types import Shape, Tensor
 
 __all__ = ["ClassificationHead"]
 
@@ -24,7 +28,7 @@ class ClassificationHead(ConfigLayer):
         Tensor `(B, num_labels)`.
     """
 
-    def __init__(self, config, **kwargs):
+    def __init__(self, config: BigBirdConfig, **kwargs: Any):
         super().__init__(config, **kwargs)
         config = self.config
         rate = config.classifier_dropout
@@ -35,18 +39,18 @@ class ClassificationHead(ConfigLayer):
         self.output_dropout = Dropout(rate, dtype=self.dtype_policy)
         self.output_dense = self._dense(config.num_labels, "output")
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         """Makes all weights."""
         shape = (input_shape[0], self.config.hidden_size)
         self.dense.build(shape)
         self.output_dense.build(shape)
 
-    def call(self, inputs, training=None):
+    def call(self, inputs: Tensor, training: bool | None = None) -> Tensor:
         """Classifies; see the class."""
         hidden = self.input_dropout(inputs[:, 0], training=training)
         hidden = self.activation(self.dense(hidden))
         return self.output_dense(self.output_dropout(hidden, training=training))
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         """Returns `(B, num_labels)`."""
         return (input_shape[0], self.config.num_labels)

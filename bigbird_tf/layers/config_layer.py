@@ -1,5 +1,7 @@
 """`ConfigLayer`: what all layers that are built from a `BigBirdConfig` share."""
 
+from typing import Any
+
 import keras
 
 from bigbird_tf.config import BigBirdConfig
@@ -16,14 +18,14 @@ class ConfigLayer(keras.layers.Layer):
         config: A `BigBirdConfig`, or its dictionary.
     """
 
-    def __init__(self, config: BigBirdConfig | dict, **kwargs):
+    def __init__(self, config: BigBirdConfig | dict, **kwargs: Any):
         super().__init__(**kwargs)
         self.config = BigBirdConfig.from_dict(config) if isinstance(config, dict) else config
 
     def _initializer(self) -> keras.initializers.Initializer:
         return keras.initializers.RandomNormal(stddev=self.config.initializer_range)
 
-    def _dense(self, units: int, name: str, **kwargs) -> Dense:
+    def _dense(self, units: int, name: str, **kwargs: Any) -> Dense:
         return Dense(
             units,
             kernel_initializer=self._initializer(),
@@ -35,6 +37,6 @@ class ConfigLayer(keras.layers.Layer):
     def _layer_norm(self, name: str = "layer_norm") -> LayerNorm:
         return LayerNorm(epsilon=self.config.layer_norm_eps, dtype=self.dtype_policy, name=name)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Returns all constructor arguments."""
         return {**super().get_config(), "config": self.config.to_dict()}

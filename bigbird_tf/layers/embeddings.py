@@ -1,11 +1,15 @@
 """`BigBirdEmbeddings`: words, positions and token types."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
+from bigbird_tf.config import BigBirdConfig
 from bigbird_tf.layers.config_layer import ConfigLayer
 from bigbird_tf.nn.dropout import Dropout
 from bigbird_tf.nn.embedding_tables import Embedding, ReversibleEmbedding
+from bigbird_tf.types import Shape, Tensor
 
 __all__ = ["BigBirdEmbeddings"]
 
@@ -29,7 +33,7 @@ class BigBirdEmbeddings(ConfigLayer):
         Tensor `(B, T, hidden_size)`.
     """
 
-    def __init__(self, config, **kwargs):
+    def __init__(self, config: BigBirdConfig, **kwargs: Any):
         super().__init__(config, **kwargs)
         config = self.config
         # Reversible, since the heads of language models decode with the same matrix.
@@ -45,7 +49,9 @@ class BigBirdEmbeddings(ConfigLayer):
         self.layer_norm = self._layer_norm()
         self.dropout = Dropout(config.hidden_dropout_prob, dtype=self.dtype_policy)
 
-    def _embedding(self, input_dim, name, layer_class=Embedding):
+    def _embedding(
+        self, input_dim: int, name: str, layer_class: type = Embedding
+    ) -> keras.layers.Layer:
         return layer_class(
             input_dim,
             self.config.hidden_size,
@@ -54,7 +60,7 @@ class BigBirdEmbeddings(ConfigLayer):
             name=name,
         )
 
-    def build(self, input_ids_shape=None):
+    def build(self, input_ids_shape: Shape | None = None) -> None:
         """Makes all weights; they depend on the config only."""
         for embedding in (
             self.word_embeddings,
@@ -64,7 +70,13 @@ class BigBirdEmbeddings(ConfigLayer):
             embedding.build(None)
         self.layer_norm.build((None, None, self.config.hidden_size))
 
-    def call(self, input_ids, token_type_ids=None, position_ids=None, training=None):
+    def call(
+        self,
+        input_ids: Tensor,
+        token_type_ids: Tensor | None = None,
+        position_ids: Tensor | None = None,
+        training: bool | None = None,
+    ) -> Tensor:
         """Embeds; see the class."""
         embeddings = self.word_embeddings(input_ids)
         if self.config.rescale_embeddings:
@@ -79,6 +91,6 @@ class BigBirdEmbeddings(ConfigLayer):
         embeddings = embeddings + token_types + self.position_embeddings(position_ids)
         return self.layer_norm(self.dropout(embeddings, training=training))
 
-    def compute_output_shape(self, input_ids_shape, *args, **kwargs):
+    def compute_output_shape(self, input_ids_shape: Shape, *args: Any, **kwargs: Any) -> Shape:
         """Returns `(B, T, hidden_size)`."""
         return (*input_ids_shape, self.config.hidden_size)

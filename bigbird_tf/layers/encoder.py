@@ -1,11 +1,15 @@
 """`Encoder`: the stack of encoder blocks."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
 from bigbird_tf.attention.layers.block_sparse_attention import pad_length
+from bigbird_tf.config import BigBirdConfig
 from bigbird_tf.layers.config_layer import ConfigLayer
 from bigbird_tf.layers.encoder_block import EncoderBlock
+from bigbird_tf.types import Shape, Tensor
 
 __all__ = ["Encoder"]
 
@@ -32,26 +36,26 @@ class Encoder(ConfigLayer):
         are empty if they were not asked for.
     """
 
-    def __init__(self, config, **kwargs):
+    def __init__(self, config: BigBirdConfig, **kwargs: Any):
         super().__init__(config, **kwargs)
         self.blocks = [
             EncoderBlock(self.config, index, dtype=self.dtype_policy, name=f"layer_{index}")
             for index in range(self.config.num_hidden_layers)
         ]
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         """Makes all weights."""
         for block in self.blocks:
             block.build(input_shape)
 
     def call(
         self,
-        inputs,
-        attention_mask=None,
-        training=None,
-        output_hidden_states=False,
-        output_attentions=False,
-    ):
+        inputs: Tensor,
+        attention_mask: Tensor | None = None,
+        training: bool | None = None,
+        output_hidden_states: bool = False,
+        output_attentions: bool = False,
+    ) -> Tensor:
         """Computes; see the class."""
         length = ops.shape(inputs)[1]
         hidden, mask = inputs, attention_mask
@@ -77,7 +81,9 @@ class Encoder(ConfigLayer):
             attentions = [weights[:, :, :length, :length] for weights in attentions]
         return hidden_states[-1], hidden_states if output_hidden_states else [], attentions
 
-    def call_with_cache(self, inputs, attention_mask, cache=None, index=None):
+    def call_with_cache(
+        self, inputs: Tensor, attention_mask: Tensor, cache: Any = None, index: Any = None
+    ) -> tuple[Tensor, Any]:
         """Decodes; only for configs with `is_decoder=True`. See `CausalAttention`.
 
         Args:
@@ -96,7 +102,7 @@ class Encoder(ConfigLayer):
             new_cache.append(pair)
         return hidden, new_cache
 
-    def _padding(self, length):
+    def _padding(self, length: Any) -> Any:
         """Returns how many tokens to add (an integer or a tensor), or `None` for none at all."""
         config = self.config
         if config.attention_type == "original_full":
@@ -107,18 +113,18 @@ class Encoder(ConfigLayer):
             return None if is_short or not padding else padding
         return ops.where(is_short, 0, padding)
 
-    def compute_output_shape(self, input_shape, *args, **kwargs):
+    def compute_output_shape(self, input_shape: Shape, *args: Any, **kwargs: Any) -> Shape:
         """Returns the shape of `last`."""
         return input_shape
 
     def compute_output_spec(
         self,
-        inputs,
-        attention_mask=None,
-        training=None,
-        output_hidden_states=False,
-        output_attentions=False,
-    ):
+        inputs: Tensor,
+        attention_mask: Tensor | None = None,
+        training: bool | None = None,
+        output_hidden_states: bool = False,
+        output_attentions: bool = False,
+    ) -> Any:
         """Returns shapes and dtypes of what a call returns."""
         batch, length, _ = inputs.shape
         heads = self.config.num_attention_heads
@@ -132,14 +138,14 @@ class Encoder(ConfigLayer):
         )
 
 
-def _call_rematerialized(block, hidden, mask):
+def _call_rematerialized(block: keras.layers.Layer, hidden: Tensor, mask: Tensor) -> Tensor:
     """Calls a block in training so that the backward pass computes its inside again."""
     seeds = block.draw_seeds()
     drawn = [seed for seed in seeds if seed is not None]
 
     def call(hidden, mask, *drawn):
-        drawn = iter(drawn)
-        own_seeds = [None if seed is None else next(drawn) for seed in seeds]
+        given = iter(drawn)
+        own_seeds = [None if seed is None else next(given) for seed in seeds]
         return block(hidden, ops.cast(mask, "bool"), training=True, seeds=own_seeds)
 
     # As numbers, since what a gradient is asked for must not be booleans.

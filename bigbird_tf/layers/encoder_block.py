@@ -1,11 +1,15 @@
 """`EncoderBlock`: attention and feed-forward, each with a residual and layer normalisation."""
 
+from typing import Any
+
 import keras
 
 from bigbird_tf.attention import BlockSparseAttention, CausalAttention
+from bigbird_tf.config import BigBirdConfig
 from bigbird_tf.layers.config_layer import ConfigLayer
 from bigbird_tf.layers.feed_forward import FeedForward
 from bigbird_tf.nn.dropout import Dropout
+from bigbird_tf.types import Shape, Tensor
 
 __all__ = ["EncoderBlock"]
 
@@ -26,7 +30,7 @@ class EncoderBlock(ConfigLayer):
         return_attention_scores: Whether to return attention weights `(B, N, T, T)` too.
     """
 
-    def __init__(self, config, layer_index: int = 0, **kwargs):
+    def __init__(self, config: BigBirdConfig, layer_index: int = 0, **kwargs: Any):
         super().__init__(config, **kwargs)
         config = self.config
         self.layer_index = layer_index
@@ -49,20 +53,25 @@ class EncoderBlock(ConfigLayer):
         self.layer_norm = self._layer_norm()
         self.feed_forward = FeedForward(config, dtype=self.dtype_policy, name="feed_forward")
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         """Makes all weights."""
         self.attention.build(input_shape)
         self.layer_norm.build(input_shape)
         self.feed_forward.build(input_shape)
 
-    def draw_seeds(self):
+    def draw_seeds(self) -> list[Tensor | None]:
         """Draws the dropout of one call ahead, for a call that is computed twice."""
         layers = (self.attention.dropout_layer, self.dropout, self.feed_forward.dropout)
         return [layer.draw_seed() for layer in layers]
 
     def call(
-        self, inputs, attention_mask=None, training=None, seeds=None, return_attention_scores=False
-    ):
+        self,
+        inputs: Tensor,
+        attention_mask: Tensor | None = None,
+        training: bool | None = None,
+        seeds: Any = None,
+        return_attention_scores: bool = False,
+    ) -> Tensor:
         """Computes; see the class."""
         attention_seed, hidden_seed, feed_forward_seed = seeds or (None, None, None)
         attended = self.attention(
@@ -78,7 +87,9 @@ class EncoderBlock(ConfigLayer):
         hidden = self.feed_forward(hidden, training=training, seed=feed_forward_seed)
         return (hidden, *scores) if return_attention_scores else hidden
 
-    def call_with_cache(self, inputs, attention_mask, cache=None, index=None):
+    def call_with_cache(
+        self, inputs: Tensor, attention_mask: Tensor, cache: Any = None, index: Any = None
+    ) -> tuple[Tensor, Any]:
         """Decodes; only for configs with `is_decoder=True`. See `CausalAttention`.
 
         Returns:
@@ -88,8 +99,13 @@ class EncoderBlock(ConfigLayer):
         return self.feed_forward(self.layer_norm(attended + inputs)), cache
 
     def compute_output_spec(
-        self, inputs, attention_mask=None, training=None, seeds=None, return_attention_scores=False
-    ):
+        self,
+        inputs: Tensor,
+        attention_mask: Tensor | None = None,
+        training: bool | None = None,
+        seeds: Any = None,
+        return_attention_scores: bool = False,
+    ) -> Any:
         """Returns shapes and dtypes of what a call returns."""
         return self.attention.compute_output_spec(
             inputs,
@@ -97,6 +113,6 @@ class EncoderBlock(ConfigLayer):
             return_attention_scores=return_attention_scores,
         )
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Returns all constructor arguments."""
         return {**super().get_config(), "layer_index": self.layer_index}

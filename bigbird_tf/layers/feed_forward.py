@@ -1,12 +1,16 @@
 """`FeedForward`: the second half of an encoder block."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
+from bigbird_tf.config import BigBirdConfig
 from bigbird_tf.layers.config_layer import ConfigLayer
 from bigbird_tf.nn.activations import activated_product, get_activation, has_activated_product
 from bigbird_tf.nn.dense import add_bias, as_matrix, is_plain
 from bigbird_tf.nn.dropout import Dropout
+from bigbird_tf.types import Shape, Tensor
 
 __all__ = ["FeedForward"]
 
@@ -25,7 +29,7 @@ class FeedForward(ConfigLayer):
         seed: A seed for dropout that was drawn ahead.
     """
 
-    def __init__(self, config, **kwargs):
+    def __init__(self, config: BigBirdConfig, **kwargs: Any):
         super().__init__(config, **kwargs)
         config = self.config
         self.activation = get_activation(config.hidden_act)
@@ -34,13 +38,19 @@ class FeedForward(ConfigLayer):
         self.dropout = Dropout(config.hidden_dropout_prob, dtype=self.dtype_policy)
         self.layer_norm = self._layer_norm()
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         """Makes all weights."""
         self.intermediate_dense.build(input_shape)
         self.output_dense.build((*input_shape[:-1], self.config.intermediate_size))
         self.layer_norm.build((*input_shape[:-1], self.config.hidden_size))
 
-    def call(self, inputs, residual=None, training=None, seed=None):
+    def call(
+        self,
+        inputs: Tensor,
+        residual: Tensor | None = None,
+        training: bool | None = None,
+        seed: Tensor | None = None,
+    ) -> Tensor:
         """Computes; see the class."""
         # As matrices: see `Dense`.
         residual = as_matrix(inputs if residual is None else residual)
@@ -48,7 +58,7 @@ class FeedForward(ConfigLayer):
         hidden = self.dropout(hidden, training=training, seed=seed)
         return ops.reshape(self.layer_norm(hidden + residual), ops.shape(inputs))
 
-    def _dense_layers(self, x):
+    def _dense_layers(self, x: Tensor) -> Tensor:
         """Returns `(M, hidden_size)` of the same shape, keeping little if it can."""
         first, second = self.intermediate_dense, self.output_dense
         all_plain = all(
@@ -62,6 +72,6 @@ class FeedForward(ConfigLayer):
         product = activated_product(self.activation, *tensors)
         return add_bias(product, ops.cast(second.bias, self.compute_dtype))
 
-    def compute_output_shape(self, input_shape, *args, **kwargs):
+    def compute_output_shape(self, input_shape: Shape, *args: Any, **kwargs: Any) -> Shape:
         """Returns the shape of the inputs."""
         return input_shape

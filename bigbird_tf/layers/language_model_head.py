@@ -1,11 +1,15 @@
 """`LanguageModelHead`: logits for each piece of the vocabulary."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
+from bigbird_tf.config import BigBirdConfig
 from bigbird_tf.layers.config_layer import ConfigLayer
 from bigbird_tf.nn.activations import get_activation
 from bigbird_tf.nn.dense import add_bias
+from bigbird_tf.types import Shape, Tensor
 
 __all__ = ["LanguageModelHead"]
 
@@ -29,7 +33,7 @@ class LanguageModelHead(ConfigLayer):
         Tensor `(…, vocab_size)`.
     """
 
-    def __init__(self, config, **kwargs):
+    def __init__(self, config: BigBirdConfig, **kwargs: Any):
         super().__init__(config, **kwargs)
         self.dense = self._dense(self.config.hidden_size, "dense")
         self.activation = get_activation(self.config.hidden_act)
@@ -38,7 +42,7 @@ class LanguageModelHead(ConfigLayer):
         if not self.config.tie_word_embeddings:
             self.decoder = self._dense(self.config.vocab_size, "decoder", use_bias=False)
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         """Makes all weights."""
         self.dense.build(input_shape)
         self.layer_norm.build(input_shape)
@@ -48,7 +52,7 @@ class LanguageModelHead(ConfigLayer):
             name="bias", shape=(self.config.vocab_size,), initializer="zeros"
         )
 
-    def call(self, inputs, word_embeddings):
+    def call(self, inputs: Tensor, word_embeddings: keras.layers.Layer) -> Tensor:
         """Computes; see the class."""
         hidden = self.layer_norm(self.activation(self.dense(inputs)))
         if self.decoder is None:
@@ -57,11 +61,13 @@ class LanguageModelHead(ConfigLayer):
             logits = self.decoder(hidden)
         return add_bias(logits, ops.cast(self.bias, logits.dtype))
 
-    def compute_output_shape(self, input_shape, *args, **kwargs):
+    def compute_output_shape(self, input_shape: Shape, *args: Any, **kwargs: Any) -> Shape:
         """Returns `(…, vocab_size)`."""
         return (*input_shape[:-1], self.config.vocab_size)
 
-    def compute_output_spec(self, inputs, word_embeddings=None):
+    def compute_output_spec(
+        self, inputs: Tensor, word_embeddings: keras.layers.Layer | None = None
+    ) -> Any:
         """Returns shape and dtype of the logits."""
         shape = (*inputs.shape[:-1], self.config.vocab_size)
         return keras.KerasTensor(shape, dtype=self.compute_dtype)

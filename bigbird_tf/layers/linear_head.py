@@ -1,9 +1,13 @@
 """`LinearHead`: one dense layer behind dropout."""
 
+from typing import Any
+
 import keras
 
+from bigbird_tf.config import BigBirdConfig
 from bigbird_tf.layers.config_layer import ConfigLayer
 from bigbird_tf.nn.dropout import Dropout
+from bigbird_tf.types import Shape, Tensor
 
 __all__ = ["LinearHead"]
 
@@ -25,25 +29,25 @@ class LinearHead(ConfigLayer):
         Tensor `(…, units)`.
     """
 
-    def __init__(self, config, units: int, rate: float, **kwargs):
+    def __init__(self, config: BigBirdConfig, units: int, rate: float, **kwargs: Any):
         super().__init__(config, **kwargs)
         self.units = units
         self.rate = rate
         self.dropout = Dropout(rate, dtype=self.dtype_policy)
         self.dense = self._dense(units, "dense")
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         """Makes all weights."""
         self.dense.build(input_shape)
 
-    def call(self, inputs, training=None):
+    def call(self, inputs: Tensor, training: bool | None = None) -> Tensor:
         """Computes; see the class."""
         return self.dense(self.dropout(inputs, training=training))
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         """Returns `(…, units)`."""
         return (*input_shape[:-1], self.units)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Returns all constructor arguments."""
         return {**super().get_config(), "units": self.units, "rate": self.rate}

@@ -1,8 +1,12 @@
 """`Pooler`: a vector for the whole sequence."""
 
+from typing import Any
+
 import keras
 
+from bigbird_tf.config import BigBirdConfig
 from bigbird_tf.layers.config_layer import ConfigLayer
+from bigbird_tf.types import Shape, Tensor
 
 __all__ = ["Pooler"]
 
@@ -21,18 +25,18 @@ class Pooler(ConfigLayer):
         Tensor `(B, hidden_size)`.
     """
 
-    def __init__(self, config, **kwargs):
+    def __init__(self, config: BigBirdConfig, **kwargs: Any):
         super().__init__(config, **kwargs)
         self.dense = self._dense(self.config.hidden_size, "dense", activation="tanh")
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         """Makes all weights."""
         self.dense.build((input_shape[0], input_shape[-1]))
 
-    def call(self, inputs):
+    def call(self, inputs: Tensor) -> Tensor:
         """Pools; see the class."""
         return self.dense(inputs[:, 0])
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         """Returns `(B, hidden_size)`."""
         return (input_shape[0], self.config.hidden_size)

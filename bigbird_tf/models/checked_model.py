@@ -1,11 +1,13 @@
 """`CheckedModel`: a `keras.Model` that says what it takes."""
 
 import os
+from typing import Any
 
 import keras
 
 from bigbird_tf.models.inputs import INPUT_NAMES, check_kind_of_inputs
 from bigbird_tf.nn.backend import compute_spec
+from bigbird_tf.types import Inputs, Tensor
 
 __all__ = ["CheckedModel"]
 
@@ -24,7 +26,7 @@ class CheckedModel(keras.Model):
     # Keras' own would be traced into every SavedModel, on inputs of a floating dtype.
     _default_save_signature = None
 
-    def __call__(self, *args, **kwargs):
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Calls the model, after a look at what Keras would make tensors of silently."""
         if args or "inputs" in kwargs:
             check_kind_of_inputs(args[0] if args else kwargs["inputs"])
@@ -36,22 +38,22 @@ class CheckedModel(keras.Model):
             )
         return super().__call__(*args, **kwargs)
 
-    def compute_output_spec(self, inputs, *args, **kwargs):
+    def compute_output_spec(self, inputs: Inputs, *args: Any, **kwargs: Any) -> Any:
         """Returns shapes and dtypes of what a call returns, `None` for sizes that are unknown."""
         compute = super().compute_output_spec
         return compute_spec(lambda inputs: compute(inputs, *args, **kwargs), inputs)
 
-    def fit(self, x=None, *args, **kwargs):
+    def fit(self, x: Tensor | None = None, *args: Any, **kwargs: Any) -> Any:
         """Trains, like `keras.Model.fit`; texts must be made ids before."""
         check_kind_of_inputs(x)
         return super().fit(x, *args, **kwargs)
 
-    def evaluate(self, x=None, *args, **kwargs):
+    def evaluate(self, x: Tensor | None = None, *args: Any, **kwargs: Any) -> Any:
         """Measures loss and metrics, like `keras.Model.evaluate`."""
         check_kind_of_inputs(x)
         return super().evaluate(x, *args, **kwargs)
 
-    def predict(self, x, *args, **kwargs):
+    def predict(self, x: Tensor, *args: Any, **kwargs: Any) -> Any:
         """Computes outputs in batches, like `keras.Model.predict`; of no rows, those of no rows.
 
         Raises:
@@ -77,8 +79,8 @@ class CheckedModel(keras.Model):
         filepath: str | os.PathLike,
         format: str = "tf_saved_model",
         verbose: bool | None = None,
-        input_signature=None,
-        **kwargs,
+        input_signature: Any = None,
+        **kwargs: Any,
     ) -> None:
         """Writes the model alone, on ids, like `keras.Model.export`.
 
@@ -110,7 +112,9 @@ class CheckedModel(keras.Model):
         else:
             super().export(filepath, format, verbose, input_signature, **kwargs)
 
-    def _export_to_litert(self, filepath, verbose, input_signature, options):
+    def _export_to_litert(
+        self, filepath: str | os.PathLike, verbose: bool | None, input_signature: Any, options: Any
+    ) -> None:
         advice = "`bigbird_tf.export_saved_model` has no such limits"
         if any(spec.shape[-1] is None for spec in keras.tree.flatten(input_signature)):
             raise ValueError(

@@ -26,7 +26,7 @@ class ConfiguredModel(CheckedModel):
     # Arguments of the constructor, and of `from_pretrained`, besides the config.
     options: tuple[str, ...] = ()
 
-    def __init__(self, config: BigBirdConfig | dict, **kwargs):
+    def __init__(self, config: BigBirdConfig | dict, **kwargs: Any):
         super().__init__(**kwargs)
         if isinstance(config, dict):
             config = BigBirdConfig.from_dict(config)

@@ -1,9 +1,15 @@
 """`HeadedModel`: a backbone and a head on it."""
 
+from collections.abc import Callable
+from typing import Any
+
+import keras
 from keras import ops
 
+from bigbird_tf.config import BigBirdConfig
 from bigbird_tf.models.inputs import read_inputs
 from bigbird_tf.models.pretrained_model import PretrainedModel
+from bigbird_tf.types import Inputs, Shape, Tensor
 
 __all__ = ["HeadedModel"]
 
@@ -25,7 +31,7 @@ class HeadedModel(PretrainedModel):
     uses_pooler = False
     extra_inputs: tuple[str, ...] = ()
 
-    def __init__(self, config, **kwargs):
+    def __init__(self, config: BigBirdConfig, **kwargs: Any):
         super().__init__(config, **kwargs)
         self.backbone = self._make_backbone()
         if self.has_pooler and not self.uses_pooler:
@@ -33,25 +39,25 @@ class HeadedModel(PretrainedModel):
         self.head = self._make_head()
         self.build((None,) * self.input_rank)
 
-    def _make_backbone(self):
+    def _make_backbone(self) -> keras.Model:
         raise NotImplementedError
 
-    def _make_head(self):
+    def _make_head(self) -> keras.layers.Layer:
         raise NotImplementedError
 
-    def build(self, input_shape=None):
+    def build(self, input_shape: Shape | None = None) -> None:
         """Makes all weights; they depend on the config only."""
         self.head.build((None, None, self.config.hidden_size))
 
     def summary(
         self,
-        line_length=None,
-        positions=None,
-        print_fn=None,
-        expand_nested=False,
-        show_trainable=False,
-        layer_range=None,
-    ):
+        line_length: int | None = None,
+        positions: list[float] | None = None,
+        print_fn: Callable | None = None,
+        expand_nested: bool = False,
+        show_trainable: bool = False,
+        layer_range: Any = None,
+    ) -> None:
         """Prints a table of layers, like `keras.Model.summary`, and which weights no output needs.
 
         Args:
@@ -67,10 +73,10 @@ class HeadedModel(PretrainedModel):
                 "backbone's pooler. It comes with checkpoints; this head does not read it."
             )
 
-    def _read_inputs(self, inputs) -> dict:
+    def _read_inputs(self, inputs: Inputs) -> dict:
         return read_inputs(inputs, self.config, self.extra_inputs, self.input_rank)
 
     @staticmethod
-    def _logits(outputs):
+    def _logits(outputs: Tensor) -> Tensor:
         """Logits are float32 whatever the dtype policy, as losses need it."""
         return ops.cast(outputs, "float32")

@@ -1,17 +1,21 @@
 """Loss and accuracy of integer labels, in which -100 counts for nothing, as in `transformers`."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
 # Keras has no public name for what hands a mask on to a loss's reduction.
 from keras.src.backend.common.masking import set_keras_mask
 
+from bigbird_tf.types import Tensor
+
 __all__ = ["IGNORED_LABEL", "SparseAccuracy", "SparseCrossentropy"]
 
 IGNORED_LABEL = -100
 
 
-def _counts(labels):
+def _counts(labels: Tensor) -> Tensor:
     """Returns booleans of the labels' shape: whether they count."""
     # Integers without a sign cannot be compared with one that has.
     return ops.not_equal(ops.cast(labels, "float32"), IGNORED_LABEL)
@@ -28,7 +32,7 @@ class SparseCrossentropy(keras.losses.SparseCategoricalCrossentropy):
         **kwargs: As Keras'.
     """
 
-    def call(self, y_true, y_pred):
+    def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         """Computes the loss of each label: 0, and out of the mean, where it is -100."""
         counts = _counts(y_true)
         losses = super().call(ops.where(counts, y_true, ops.zeros_like(y_true)), y_pred)
@@ -47,10 +51,12 @@ class SparseAccuracy(keras.metrics.SparseCategoricalAccuracy):
         **kwargs: As Keras'.
     """
 
-    def __init__(self, name: str = "accuracy", **kwargs):
+    def __init__(self, name: str = "accuracy", **kwargs: Any):
         super().__init__(name=name, **kwargs)
 
-    def update_state(self, y_true, y_pred, sample_weight=None):
+    def update_state(
+        self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None = None
+    ) -> None:
         """Adds a batch; as in Keras."""
         counts = ops.cast(_counts(y_true), self.dtype)
         if sample_weight is not None:

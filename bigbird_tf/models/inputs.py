@@ -1,17 +1,23 @@
 """Checks what models are called with."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
 from bigbird_tf.attention.layers.argument_checks import checked_mask
+from bigbird_tf.config import BigBirdConfig
 from bigbird_tf.nn.backend import check_in_range, check_when_run, same_shape
+from bigbird_tf.types import Inputs, Tensor
 
 __all__ = ["check_ids", "check_kind_of_inputs", "is_text", "read_inputs"]
 
 INPUT_NAMES = ("input_ids", "attention_mask", "token_type_ids", "position_ids")
 
 
-def read_inputs(inputs, config, extra_names: tuple[str, ...] = (), rank: int = 2) -> dict:
+def read_inputs(
+    inputs: Inputs, config: BigBirdConfig, extra_names: tuple[str, ...] = (), rank: int = 2
+) -> dict:
     """Returns a model's inputs as a dictionary of checked tensors.
 
     Args:
@@ -41,7 +47,7 @@ def read_inputs(inputs, config, extra_names: tuple[str, ...] = (), rank: int = 2
             "A model's inputs are a dictionary with 'input_ids' and optionally "
             f"{', '.join(repr(name) for name in names[1:])}. Received the keys: {sorted(inputs)}"
         )
-    tensors = {name: inputs.get(name) for name in names}
+    tensors: dict[str, Any] = {name: inputs.get(name) for name in names}
     for name, value in tensors.items():
         if value is not None:
             tensors[name] = _as_integers(name, value)
@@ -70,7 +76,7 @@ def read_inputs(inputs, config, extra_names: tuple[str, ...] = (), rank: int = 2
     return tensors
 
 
-def check_kind_of_inputs(inputs) -> None:
+def check_kind_of_inputs(inputs: Inputs) -> None:
     """Refuses what is no input of a model, and says how to make one of it.
 
     Keras would make tensors of most of it, and the model nonsense.
@@ -98,7 +104,7 @@ def check_kind_of_inputs(inputs) -> None:
         _refuse_ragged(name, value)
 
 
-def _refuse_ragged(name, value):
+def _refuse_ragged(name: str, value: Tensor) -> None:
     if hasattr(value, "row_splits"):
         raise TypeError(
             f"`{name}` must not be ragged. Make it dense, and say what is padding: {{'input_ids': "
@@ -107,7 +113,7 @@ def _refuse_ragged(name, value):
         )
 
 
-def is_text(value) -> bool:
+def is_text(value: Tensor) -> bool:
     """Returns whether a value is a string or holds strings, by what comes first in it."""
     while isinstance(value, (list, tuple)) and value:
         value = value[0]
@@ -121,12 +127,12 @@ def is_text(value) -> bool:
     )
 
 
-def _shown(value) -> str:
+def _shown(value: Tensor) -> str:
     text = repr(value)
     return f"{type(value).__name__}, {text if len(text) <= 80 else text[:77] + '...'}"
 
 
-def _as_integers(name, value):
+def _as_integers(name: str, value: Tensor) -> Tensor:
     _refuse_ragged(name, value)
     value = ops.convert_to_tensor(value)
     dtype = keras.backend.standardize_dtype(value.dtype)
@@ -136,7 +142,7 @@ def _as_integers(name, value):
     return value
 
 
-def _check_same_shape(name, value, ids):
+def _check_same_shape(name: str, value: Tensor, ids: Tensor) -> None:
     if value is None:
         return
     shape, expected = tuple(value.shape), tuple(ids.shape)
@@ -151,7 +157,7 @@ def _check_same_shape(name, value, ids):
         )
 
 
-def _check_shapes_when_run(ids, tensors):
+def _check_shapes_when_run(ids: Tensor, tensors: Any) -> Tensor:
     """Returns the ids after a check of the shapes that were unknown when the graph was made."""
     checks = [
         (
@@ -165,7 +171,7 @@ def _check_shapes_when_run(ids, tensors):
     return check_when_run(ids, *checks) if checks else ids
 
 
-def _check_length(ids, longest):
+def _check_length(ids: Tensor, longest: int | None) -> Tensor:
     length = ids.shape[-1]
     too_long = (
         "Sequences must not be longer than `max_position_embeddings`. Received: length={length}, "
@@ -189,7 +195,7 @@ def _check_length(ids, longest):
     return ids
 
 
-def check_ids(name: str, ids, size: int, field: str):
+def check_ids(name: str, ids: Tensor, size: int, field: str) -> Any:
     """Returns ids as int32, with a check that all are in `[0, size)`.
 
     A gather on a GPU gives zeros for ids outside of the table, and Keras reads negative ones from

@@ -1,5 +1,7 @@
 """`LoraModel`: a model of which little is trained."""
 
+from typing import Any
+
 import keras
 
 from bigbird_tf.config_checks import check_integer
@@ -24,7 +26,7 @@ class LoraModel(keras.Model):
             ValueError: If `rank` is no positive integer, or there is LoRA already.
         """
         rank = check_integer("rank", rank, 1)
-        backbone = getattr(self, "backbone", self)
+        backbone: Any = getattr(self, "backbone", self)
         blocks = backbone.encoder.blocks
         if any(block.attention.query_dense.lora_enabled for block in blocks):
             raise ValueError("The model has LoRA already; it can be enabled once only.")

@@ -3,11 +3,12 @@
 from keras import ops
 
 from bigbird_tf.models.inputs import check_ids
+from bigbird_tf.types import Tensor
 
 __all__ = ["gather_positions"]
 
 
-def gather_positions(hidden, positions):
+def gather_positions(hidden: Tensor, positions: Tensor) -> Tensor:
     """Returns the vectors at some positions of each row.
 
     So a loss over few positions needs logits at these alone, and no tensor of length × vocabulary.

@@ -3,6 +3,7 @@
 import os
 import tempfile
 from pathlib import Path
+from typing import Any, Self
 
 from bigbird_tf.checkpoints import sentence_transformers_format, transformers_format
 from bigbird_tf.config import BigBirdConfig
@@ -33,9 +34,9 @@ class PretrainedModel(LoraModel, TrainableModel, QuantizableModel):
         cache_dir: str | os.PathLike | None = None,
         token: str | bool | None = None,
         local_files_only: bool = False,
-        dtype=None,
-        **config_overrides,
-    ):
+        dtype: Any = None,
+        **config_overrides: Any,
+    ) -> Self:
         """Loads a model from a directory or from a repository of the Hugging Face hub.
 
         A head that the checkpoint does not have, as when a pre-trained encoder is to be fine-tuned,
@@ -59,7 +60,7 @@ class PretrainedModel(LoraModel, TrainableModel, QuantizableModel):
             FileNotFoundError: If there is no such checkpoint.
             ValueError: If its tensors do not fit. The message names them, and nothing is loaded.
         """
-        hub_options = {
+        hub_options: dict[str, Any] = {
             "revision": revision,
             "cache_dir": cache_dir,
             "token": token,
@@ -101,7 +102,14 @@ class PretrainedModel(LoraModel, TrainableModel, QuantizableModel):
         self.config.replace(extra=extra).save_pretrained(directory)
         sentence_transformers_format.save_options(self, directory)
 
-    def push_to_hub(self, repo_id: str, *, private: bool | None = None, token=None, **kwargs):
+    def push_to_hub(
+        self,
+        repo_id: str,
+        *,
+        private: bool | None = None,
+        token: str | bool | None = None,
+        **kwargs: Any,
+    ) -> Any:
         """Uploads what `save_pretrained` writes to a repository of the Hugging Face hub.
 
         Args:

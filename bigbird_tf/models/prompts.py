@@ -7,6 +7,7 @@ from keras import ops
 from bigbird_tf.config import BigBirdConfig
 from bigbird_tf.models.inputs import is_text, read_inputs
 from bigbird_tf.nn.backend import check_when_run
+from bigbird_tf.types import Tensor
 
 __all__ = ["Prompts", "prompt_pieces", "read_prompts", "to_text"]
 
@@ -25,7 +26,9 @@ class Prompts(NamedTuple):
     is_scalar: bool
 
 
-def read_prompts(prompts, config: BigBirdConfig, tokenizer, max_new_tokens: int) -> Prompts:
+def read_prompts(
+    prompts: Any, config: BigBirdConfig, tokenizer: Any, max_new_tokens: int
+) -> Prompts:
     """Returns prompts as ids with padding on the left; see `BigBirdForCausalLM.generate`.
 
     Raises:
@@ -62,7 +65,7 @@ def read_prompts(prompts, config: BigBirdConfig, tokenizer, max_new_tokens: int)
     return Prompts(ids, mask, ops.maximum(ops.cumsum(mask, axis=1) - 1, 0), is_scalar)
 
 
-def to_text(tokens, tokenizer, stop_token_ids: tuple[int, ...]):
+def to_text(tokens: Tensor, tokenizer: Any, stop_token_ids: tuple[int, ...]) -> Any:
     """Returns new tokens `(B, M)` as strings `(B,)`, without what ended them."""
     import tensorflow as tf
 
@@ -73,7 +76,7 @@ def to_text(tokens, tokenizer, stop_token_ids: tuple[int, ...]):
     return tokenizer.detokenize(tf.ragged.boolean_mask(tokens, is_text))
 
 
-def _tokenize(prompts, tokenizer) -> tuple[dict, bool]:
+def _tokenize(prompts: Any, tokenizer: Any) -> tuple[dict, bool]:
     """Returns prompts as padded ids and their mask, and whether there was one string alone."""
     import tensorflow as tf
 
@@ -88,7 +91,7 @@ def _tokenize(prompts, tokenizer) -> tuple[dict, bool]:
     return _to_dense(pieces, tokenizer.pad_token_id), is_scalar
 
 
-def _to_dense(ragged, pad_token_id: int) -> dict:
+def _to_dense(ragged: Any, pad_token_id: int) -> dict:
     """Returns ragged ids as padded ones and their mask."""
     import tensorflow as tf
 
@@ -97,7 +100,7 @@ def _to_dense(ragged, pad_token_id: int) -> dict:
     return {"input_ids": ids, "attention_mask": mask}
 
 
-def prompt_pieces(texts, tokenizer):
+def prompt_pieces(texts: Any, tokenizer: Any) -> Any:
     """Returns the ids of strings `(B,)` as prompts, int32, ragged `(B, None)`: `<s>` in front."""
     import tensorflow as tf
 
@@ -107,7 +110,7 @@ def prompt_pieces(texts, tokenizer):
     return tf.concat([begin, pieces], axis=1)
 
 
-def _check_room(mask, length, max_new_tokens, longest):
+def _check_room(mask: Tensor, length: Any, max_new_tokens: int, longest: int) -> Tensor:
     message = (
         "A prompt and its new tokens must fit into `max_position_embeddings`. Received: a prompt "
         f"of {{length}} tokens, max_new_tokens={max_new_tokens}, max_position_embeddings="
@@ -122,7 +125,7 @@ def _check_room(mask, length, max_new_tokens, longest):
     return mask
 
 
-def _check_token_types(inputs):
+def _check_token_types(inputs: dict[str, Tensor]) -> dict[str, Tensor]:
     """Returns the ids after a check that none is of another type than the new tokens, 0."""
     types = inputs["token_type_ids"]
     if types is None:
@@ -131,6 +134,6 @@ def _check_token_types(inputs):
     return check_when_run(inputs["input_ids"], (lambda: ops.all(ops.equal(types, 0)), message))
 
 
-def _check_tokens(mask):
+def _check_tokens(mask: Tensor) -> Tensor:
     message = "Each prompt must have one token at least: a row of `attention_mask` is all zeros."
     return check_when_run(mask, (lambda: ops.all(ops.sum(mask, axis=1) > 0), message))

@@ -1,9 +1,10 @@
 """`QuantizableModel`: a model that is still quantized after it was saved and loaded."""
 
-from typing import Any
+from typing import Any, Self
 
 import keras
 
+from bigbird_tf.config import BigBirdConfig
 from bigbird_tf.models.configured_model import ConfiguredModel
 
 __all__ = ["QuantizableModel"]
@@ -17,11 +18,17 @@ class QuantizableModel(ConfiguredModel):
         **kwargs: Of `keras.Model`.
     """
 
-    def __init__(self, config, **kwargs):
+    def __init__(self, config: BigBirdConfig, **kwargs: Any):
         super().__init__(config, **kwargs)
         self._quantizations: list[dict[str, Any]] = []
 
-    def quantize(self, mode=None, config=None, filters=None, **kwargs):
+    def quantize(
+        self,
+        mode: str | None = None,
+        config: BigBirdConfig | None = None,
+        filters: Any = None,
+        **kwargs: Any,
+    ) -> None:
         """Quantizes weights, like `keras.Model.quantize`; a `.keras` file keeps them that way.
 
         Args:
@@ -45,7 +52,7 @@ class QuantizableModel(ConfiguredModel):
         return config
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: dict[str, Any]) -> Self:
         """Makes a model of what `get_config` returned."""
         config = dict(config)
         quantizations = config.pop("quantizations", ())

@@ -5,14 +5,17 @@ asked for a model's `public_name`. A subclass inherits it, so that it is saved, 
 as the class that it derives from.
 """
 
+from typing import Any, TypeVar
+
 import keras
 
 __all__ = ["MODEL_CLASSES", "register_model"]
 
-MODEL_CLASSES: dict[str, type] = {}
+T = TypeVar("T", bound=type[Any])
+MODEL_CLASSES: dict[str, type[Any]] = {}
 
 
-def register_model(model_class: type) -> type:
+def register_model(model_class: T) -> T:
     """Registers a public model class here and with Keras; a decorator.
 
     Args:

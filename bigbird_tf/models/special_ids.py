@@ -1,5 +1,7 @@
 """Whether special ids are in the vocabulary, and a model and a tokenizer mean the same by them."""
 
+from typing import Any
+
 __all__ = ["check_in_vocabulary", "check_special_ids", "check_stop_ids"]
 
 
@@ -23,7 +25,7 @@ def check_in_vocabulary(config, name: str, *ids: int) -> None:
             )
 
 
-def check_special_ids(model, tokenizer) -> None:
+def check_special_ids(model: Any, tokenizer: Any) -> None:
     """Refuses a tokenizer whose special pieces have other ids than those that a model reads.
 
     Call it wherever a model and a tokenizer meet. What a model does not read may differ, as do
@@ -47,7 +49,7 @@ def check_special_ids(model, tokenizer) -> None:
             )
 
 
-def check_stop_ids(stop_token_ids: tuple[int, ...], tokenizer) -> None:
+def check_stop_ids(stop_token_ids: tuple[int, ...], tokenizer: Any) -> None:
     """Refuses the config's `eos_token_id` as what ends texts if it is an ordinary piece.
 
     Args:

@@ -1,6 +1,8 @@
 """`TrainableModel`: `compile` with defaults, and training on several replicas."""
 
 import contextlib
+from collections.abc import Callable
+from typing import Any
 
 import keras
 
@@ -25,14 +27,14 @@ class TrainableModel(keras.Model):
 
     def compile(
         self,
-        optimizer="auto",
-        loss="auto",
+        optimizer: Any = "auto",
+        loss: Any = "auto",
         *,
-        loss_weights=None,
-        metrics="auto",
-        weighted_metrics="auto",
-        **kwargs,
-    ):
+        loss_weights: Any = None,
+        metrics: Any = "auto",
+        weighted_metrics: Any = "auto",
+        **kwargs: Any,
+    ) -> None:
         """Configures training; like `keras.Model.compile`, with defaults for what the head is for.
 
         Args:
@@ -77,7 +79,7 @@ class TrainableModel(keras.Model):
             if self.optimizer is not None:
                 sum_gradients_first(self.optimizer)
 
-    def make_train_function(self, force=False):
+    def make_train_function(self, force: bool = False) -> Callable:
         """Makes the function that `fit` runs; the optimizer's variables are made before it.
 
         All weights are known by now. Left to Keras, the variables would be made inside the
@@ -89,33 +91,33 @@ class TrainableModel(keras.Model):
         return super().make_train_function(force)
 
     @property
-    def _strategy(self):
+    def _strategy(self) -> Any:
         """The `tf.distribute` strategy that the model was made in; `None` on other backends."""
         return getattr(self, "distribute_strategy", None)
 
-    def _strategy_scope(self):
+    def _strategy_scope(self) -> contextlib.AbstractContextManager:
         return contextlib.nullcontext() if self._strategy is None else self._strategy.scope()
 
     def _has_several_replicas(self) -> bool:
         return self._strategy is not None and self._strategy.num_replicas_in_sync > 1
 
-    def train_step(self, *arguments):
+    def train_step(self, *arguments: Any) -> Any:
         """Trains on one batch; see `keras.Model`."""
         # Before the data, there is a state on JAX.
         *state, data = arguments
         return super().train_step(*state, with_known_lengths(data))
 
-    def test_step(self, *arguments):
+    def test_step(self, *arguments: Any) -> Any:
         """Evaluates one batch; see `keras.Model`."""
         *state, data = arguments
         return super().test_step(*state, with_known_lengths(data))
 
-    def predict_step(self, *arguments):
+    def predict_step(self, *arguments: Any) -> Any:
         """Predicts one batch; see `keras.Model`."""
         *state, data = arguments
         return super().predict_step(*state, with_known_lengths(data))
 
-    def _maybe_symbolic_build(self, iterator=None, data_batch=None):
+    def _maybe_symbolic_build(self, iterator: Any = None, data_batch: Any = None) -> None:
         """Builds losses and metrics from the first replica's batch.
 
         Keras takes the mean of the replicas' batches, which makes floats of ids, and which they
@@ -131,14 +133,14 @@ class TrainableModel(keras.Model):
                 break
         super()._maybe_symbolic_build(iterator, data_batch)
 
-    def get_compile_config(self):
+    def get_compile_config(self) -> dict[str, Any] | None:
         """Returns what `compile_from_config` needs to configure training the same way."""
         config = super().get_compile_config()
         if config:
             config["has_default_optimizer"] = self._has_default_optimizer
         return config
 
-    def compile_from_config(self, config):
+    def compile_from_config(self, config: dict[str, Any]) -> None:
         """Configures training as it was when the model was saved."""
         config = dict(config)
         has_default_optimizer = config.pop("has_default_optimizer")
@@ -150,23 +152,23 @@ class TrainableModel(keras.Model):
         self._has_default_optimizer = has_default_optimizer
         self.optimizer.build(self.trainable_variables)
 
-    def _default_loss(self):
+    def _default_loss(self) -> Any:
         raise ValueError(
             f"`{type(self).__name__}` has no task of its own: pass `loss` to `compile()`, or use a "
             "model with a head, such as `BigBirdForSequenceClassification`."
         )
 
-    def _default_loss_weights(self):
+    def _default_loss_weights(self) -> Any:
         return None
 
-    def _default_metrics(self):
+    def _default_metrics(self) -> Any:
         return None
 
-    def _default_weighted_metrics(self):
+    def _default_weighted_metrics(self) -> Any:
         return None
 
 
-def _exclude_from_weight_decay(optimizer):
+def _exclude_from_weight_decay(optimizer: Any) -> None:
     # `LossScaleOptimizer` does not hand on what is excluded.
     optimizer = getattr(optimizer, "inner_optimizer", optimizer)
     optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])

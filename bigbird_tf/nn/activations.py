@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import keras
 from keras import ops
@@ -9,6 +10,7 @@ from keras import ops
 from bigbird_tf.nn.backend import recompute_barrier
 from bigbird_tf.nn.dense import sum_of_rows
 from bigbird_tf.nn.precision import at_least_float32
+from bigbird_tf.types import Tensor
 
 __all__ = ["activated_product", "gelu_tanh", "get_activation", "has_activated_product"]
 
@@ -18,7 +20,7 @@ _SLOPE = 2 * math.sqrt(2 / math.pi)
 _CUBIC = 0.044715 * _SLOPE
 
 
-def _gelu_tanh_again(x, upstream):
+def _gelu_tanh_again(x: Tensor, upstream: Tensor) -> Any:
     """Gives the tanh form of GELU, computed again, and what flows back to `x`."""
     # Or the cube overflows float16.
     wide = at_least_float32(recompute_barrier(upstream, x))
@@ -28,7 +30,7 @@ def _gelu_tanh_again(x, upstream):
     return ops.cast(wide * gate, x.dtype), upstream * ops.cast(slope, upstream.dtype)
 
 
-def _gelu_again(x, upstream):
+def _gelu_again(x: Tensor, upstream: Tensor) -> Any:
     """As `_gelu_tanh_again`, of the exact form: x · Φ(x), whose derivative is Φ(x) + x · φ(x)."""
     wide = at_least_float32(recompute_barrier(upstream, x))
     share = 0.5 * (1 + ops.erf(wide * math.sqrt(0.5)))
@@ -37,17 +39,17 @@ def _gelu_again(x, upstream):
     return ops.cast(wide * share, x.dtype), upstream * ops.cast(slope, upstream.dtype)
 
 
-def _relu_again(x, upstream):
+def _relu_again(x: Tensor, upstream: Tensor) -> Any:
     """As `_gelu_tanh_again`, of ReLU."""
     x = recompute_barrier(upstream, x)
     return ops.relu(x), upstream * ops.cast(x > 0, upstream.dtype)
 
 
-def _gelu(x):
+def _gelu(x: Tensor) -> Tensor:
     return ops.gelu(x, approximate=False)
 
 
-def _gelu_tanh(x):
+def _gelu_tanh(x: Tensor) -> Tensor:
     return ops.gelu(x, approximate=True)
 
 
@@ -78,7 +80,7 @@ def _square_root_of_softplus(x):
 
 
 @ops.custom_gradient
-def gelu_tanh(x):
+def gelu_tanh(x: Tensor) -> Tensor:
     """The tanh form of GELU, which keeps its input alone for the backward pass.
 
     Left to automatic differentiation, each power, product and tanh on the way is kept: some five
@@ -104,7 +106,9 @@ def has_activated_product(activation: Callable) -> bool:
     return activation in _WRITTEN_OUT
 
 
-def activated_product(activation: Callable, x, kernel, bias, next_kernel):
+def activated_product(
+    activation: Callable, x: Tensor, kernel: Tensor, bias: Tensor, next_kernel: Tensor
+) -> Tensor:
     """Gives `matmul(activation(matmul(x, kernel) + bias), next_kernel)`, and keeps little.
 
     For the backward pass it keeps what goes into the activation. Left to automatic differentiation,

@@ -3,21 +3,24 @@
 Shapes use M for rows (all leading dimensions together), D and E for the sizes of in- and output.
 """
 
+from typing import Any
+
 import keras
 from keras import ops
 
 from bigbird_tf.nn.backend import is_compiled_by_xla
 from bigbird_tf.nn.lora import SavesLora
+from bigbird_tf.types import Tensor
 
 __all__ = ["Dense", "add_bias", "as_matrix", "is_plain", "sum_of_rows"]
 
 
-def as_matrix(x):
+def as_matrix(x: Tensor) -> Tensor:
     """Reshapes `(…, D)` to `(M, D)`."""
     return ops.reshape(x, (-1, x.shape[-1]))
 
 
-def sum_of_rows(x):
+def sum_of_rows(x: Tensor) -> Tensor:
     """Adds up all rows of `(…, D)` in float32 at least; gives `(D,)` of its dtype.
 
     The gradient of TensorFlow's own bias adds up in the dtype of its input: in bfloat16, what comes
@@ -31,7 +34,7 @@ def sum_of_rows(x):
 
 
 @ops.custom_gradient
-def add_bias(x, bias):
+def add_bias(x: Tensor, bias: Tensor) -> Tensor:
     """Adds `(D,)` to each row of `(…, D)`, with the gradient of this module."""
 
     def gradient(upstream, **_):
@@ -41,7 +44,7 @@ def add_bias(x, bias):
 
 
 @ops.custom_gradient
-def _dense(x, kernel, *bias):
+def _dense(x: Tensor, kernel: Tensor, *bias: Tensor) -> Tensor:
     """Gives `(…, E)` of `(…, D)`, `(D, E)` and, if there is one, `(E,)`."""
 
     def gradient(upstream, **_):
@@ -54,7 +57,7 @@ def _dense(x, kernel, *bias):
     return ops.add(product, bias[0]) if bias else product, gradient
 
 
-def is_plain(layer) -> bool:
+def is_plain(layer: keras.layers.Layer) -> bool:
     """Tells whether a `keras.layers.Dense` has a kernel that may be multiplied by, not codes."""
     return layer.quantization_mode is None
 
@@ -83,12 +86,14 @@ class Dense(SavesLora, keras.layers.Dense):
 
     _lora_names = ("_kernel", "lora_kernel_a", "lora_kernel_b")
 
-    def call(self, inputs, training=None):
+    def call(self, inputs: Tensor, training: bool | None = None) -> Tensor:
         """Multiplies, adds and activates; Keras calls it where the kernel is not quantized."""
         tensors = (inputs, self.kernel, *([self.bias] if self.use_bias else []))
         # Tensors: variables would be asked for in another way.
         return self.activation(_dense(*(ops.cast(x, self.compute_dtype) for x in tensors)))
 
-    def quantize(self, mode=None, type_check=True, config=None):
+    def quantize(
+        self, mode: str | None = None, type_check: bool = True, config: Any = None
+    ) -> None:
         """Quantizes as Keras does, whose check is for its own class alone."""
         super().quantize(mode, type_check=False, config=config)

@@ -1,9 +1,12 @@
 """`Dropout` whose random state can be drawn ahead of the call."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
 from bigbird_tf.nn.backend import replica_context
+from bigbird_tf.types import Tensor
 
 __all__ = ["DrawnSeed", "Dropout"]
 
@@ -15,10 +18,10 @@ SEED_OF_NEXT_REPLICA = 1_000_000_007
 class DrawnSeed(keras.random.SeedGenerator):
     """A seed that was drawn before, in the place of a generator."""
 
-    def __init__(self, seed):
+    def __init__(self, seed: Tensor):
         self._drawn = seed
 
-    def next(self, ordered=True):
+    def next(self, ordered: bool = True) -> Any:
         """Gives the seed that was drawn."""
         return self._drawn
 
@@ -39,18 +42,18 @@ class Dropout(keras.layers.Dropout):
         seed: What `draw_seed` gave; `None` to draw now.
     """
 
-    def draw_seed(self):
+    def draw_seed(self) -> Tensor | None:
         """Draws the state for one call: a tensor, or `None` if nothing is ever dropped."""
         return self._draw() if self.rate > 0 else None
 
-    def _draw(self):
+    def _draw(self) -> Any:
         seed, context = self.seed_generator.next(), replica_context()
         if context is None:
             return seed
         number = ops.cast(context.replica_id_in_sync_group, seed.dtype)
         return seed + ops.stack([number * SEED_OF_NEXT_REPLICA, ops.zeros_like(number)])
 
-    def call(self, inputs, training=False, seed=None):
+    def call(self, inputs: Tensor, training: bool = False, seed: Tensor | None = None) -> Tensor:
         """Drops entries in training."""
         if not training or self.rate == 0:
             return inputs

@@ -1,17 +1,20 @@
 """Embedding tables whose gradients optimizers read right."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
 from bigbird_tf.nn.lora import SavesLora
 from bigbird_tf.nn.precision import at_least_float32
+from bigbird_tf.types import Tensor
 
 __all__ = ["Embedding", "ReversibleEmbedding"]
 
 LORA_NAMES = ("_embeddings", "lora_embeddings_a", "lora_embeddings_b")
 
 
-def _look_up(table, ids):
+def _look_up(table: Any, ids: Tensor) -> Tensor:
     """Gives the rows of a table, with a dense gradient.
 
     TensorFlow's own is a list of rows in which an id that occurs k times is listed k times. Keras'
@@ -46,12 +49,14 @@ class Embedding(SavesLora, keras.layers.Embedding):
 
     _lora_names = LORA_NAMES
 
-    def call(self, inputs):
+    def call(self, inputs: Tensor) -> Tensor:
         """Looks up; see the class."""
         ids = ops.cast(inputs, "int32")
         return ops.cast(_look_up(self.embeddings, ids), self.compute_dtype)
 
-    def quantize(self, mode=None, type_check=True, config=None):
+    def quantize(
+        self, mode: str | None = None, type_check: bool = True, config: Any = None
+    ) -> None:
         """Quantizes as Keras does, whose check is for its own class alone."""
         super().quantize(mode, type_check=False, config=config)
 
@@ -70,13 +75,15 @@ class ReversibleEmbedding(SavesLora, keras.layers.ReversibleEmbedding):
 
     _lora_names = LORA_NAMES
 
-    def call(self, inputs, reverse=False):
+    def call(self, inputs: Tensor, reverse: bool = False) -> Tensor:
         """Looks up, or goes back; see the class."""
         if reverse:
             return super().call(inputs, reverse=True)
         ids = ops.cast(inputs, "int32")
         return ops.cast(_look_up(self.embeddings, ids), self.compute_dtype)
 
-    def quantize(self, mode=None, type_check=True, config=None):
+    def quantize(
+        self, mode: str | None = None, type_check: bool = True, config: Any = None
+    ) -> None:
         """Quantizes as Keras does, whose check is for its own class alone."""
         super().quantize(mode, type_check=False, config=config)

@@ -1,10 +1,13 @@
 """`LayerNorm`: Keras' layer normalisation with a gradient written out."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
 from bigbird_tf.nn.backend import recompute_barrier
 from bigbird_tf.nn.dense import sum_of_rows
+from bigbird_tf.types import Tensor
 
 __all__ = ["LayerNorm"]
 
@@ -30,7 +33,7 @@ class LayerNorm(keras.layers.LayerNormalization):
         ValueError: If one of those four is given.
     """
 
-    def __init__(self, **kwargs):
+    def __init__(self, **kwargs: Any):
         for name in _FIXED:
             if name in kwargs:
                 raise ValueError(
@@ -40,12 +43,12 @@ class LayerNorm(keras.layers.LayerNormalization):
                 )
         super().__init__(**kwargs)
 
-    def call(self, inputs):
+    def call(self, inputs: Tensor) -> Tensor:
         """Normalises; see the class."""
         outputs = _layer_norm(inputs, self.gamma, self.beta, self.epsilon)
         return ops.cast(outputs, self.compute_dtype)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Gives all constructor arguments."""
         config = super().get_config()
         return {name: value for name, value in config.items() if name not in _FIXED}
@@ -54,7 +57,7 @@ class LayerNorm(keras.layers.LayerNormalization):
 _FIXED = ("axis", "center", "scale", "rms_scaling")
 
 
-def _layer_norm(x, gamma, beta, epsilon: float):
+def _layer_norm(x: Tensor, gamma: Tensor, beta: Tensor, epsilon: float) -> Tensor:
     """Normalises `(…, D)` in float32 at least; gives that dtype."""
     dtype = keras.backend.result_type(x.dtype, "float32")
 

@@ -1,5 +1,7 @@
 """`SavesLora`: LoRA that goes on after weights are loaded."""
 
+from typing import TYPE_CHECKING, Any, TypeAlias
+
 import keras
 
 __all__ = ["SavesLora"]
@@ -9,7 +11,13 @@ FACTOR_A = "lora_a"
 FACTOR_B = "lora_b"
 
 
-class SavesLora:
+if TYPE_CHECKING:
+    _MixedInto: TypeAlias = keras.layers.Layer
+else:
+    _MixedInto = object
+
+
+class SavesLora(_MixedInto):
     """A mix-in for Keras layers that save what LoRA has added as part of their kernel alone.
 
     Keras' own layers set both factors to zero when they load. The product of two zeros has no
@@ -22,7 +30,7 @@ class SavesLora:
 
     _lora_names: tuple[str, str, str]
 
-    def save_own_variables(self, store):
+    def save_own_variables(self, store: Any) -> None:
         """Saves the layer's weights; Keras calls this."""
         super().save_own_variables(store)
         # Codes of a quantized kernel hold the factors' product, and only approximately.
@@ -30,7 +38,7 @@ class SavesLora:
             for key, variable in self._lora_variables().items():
                 store[key] = variable
 
-    def load_own_variables(self, store):
+    def load_own_variables(self, store: Any) -> None:
         """Loads the layer's weights; Keras calls this."""
         # The stores of Keras have no iterator of their own.
         saved = {key: store[key] for key in store.keys()}  # noqa: SIM118

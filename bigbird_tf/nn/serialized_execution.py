@@ -1,5 +1,8 @@
 """`SerializedExecution`: operations of a graph, one after the other."""
 
+from collections.abc import Callable
+from typing import Any
+
 from bigbird_tf.nn.backend import run_after
 
 __all__ = ["SerializedExecution"]
@@ -15,7 +18,7 @@ class SerializedExecution:
     def __init__(self):
         self._last = None
 
-    def __call__(self, function, *args):
+    def __call__(self, function: Callable, *args: Any) -> Any:
         """Calls a function on tensors, once all results of the call before are there."""
         result = function(*args) if self._last is None else run_after(self._last, function, *args)
         self._last = list(result) if isinstance(result, (list, tuple)) else [result]

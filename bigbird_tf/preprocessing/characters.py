@@ -4,6 +4,7 @@ import functools
 
 import numpy as np
 import sentencepiece
+from sentencepiece import sentencepiece_model_pb2
 
 __all__ = ["WHITE_SPACE", "invisible_characters"]
 
@@ -47,7 +48,7 @@ def invisible_characters(processor: sentencepiece.SentencePieceProcessor) -> np.
 
 @functools.lru_cache(maxsize=8)
 def _invisible(model: bytes) -> np.ndarray:
-    proto = sentencepiece.sentencepiece_model_pb2.ModelProto.FromString(model)
+    proto = sentencepiece_model_pb2.ModelProto.FromString(model)
     if not proto.normalizer_spec.precompiled_charsmap:
         return np.zeros(NUM_CHARACTERS, bool)
     processor = sentencepiece.SentencePieceProcessor(model_proto=model)

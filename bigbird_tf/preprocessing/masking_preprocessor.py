@@ -35,7 +35,7 @@ class MaskingPreprocessor(Preprocessor):
         random_token_rate: float = 0.1,
         max_masked: int | None = None,
         seed: int = 0,
-        **kwargs,
+        **kwargs: Any,
     ):
         super().__init__(tokenizer, max_length, padding, pad_to_multiple_of, **kwargs)
         check_masking_rates(MaskingRates(mask_rate, mask_token_rate, random_token_rate))
@@ -52,7 +52,7 @@ class MaskingPreprocessor(Preprocessor):
         self.random_token_rate = random_token_rate
         self.max_masked = max_masked
         self.seed = seed
-        self._masking_vocabulary = None
+        self._masking_vocabulary: MaskingVocabulary | None = None
         if tokenizer.has_vocabulary:
             self._vocabulary()
 

@@ -63,7 +63,7 @@ class PreTrainingPreprocessor(MaskingPreprocessor):
         max_masked: int | None = None,
         seed: int = 0,
         other_rate: float = 0.5,
-        **kwargs,
+        **kwargs: Any,
     ):
         super().__init__(
             tokenizer,

@@ -39,7 +39,7 @@ class Preprocessor(keras.layers.Layer):
         max_length: int = 4096,
         padding: str = "max_length",
         pad_to_multiple_of: int | None = None,
-        **kwargs,
+        **kwargs: Any,
     ):
         super().__init__(**kwargs)
         # Python strings and string tensors are the input; Keras would make numbers of them.

@@ -316,7 +316,7 @@ def _to_probability(key: str, value: Any) -> float:
             "`no_answer_probabilities` must have a number for each question. Received: "
             f"no_answer_probabilities[{key!r}]={value!r}"
         )
-    return value
+    return float(value)
 
 
 def _best_squad_scores(prediction: str, answers: list[str]) -> tuple[float, float]:

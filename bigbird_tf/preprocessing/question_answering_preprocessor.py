@@ -69,7 +69,7 @@ class QuestionAnsweringPreprocessor(Preprocessor):
         max_question_length: int = 64,
         max_windows: int | None = None,
         offset_unit: str = "characters",
-        **kwargs,
+        **kwargs: Any,
     ):
         super().__init__(tokenizer, max_length, padding, pad_to_multiple_of, **kwargs)
         for name, value in (

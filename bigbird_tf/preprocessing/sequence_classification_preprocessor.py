@@ -40,7 +40,7 @@ class SequenceClassificationPreprocessor(Preprocessor):
         padding: str = "max_length",
         pad_to_multiple_of: int | None = None,
         labels: Sequence[str] | None = None,
-        **kwargs,
+        **kwargs: Any,
     ):
         super().__init__(tokenizer, max_length, padding, pad_to_multiple_of, **kwargs)
         self.labels = check_label_names(labels)
@@ -109,6 +109,8 @@ class SequenceClassificationPreprocessor(Preprocessor):
         if isinstance(ids, tf.RaggedTensor):
             ids = ids.to_tensor(-1)
         # -1, for no name, becomes zeros; a name that is there twice counts once.
+        assert self.labels is not None  # or `label_ids` had refused the strings
+        assert self.labels is not None  # or `label_ids` had refused the strings
         hot = tf.one_hot(ids, len(self.labels))
         return tf.minimum(tf.reduce_sum(hot, axis=-2), 1.0)
 

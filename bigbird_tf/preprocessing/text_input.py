@@ -99,7 +99,10 @@ def split_pairs(text: Any) -> tuple[Any, Any]:
             for item in text
         )
     )
-    return tuple(map(list, zip(*text, strict=True))) if is_pairs else (text, None)
+    if not is_pairs:
+        return text, None
+    first, second = zip(*text, strict=True)
+    return list(first), list(second)
 
 
 def to_integer_tensor(name: str, value: Any) -> tf.Tensor | tf.RaggedTensor:

@@ -43,7 +43,7 @@ class TokenClassificationPreprocessor(Preprocessor):
         padding: str = "max_length",
         pad_to_multiple_of: int | None = None,
         labels: Sequence[str] | None = None,
-        **kwargs,
+        **kwargs: Any,
     ):
         super().__init__(tokenizer, max_length, padding, pad_to_multiple_of, **kwargs)
         self.labels = check_label_names(labels)

@@ -83,7 +83,7 @@ class BigBirdTokenizer(keras.layers.Layer):
         model: str | os.PathLike | bytes | None = None,
         lstrip: Sequence[str] = (SPECIAL_PIECES["mask_token"],),
         rstrip: Sequence[str] = (),
-        **kwargs,
+        **kwargs: Any,
     ):
         super().__init__(**kwargs)
         for name, value in (("lstrip", lstrip), ("rstrip", rstrip)):

@@ -37,7 +37,7 @@ def read_stripped_pieces(path: Path, mask_token: str) -> dict[str, list[str]]:
         listed = list((content.get("added_tokens_decoder") or {}).values())
         # Before `transformers` 4.34 wrote that list, each token stood by its own name.
         listed += [value for value in content.values() if isinstance(value, dict)]
-        tokens = {}
+        tokens: dict[str, Any] = {}
         for token in listed:
             if "content" in token:
                 tokens.setdefault(token["content"], token)

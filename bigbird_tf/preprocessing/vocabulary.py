@@ -78,10 +78,12 @@ class Vocabulary:
 
 
 def _special_ids(processor: sentencepiece.SentencePieceProcessor) -> dict[str, int | None]:
-    ids = {}
+    ids: dict[str, int | None] = {}
     for name, piece in SPECIAL_PIECES.items():
-        index = processor.unk_id() if name == "unk_token" else processor.piece_to_id(piece)
-        if index == processor.unk_id() and name != "unk_token":
+        index: int | None = processor.piece_to_id(piece)
+        if name == "unk_token":
+            index = processor.unk_id()
+        elif index == processor.unk_id():
             index = None
         if index is None and name in REQUIRED_PIECES:
             raise ValueError(

@@ -1,5 +1,6 @@
 """Answers the questions of a data set and measures them, as the official scripts do."""
 
+import functools
 import json
 import os
 from collections.abc import Callable, Iterator
@@ -76,7 +77,8 @@ def evaluate_question_answering(
     questions = questions[:limit]
     if not questions:
         raise ValueError(f"`dataset` has no questions. Received: {dataset}")
-    answers, best = {}, {}
+    answers: dict[str, str] = {}
+    best: dict[str, tuple[bool, float]] = {}
     records = ({"question": q.question, "context": q.context()} for q in questions)
     outputs = predictor.in_batches(records, batch_size)
     for done, (question, output) in enumerate(zip(questions, outputs, strict=True), 1):
@@ -110,7 +112,6 @@ def _questions_of(read: Callable[..., Iterator[_Question]], *arguments: Any) -> 
 def _squad_questions(data: Any) -> Iterator[_Question]:
     for article in data["data"]:
         for paragraph in article["paragraphs"]:
-            context = paragraph["context"]
             for question in paragraph["qas"]:
                 # What is missing shall be known before hours of answering.
                 texts = [answer["text"] for answer in question["answers"]]
@@ -119,7 +120,8 @@ def _squad_questions(data: Any) -> Iterator[_Question]:
                         "`dataset` must have an answer to each question that is not "
                         f"`is_impossible`. Received: {question['id']!r} without any"
                     )
-                yield _Question(question["id"], question["question"], lambda text=context: text)
+                context = functools.partial(paragraph.__getitem__, "context")
+                yield _Question(question["id"], question["question"], context)
 
 
 def _triviaqa_questions(data: Any, evidence: Path) -> Iterator[_Question]:
@@ -134,7 +136,7 @@ def _triviaqa_questions(data: Any, evidence: Path) -> Iterator[_Question]:
             yield _Question(
                 key if is_wikipedia else f"{key}--{name}",
                 question["Question"],
-                lambda path=path: path.read_text(encoding="utf-8"),
+                functools.partial(path.read_text, encoding="utf-8"),
             )
 
 

@@ -45,7 +45,7 @@ def run_by_length(
     padded = -(-tf.gather(lengths, order) // length_step) * length_step
     group = tf.where(padded <= same_up_to, 0, padded)
 
-    def step(done: tf.Tensor, results: dict[str, tf.Tensor]):
+    def step(done: tf.Tensor, results: dict[str, tf.Tensor]) -> tuple:
         group_end = tf.searchsorted(group, group[done, tf.newaxis], side="right")[0]
         at_most = tf.maximum(1, tokens_at_once // padded[group_end - 1])
         end = tf.minimum(group_end, done + at_most)

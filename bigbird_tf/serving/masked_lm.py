@@ -9,6 +9,7 @@ from bigbird_tf.preprocessing import BigBirdTokenizer
 from bigbird_tf.preprocessing.text_bytes import TextBytes
 from bigbird_tf.preprocessing.vocabulary import SPECIAL_PIECES
 from bigbird_tf.serving.servable import Servable, check_rank
+from bigbird_tf.serving.text_windows import TextWindows
 
 __all__ = ["MaskedLMServable"]
 
@@ -131,7 +132,7 @@ class MaskedLMServable(Servable):
                 )
             }
 
-    def _check_size(self, text: tf.Tensor, windows) -> tf.Tensor:
+    def _check_size(self, text: tf.Tensor, windows: TextWindows) -> tf.Tensor:
         """Gives the texts if what is filled fits: a copy of a text for each mask and token."""
         is_mask = tf.cast(windows.ids == self.tokenizer.mask_token_id, tf.int64)
         length = tf.cast(tf.strings.length(text), tf.int64)
@@ -145,7 +146,7 @@ class MaskedLMServable(Servable):
         with tf.control_dependencies([tf.debugging.assert_less_equal(size, limit, message)]):
             return tf.identity(text)
 
-    def _windows_with_masks(self, windows) -> tf.Tensor:
+    def _windows_with_masks(self, windows: TextWindows) -> tf.Tensor:
         """Gives the indices of windows that a mask belongs to; others need not be computed."""
         is_mask = tf.cast(windows.ids.flat_values == self.tokenizer.mask_token_id, tf.int32)
         before = tf.concat([[0], tf.cumsum(is_mask)], axis=0)

@@ -11,6 +11,7 @@ import tensorflow_text  # noqa: F401  # SavedModels need its ops
 
 from bigbird_tf import hub
 from bigbird_tf.config import BigBirdConfig
+from bigbird_tf.models.pretrained_model import PretrainedModel
 from bigbird_tf.models.registry import MODEL_CLASSES
 from bigbird_tf.preprocessing import BigBirdTokenizer
 from bigbird_tf.serving.export import SERVABLES, make_servable
@@ -18,7 +19,7 @@ from bigbird_tf.serving.export import SERVABLES, make_servable
 __all__ = ["Predictor", "load_pretrained", "model_class_of", "read_records"]
 
 
-def model_class_of(config: BigBirdConfig, class_name: str | None = None) -> type:
+def model_class_of(config: BigBirdConfig, class_name: str | None = None) -> type[PretrainedModel]:
     """Gives the class of a checkpoint's model: the one asked for, or that its config names.
 
     Args:

@@ -68,10 +68,11 @@ class QuestionAnsweringServable(Servable):
         self.calibration = AnswerCalibration.of_config(self.config)
         if no_answer_threshold == "auto":
             no_answer_threshold = 0.0 if self.calibration is None else None
-        is_number = isinstance(no_answer_threshold, (int, float)) and not (
-            isinstance(no_answer_threshold, bool) or math.isnan(no_answer_threshold)
-        )
-        if no_answer_threshold is not None and not is_number:
+        if no_answer_threshold is not None and (
+            not isinstance(no_answer_threshold, (int, float))
+            or isinstance(no_answer_threshold, bool)
+            or math.isnan(no_answer_threshold)
+        ):
             raise ValueError(
                 "`no_answer_threshold` must be a number, None or 'auto'. Received: "
                 f"no_answer_threshold={no_answer_threshold!r}"

@@ -69,7 +69,8 @@ class Servable(abc.ABC):
             )
         self.model = model if weight_dtype is None else with_stored_dtype(model, weight_dtype)
         self.config = config
-        self.tokenizer = tokenizer
+        # The signatures that read it are made only where there is one.
+        self.tokenizer: Any = tokenizer
         self.max_length = max_length
         self.encode = self._make_encode()
 
@@ -125,7 +126,7 @@ class Servable(abc.ABC):
         if self.has_labels:
             (folder / "labels.txt").write_text("\n".join(self.labels) + "\n", encoding="utf-8")
 
-    def _from_ids(self) -> Callable:
+    def _from_ids(self) -> tf.types.experimental.PolymorphicFunction:
         shape = [None] * self.input_rank
 
         @tf.function(

@@ -13,7 +13,7 @@ __all__ = ["WARMUP_FILE", "import_serving_apis", "write_warmup_requests"]
 WARMUP_FILE = Path("assets.extra/tf_serving_warmup_requests")
 
 
-def import_serving_apis():
+def import_serving_apis() -> Any:
     """Gives `tensorflow_serving.apis`' modules `predict_pb2` and `prediction_log_pb2`.
 
     Raises:

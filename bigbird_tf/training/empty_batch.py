@@ -1,13 +1,16 @@
 """Batches without examples, which a replica gets when the last global batch is small."""
 
+from typing import Any
+
 import keras
 
 from bigbird_tf.nn.backend import replica_context
+from bigbird_tf.types import Tensor
 
 __all__ = ["with_known_lengths"]
 
 
-def with_known_lengths(data):
+def with_known_lengths(data: Any) -> Any:
     """Returns a batch without examples with lengths of one where they were unknown.
 
     `tf.distribute` makes such tensors of shape `(0, 0)` if their length is not known. A model can
@@ -24,7 +27,7 @@ def with_known_lengths(data):
     return keras.tree.map_structure(_with_known_length, data)
 
 
-def _with_known_length(x):
+def _with_known_length(x: Tensor) -> Any:
     import tensorflow as tf
 
     if not isinstance(x, tf.Tensor) or x.shape.rank in (None, 0) or None not in x.shape[1:]:

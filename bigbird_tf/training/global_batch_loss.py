@@ -1,5 +1,7 @@
 """`GlobalBatchLoss`: a loss over the batches of all replicas."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -7,11 +9,12 @@ from keras import ops
 from keras.src.backend.common.masking import get_keras_mask
 
 from bigbird_tf.nn.backend import replica_context
+from bigbird_tf.types import Tensor
 
 __all__ = ["GlobalBatchLoss", "compute_over_global_batch"]
 
 
-def compute_over_global_batch(compile_loss) -> None:
+def compute_over_global_batch(compile_loss: keras.losses.Loss) -> None:
     """Makes a model's losses those of the global batch, whatever losses they are.
 
     Args:
@@ -54,7 +57,7 @@ class GlobalBatchLoss(keras.losses.Loss):
         super().__init__(name=loss.name, reduction=loss.reduction, dtype=loss.dtype)
         self.loss = loss
 
-    def __call__(self, y_true, y_pred, sample_weight=None):
+    def __call__(self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None = None) -> Any:
         """Computes the loss; see the class."""
         context = replica_context()
         has_own_call = type(self.loss).__call__ is not keras.losses.Loss.__call__
@@ -74,11 +77,13 @@ class GlobalBatchLoss(keras.losses.Loss):
         # The difference is zero, with a gradient.
         return all_value / context.num_replicas_in_sync + (value - ops.stop_gradient(value))
 
-    def call(self, y_true, y_pred):
+    def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         """Computes the loss of each entry."""
         return self.loss.call(y_true, y_pred)
 
-    def _reduce(self, values, y_true, y_pred, sample_weight):
+    def _reduce(
+        self, values: Tensor, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor
+    ) -> Tensor:
         """Returns the sum over this replica's part, and by what a mean over it would divide."""
         weights = None
         for mask in (get_keras_mask(y_pred), get_keras_mask(values)):
@@ -103,7 +108,7 @@ class GlobalBatchLoss(keras.losses.Loss):
         return ops.sum(values), count
 
 
-def _of_rank_of(weights, values):
+def _of_rank_of(weights: Any, values: Tensor) -> Tensor:
     """Returns the weights with a last axis of one added or removed, as Keras does."""
     if len(weights.shape) == len(values.shape) - 1 and values.shape[-1] == 1:
         return ops.expand_dims(weights, -1)

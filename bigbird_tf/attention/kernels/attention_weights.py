@@ -4,6 +4,7 @@ import keras
 from keras import ops
 
 from bigbird_tf.nn.backend import has_exact_bfloat16_softmax
+from bigbird_tf.types import Tensor
 
 __all__ = ["MASKED", "attention_weights"]
 
@@ -12,7 +13,7 @@ __all__ = ["MASKED", "attention_weights"]
 MASKED = -1e4
 
 
-def attention_weights(query, key, bias, scale: float = 1.0):
+def attention_weights(query: Tensor, key: Tensor, bias: Tensor, scale: float = 1.0) -> Tensor:
     """Returns softmax(query × key × scale + bias), `(…, Tq, Tk)`, computed in float32 at least.
 
     The result is float32 at least; bfloat16 where the kernel computes in float32 all the same.

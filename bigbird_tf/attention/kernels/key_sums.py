@@ -4,12 +4,15 @@ Three ways to the same sum; a plan says which. Shapes use G for heads, R for row
 for block size, H for head size, S for slots of a row.
 """
 
+from typing import Any
+
 import keras
 from keras import ops
 
 from bigbird_tf.attention.pattern.slots import SlotLayout
 from bigbird_tf.nn.backend import sorted_segment_sum
 from bigbird_tf.nn.precision import at_least_float32
+from bigbird_tf.types import Tensor
 
 __all__ = ["sums_by_product", "sums_by_slot", "sums_by_sorting"]
 
@@ -17,7 +20,7 @@ __all__ = ["sums_by_product", "sums_by_slot", "sums_by_sorting"]
 _LARGEST_PRODUCT = 1024
 
 
-def sums_by_sorting(parts, ids, num_blocks):
+def sums_by_sorting(parts: Any, ids: Tensor, num_blocks: Any) -> Tensor:
     """Adds up in an order in which all readers of a key block stand together.
 
     That is one pass over the memory, by a kernel that XLA does not have.
@@ -39,7 +42,7 @@ def sums_by_sorting(parts, ids, num_blocks):
     return ops.reshape(sorted_segment_sum(parts, ids, group * num_blocks), (group, -1, head_size))
 
 
-def sums_by_slot(parts, ids, num_blocks, layout: SlotLayout):
+def sums_by_slot(parts: Any, ids: Tensor, num_blocks: Any, layout: SlotLayout) -> Tensor:
     """Adds up by what a slot is for, with hardly any scatter: the pattern says who read whom.
 
     Global blocks were read by all rows (a sum), window blocks by their neighbours (shifted sums);
@@ -58,7 +61,7 @@ def sums_by_slot(parts, ids, num_blocks, layout: SlotLayout):
     groups = {name: at_least_float32(parts[:, :, span]) for name, span in layout.groups.items()}
     num_start, num_end, num_before = layout.num_start, layout.num_end, layout.window_before
 
-    total = 0.0
+    total: Tensor = 0.0
     for slot in range(layout.num_window):
         # Row i read block i + num_start + slot - num_before. Rows at the edges read less (their
         # weights in slots that are not read are zero), so what falls outside is cut off.
@@ -81,7 +84,7 @@ def sums_by_slot(parts, ids, num_blocks, layout: SlotLayout):
     return ops.reshape(total, (group, -1, head_size))
 
 
-def _sums_onto_random_blocks(parts, ids, num_blocks, end):
+def _sums_onto_random_blocks(parts: Any, ids: Tensor, num_blocks: Any, end: Tensor) -> Tensor:
     """Adds up `(G, readers, b * H)` by who was read, `(G, readers)`: `(G, n, b * H)`."""
     group, width = ops.shape(ids)[0], parts.shape[-1]
     end = num_blocks if end is None or not isinstance(num_blocks, int) else min(end, num_blocks)
@@ -94,7 +97,7 @@ def _sums_onto_random_blocks(parts, ids, num_blocks, end):
     return ops.reshape(sums, (group, num_blocks, width))
 
 
-def sums_by_product(parts, ids, num_blocks):
+def sums_by_product(parts: Any, ids: Tensor, num_blocks: Any) -> Tensor:
     """Adds up by one product with a 0/1 matrix, which a TPU is fastest at.
 
     Args:
@@ -107,13 +110,13 @@ def sums_by_product(parts, ids, num_blocks):
     *_, width, head_size = parts.shape
     parts = ops.reshape(parts, (group, num_rows * num_slots, width // num_slots * head_size))
     is_reader = _is_column(ops.reshape(ids, (group, -1)), num_blocks, parts.dtype)
-    total = 0.0
+    total: Tensor = 0.0
     for addend in _bfloat16_addends(parts):
         total += at_least_float32(ops.matmul(is_reader, addend))
     return ops.reshape(total, (group, -1, head_size))
 
 
-def _bfloat16_addends(x):
+def _bfloat16_addends(x: Tensor) -> Tensor:
     """Splits float32 into three tensors with as many digits as bfloat16, that add up to it.
 
     A TPU rounds what it multiplies to bfloat16. Other dtypes stay whole.
@@ -131,12 +134,12 @@ def _bfloat16_addends(x):
     return [first, second, x - first - second]
 
 
-def _is_column(ids, count, dtype):
+def _is_column(ids: Tensor, count: Any, dtype: Any) -> Tensor:
     """Returns `(G, count, readers)`: 1 where a reader's id is the column, else 0."""
     columns = ops.arange(count, dtype="int32")
     return ops.cast(ops.equal(ids[:, None], columns[:, None]), dtype)
 
 
-def _offsets(group, num_blocks):
+def _offsets(group: int, num_blocks: Any) -> Tensor:
     """Returns `(G, 1, 1)`, to tell the blocks of one head from those of another."""
     return ops.reshape(ops.arange(group, dtype="int32") * num_blocks, (-1, 1, 1))

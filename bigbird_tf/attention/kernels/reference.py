@@ -4,15 +4,27 @@ Shapes use B for batch, N for heads, n for blocks, b for block size, T = n * b f
 head size.
 """
 
+from collections.abc import Callable
+from typing import Any
+
 from keras import ops
 
 from bigbird_tf.attention.kernels.attention_weights import attention_weights
-from bigbird_tf.attention.pattern.slots import NOT_READ, Slots
+from bigbird_tf.attention.pattern.slots import NOT_READ, SlotLayout, Slots
+from bigbird_tf.types import Tensor
 
 __all__ = ["full_attention", "pattern_bias"]
 
 
-def full_attention(query, key, value, bias, *, scale: float = 1.0, dropout=None):
+def full_attention(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    bias: Tensor,
+    *,
+    scale: float = 1.0,
+    dropout: Callable | None = None,
+) -> Tensor:
     """Computes attention of all queries to all keys (`original_full`).
 
     Args:
@@ -32,7 +44,7 @@ def full_attention(query, key, value, bias, *, scale: float = 1.0, dropout=None)
     return ops.matmul(dropped, value), weights
 
 
-def pattern_bias(slots: Slots, num_blocks, block_size: int, *, count_repeats: bool):
+def pattern_bias(slots: Slots, num_blocks: Any, block_size: int, *, count_repeats: bool) -> Tensor:
     """Returns the bias that makes full attention attend by the sparse pattern.
 
     Args:
@@ -65,7 +77,7 @@ def pattern_bias(slots: Slots, num_blocks, block_size: int, *, count_repeats: bo
     return ops.cast(bias, "float32")
 
 
-def _with_global_rows(counts, layout, size: int = 1):
+def _with_global_rows(counts: Tensor, layout: SlotLayout, size: int = 1) -> Tensor:
     """Puts rows that read everything around the others, `size` for each block."""
     paddings = ((0, 0), (layout.num_start * size, layout.num_end * size), (0, 0))
     return ops.pad(counts, paddings, constant_values=1.0)

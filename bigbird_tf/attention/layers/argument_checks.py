@@ -1,9 +1,12 @@
 """What `BlockSparseAttention` refuses: impossible shapes."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
 from bigbird_tf.nn.backend import check_when_run, same_shape
+from bigbird_tf.types import Tensor
 
 __all__ = ["check_is_not_causal", "check_shapes", "check_shapes_when_run", "checked_mask"]
 
@@ -22,7 +25,7 @@ def check_is_not_causal(use_causal_mask: bool) -> None:
         )
 
 
-def check_shapes(query, value, key, attention_mask):
+def check_shapes(query: Tensor, value: Tensor, key: Tensor, attention_mask: Tensor) -> None:
     """Refuses shapes that are known to be impossible.
 
     Raises:
@@ -55,11 +58,11 @@ def check_shapes(query, value, key, attention_mask):
         )
 
 
-def _may_be_equal(shape, other) -> bool:
+def _may_be_equal(shape: Any, other: Any) -> bool:
     return all(None in pair or pair[0] == pair[1] for pair in zip(shape, other, strict=True))
 
 
-def checked_mask(attention_mask):
+def checked_mask(attention_mask: Tensor) -> Tensor:
     """Returns a mask as booleans, after a check that it is one of zeros and ones.
 
     Masks that are added to scores (0 and -10000) and weights of tokens look like masks of zeros and
@@ -86,7 +89,9 @@ def checked_mask(attention_mask):
     return ops.not_equal(check_when_run(attention_mask, (is_well, message)), 0)
 
 
-def check_shapes_when_run(query, value, key, attention_mask):
+def check_shapes_when_run(
+    query: Tensor, value: Tensor, key: Tensor, attention_mask: Tensor
+) -> Tensor:
     """Returns `query` after a check of what `check_shapes` could not know."""
     others = {"value": value, "key": key}
     if query.shape[1] is None:

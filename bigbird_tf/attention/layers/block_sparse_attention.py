@@ -1,5 +1,8 @@
 """`BlockSparseAttention`: BigBird's attention as a Keras layer."""
 
+from collections.abc import Callable
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -11,6 +14,7 @@ from bigbird_tf.attention.pattern.block_pattern import BlockPattern
 from bigbird_tf.attention.pattern.pattern_at_length import is_sparse, is_sparse_when_run, slots_at
 from bigbird_tf.attention.pattern.pattern_spec import ATTENTION_TYPES, PatternSpec
 from bigbird_tf.config_checks import check_choice
+from bigbird_tf.types import Tensor
 
 __all__ = ["BlockSparseAttention", "pad_length"]
 
@@ -104,9 +108,9 @@ class BlockSparseAttention(SelfAttention):
         full_attention_up_to: int | None = None,
         max_length: int = 4096,
         seed: int = 0,
-        kernel_initializer="glorot_uniform",
-        bias_initializer="zeros",
-        **kwargs,
+        kernel_initializer: Any = "glorot_uniform",
+        bias_initializer: Any = "zeros",
+        **kwargs: Any,
     ):
         super().__init__(
             num_heads=num_heads,
@@ -147,7 +151,16 @@ class BlockSparseAttention(SelfAttention):
         """
         return BlockPattern.of(self.spec, self.spec.num_blocks(length), training)
 
-    def _attend(self, query, value, key, mask, training, with_weights, dropout_seed):
+    def _attend(
+        self,
+        query: Tensor,
+        value: Tensor,
+        key: Tensor,
+        mask: Tensor,
+        training: bool,
+        with_weights: bool,
+        dropout_seed: Tensor,
+    ) -> Tensor:
         length = ops.shape(query)[1]
 
         def full():
@@ -167,7 +180,9 @@ class BlockSparseAttention(SelfAttention):
         return self._choose(is_full, full, sparse, with_weights)
 
     @staticmethod
-    def _choose(is_full, full, sparse, with_weights):
+    def _choose(
+        is_full: Tensor, full: Callable, sparse: Callable, with_weights: bool
+    ) -> tuple[Tensor, Tensor | None]:
         """Decides between full and sparse attention when the graph runs."""
 
         def only_needed(function):
@@ -183,7 +198,15 @@ class BlockSparseAttention(SelfAttention):
         outputs = ops.switch(number, [only_needed(sparse), only_needed(full)])
         return outputs if with_weights else (outputs[0], None)
 
-    def _sparse(self, query, value, key, mask, training, with_weights):
+    def _sparse(
+        self,
+        query: Tensor,
+        value: Tensor,
+        key: Tensor,
+        mask: Tensor,
+        training: bool,
+        with_weights: bool,
+    ) -> tuple[Tensor, Tensor | None]:
         length = ops.shape(query)[1]
         block_size = self.spec.block_size
         padding = -length % block_size
@@ -213,7 +236,7 @@ class BlockSparseAttention(SelfAttention):
         context = context * ops.cast(mask[:, :, None], context.dtype)
         return self._project_back(context)[:, :length], weights
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Returns all constructor arguments."""
         return {
             **super().get_config(),
@@ -222,7 +245,7 @@ class BlockSparseAttention(SelfAttention):
         }
 
 
-def pad_length(x, padding):
+def pad_length(x: Tensor, padding: Any) -> Tensor:
     """Adds `padding` zeros, an integer or a scalar tensor, at the end of axis 1."""
     zeros = ops.zeros((ops.shape(x)[0], padding, *x.shape[2:]), x.dtype)
     return ops.concatenate([x, zeros], axis=1)

@@ -1,11 +1,14 @@
 """`CausalAttention`: attention of each token to itself and those before it."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
 from bigbird_tf.attention.kernels.reference import full_attention
 from bigbird_tf.attention.layers.self_attention import SelfAttention
 from bigbird_tf.attention.pattern.slots import NOT_READ
+from bigbird_tf.types import Tensor
 
 __all__ = ["CausalAttention"]
 
@@ -40,7 +43,7 @@ class CausalAttention(SelfAttention):
     is_causal = True
 
     def __init__(
-        self, num_heads: int, key_dim: int, attention_type: str = "original_full", **kwargs
+        self, num_heads: int, key_dim: int, attention_type: str = "original_full", **kwargs: Any
     ):
         super().__init__(num_heads=num_heads, key_dim=key_dim, **kwargs)
         self.attention_type = attention_type
@@ -50,15 +53,26 @@ class CausalAttention(SelfAttention):
                 f"attention_type='original_full'. Received: attention_type={attention_type!r}"
             )
 
-    def _attend(self, query, value, key, mask, training, with_weights, dropout_seed):
+    def _attend(
+        self,
+        query: Tensor,
+        value: Tensor,
+        key: Tensor,
+        mask: Tensor,
+        training: bool,
+        with_weights: bool,
+        dropout_seed: Tensor,
+    ) -> Tensor:
         return self._full(query, value, key, mask, training, dropout_seed)
 
-    def _full_bias(self, mask):
+    def _full_bias(self, mask: Tensor) -> Tensor:
         position = ops.arange(ops.shape(mask)[1], dtype="int32")
         is_after = position[None, :] > position[:, None]
         return super()._full_bias(mask) + ops.where(is_after, NOT_READ, 0.0)
 
-    def call_with_cache(self, inputs, attention_mask, cache=None, index=None):
+    def call_with_cache(
+        self, inputs: Tensor, attention_mask: Tensor, cache: Any = None, index: Any = None
+    ) -> tuple[Tensor, Any]:
         """Attends, and returns the keys and values, so that later tokens need not compute them.
 
         Letters: L is the room in the cache, in tokens.
@@ -90,6 +104,6 @@ class CausalAttention(SelfAttention):
         context, _ = full_attention(query, key, value, bias, scale=self.key_dim**-0.5)
         return self._project_back(self._merge_heads(context)), (key, value)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Returns all constructor arguments."""
         return {**super().get_config(), "attention_type": self.attention_type}

@@ -1,5 +1,7 @@
 """`SelfAttention`: what attention layers share around their patterns."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -14,6 +16,7 @@ from bigbird_tf.attention.layers.argument_checks import (
 from bigbird_tf.config_checks import check_integer, check_rate
 from bigbird_tf.nn.dense import Dense, as_matrix
 from bigbird_tf.nn.dropout import Dropout
+from bigbird_tf.types import Shape, Tensor
 
 __all__ = ["SelfAttention"]
 
@@ -44,9 +47,9 @@ class SelfAttention(keras.layers.Layer):
         dropout: float = 0.0,
         use_bias: bool = True,
         use_output_bias: bool | None = None,
-        kernel_initializer="glorot_uniform",
-        bias_initializer="zeros",
-        **kwargs,
+        kernel_initializer: Any = "glorot_uniform",
+        bias_initializer: Any = "zeros",
+        **kwargs: Any,
     ):
         super().__init__(**kwargs)
         self.num_heads = check_integer("num_heads", num_heads, 1)
@@ -64,7 +67,7 @@ class SelfAttention(keras.layers.Layer):
         self.value_dense = self._projection(width, use_bias, "value")
         self.dropout_layer = Dropout(dropout, dtype=self.dtype_policy, name="dropout")
 
-    def _projection(self, width: int, use_bias: bool, name: str) -> Dense:
+    def _projection(self, width: int | None, use_bias: bool, name: str) -> Dense:
         return Dense(
             width,
             use_bias=use_bias,
@@ -75,7 +78,9 @@ class SelfAttention(keras.layers.Layer):
             name=name,
         )
 
-    def build(self, query_shape, value_shape=None, key_shape=None):
+    def build(
+        self, query_shape: Shape, value_shape: Shape | None = None, key_shape: Shape | None = None
+    ) -> None:
         """Makes all weights of the shapes of `query` (and of `value` and `key`, if they differ)."""
         value_shape = value_shape or query_shape
         self.query_dense.build(query_shape)
@@ -86,17 +91,17 @@ class SelfAttention(keras.layers.Layer):
 
     def call(
         self,
-        query,
-        value=None,
-        key=None,
-        attention_mask=None,
-        training=None,
-        return_attention_scores=False,
-        use_causal_mask=False,
-        query_mask=None,
-        mask=None,
-        dropout_seed=None,
-    ):
+        query: Tensor,
+        value: Tensor | None = None,
+        key: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        training: bool | None = None,
+        return_attention_scores: bool = False,
+        use_causal_mask: bool = False,
+        query_mask: Tensor | None = None,
+        mask: Tensor | None = None,
+        dropout_seed: Tensor | None = None,
+    ) -> Tensor:
         """Attends; see the class."""
         value = query if value is None else value
         key = value if key is None else key
@@ -115,7 +120,16 @@ class SelfAttention(keras.layers.Layer):
         )
         return (output, weights) if return_attention_scores else output
 
-    def _attend(self, query, value, key, mask, training, with_weights, dropout_seed):
+    def _attend(
+        self,
+        query: Tensor,
+        value: Tensor,
+        key: Tensor,
+        mask: Tensor,
+        training: bool,
+        with_weights: bool,
+        dropout_seed: Tensor,
+    ) -> Tensor:
         """Returns the output `(B, T, D)`, and attention weights `(B, N, T, T)` if asked for.
 
         Args:
@@ -127,9 +141,9 @@ class SelfAttention(keras.layers.Layer):
         """
         raise NotImplementedError
 
-    def _project(self, query, value, key):
+    def _project(self, query: Tensor, value: Tensor, key: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Returns queries, keys and values, `(B, N, T, H)` each."""
-        return [
+        queries, keys, values = (
             ops.transpose(
                 ops.reshape(x, (-1, ops.shape(x)[1], self.num_heads, self.key_dim)), (0, 2, 1, 3)
             )
@@ -138,21 +152,30 @@ class SelfAttention(keras.layers.Layer):
                 self.key_dense(key),
                 self.value_dense(value),
             )
-        ]
+        )
+        return queries, keys, values
 
-    def _merge_heads(self, context):
+    def _merge_heads(self, context: Tensor) -> Tensor:
         """`(B, N, T, H)` to `(B, T, N * H)`."""
         context = ops.transpose(context, (0, 2, 1, 3))
         return ops.reshape(context, (-1, ops.shape(context)[1], self.num_heads * self.key_dim))
 
-    def _project_back(self, context):
+    def _project_back(self, context: Tensor) -> Tensor:
         """`(B, T, N * H)` to `(B, T, D)`."""
         # As a matrix: see `Dense`. Queries, keys and values are not: TensorFlow then orders the
         # backward pass of a training step so that it holds more.
         output = self.output_dense(as_matrix(context))
         return ops.reshape(output, (-1, ops.shape(context)[1], output.shape[-1]))
 
-    def _full(self, query, value, key, mask, training, dropout_seed):
+    def _full(
+        self,
+        query: Tensor,
+        value: Tensor,
+        key: Tensor,
+        mask: Tensor,
+        training: bool,
+        dropout_seed: Tensor,
+    ) -> tuple[Tensor, Tensor | None]:
         context, weights = full_attention(
             *self._project(query, value, key),
             self._full_bias(mask),
@@ -161,23 +184,23 @@ class SelfAttention(keras.layers.Layer):
         )
         return self._project_back(self._merge_heads(context)), weights
 
-    def _full_bias(self, mask):
+    def _full_bias(self, mask: Tensor) -> Tensor:
         """Returns what full attention adds to scores, to broadcast to `(B, N, T, T)`."""
         return (1.0 - mask[:, None, None, :]) * MASKED
 
     def compute_output_spec(
         self,
-        query,
-        value=None,
-        key=None,
-        attention_mask=None,
-        training=None,
-        return_attention_scores=False,
-        use_causal_mask=False,
-        query_mask=None,
-        mask=None,
-        dropout_seed=None,
-    ):
+        query: Tensor,
+        value: Tensor | None = None,
+        key: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        training: bool | None = None,
+        return_attention_scores: bool = False,
+        use_causal_mask: bool = False,
+        query_mask: Tensor | None = None,
+        mask: Tensor | None = None,
+        dropout_seed: Tensor | None = None,
+    ) -> Any:
         """Returns shapes and dtypes of what a call returns, without computing."""
         if attention_mask is None:
             attention_mask = mask if query_mask is None else query_mask
@@ -191,7 +214,7 @@ class SelfAttention(keras.layers.Layer):
         shape = (batch, self.num_heads, length, length)
         return output, keras.KerasTensor(shape, dtype=self.compute_dtype)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Returns all constructor arguments."""
         return {
             **super().get_config(),

@@ -49,15 +49,17 @@ class BlockPattern:
     random_blocks: np.ndarray
     slots: Slots = dataclasses.field(init=False)
 
-    def __post_init__(self):
-        if isinstance(self.window, int):
-            object.__setattr__(self, "window", (self.window // 2, self.window // 2))
+    def __post_init__(self) -> None:
+        window = self.window
+        if isinstance(window, int):
+            window = (window // 2, window // 2)
+        object.__setattr__(self, "window", window)
         random_blocks = np.array(self.random_blocks, np.int32)
         object.__setattr__(self, "random_blocks", random_blocks)
         layout = SlotLayout(
             self.num_left,
             self.num_right,
-            *self.window,
+            *window,
             num_random=random_blocks.shape[-1],
             random_end=int(random_blocks.max(initial=0)) + 1,
         )

@@ -1,5 +1,7 @@
 """Which pattern a layer attends by at a length, known or unknown at tracing."""
 
+from typing import Any
+
 from keras import ops
 
 from bigbird_tf.attention.pattern.block_pattern import BlockPattern, random_blocks_of_all_lengths
@@ -7,6 +9,7 @@ from bigbird_tf.attention.pattern.pattern_spec import PatternSpec
 from bigbird_tf.attention.pattern.random_blocks import TooFewBlocksError
 from bigbird_tf.attention.pattern.slots import SlotLayout, Slots
 from bigbird_tf.nn.backend import check_when_run
+from bigbird_tf.types import Tensor
 
 __all__ = ["is_sparse", "is_sparse_when_run", "slots_at"]
 
@@ -28,7 +31,7 @@ def is_sparse(spec: PatternSpec, length: int, training: bool = False) -> bool:
     return True
 
 
-def is_sparse_when_run(spec: PatternSpec, length, training: bool = False):
+def is_sparse_when_run(spec: PatternSpec, length: Any, training: bool = False) -> Tensor:
     """Returns a bool tensor, as `is_sparse`, for a length that is an int32 scalar tensor.
 
     Args:
@@ -54,7 +57,7 @@ def is_sparse_when_run(spec: PatternSpec, length, training: bool = False):
     return ops.logical_and(length > spec.longest_full_attention, has_pattern)
 
 
-def slots_at(spec: PatternSpec, length, training: bool = False) -> Slots:
+def slots_at(spec: PatternSpec, length: Any, training: bool = False) -> Slots:
     """Returns what each row of the pattern lists.
 
     Args:

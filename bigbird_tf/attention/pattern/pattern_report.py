@@ -71,7 +71,7 @@ def kinds_of_blocks(
     random_blocks = pattern.random_blocks[heads]
     for row in range(pattern.num_rows):
         kinds[left + row, random_blocks[:, row].ravel()] = 3
-    before, after = pattern.window
+    before, after = pattern.slots.layout.window_before, pattern.slots.layout.window_after
     distance = np.arange(n) - np.arange(n)[:, None]
     kinds[(distance >= -before) & (distance <= after)] = 2
     for ends in (slice(0, left), slice(n - right, n)) if with_global else ():

@@ -61,7 +61,7 @@ class PatternSpec:
     max_length: int = 4096
     seed: int = 0
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         positive = ("num_heads", "block_size", "max_length")
         for field in dataclasses.fields(self):
             name, value = field.name, getattr(self, field.name)
@@ -140,7 +140,7 @@ class PatternSpec:
             return max(self.full_attention_up_to, least)
         return least + (self.num_window_blocks + 2 * self.num_random_blocks) * self.block_size
 
-    def num_blocks(self, length):
+    def num_blocks(self, length: Any) -> Any:
         """Returns the blocks of a sequence of some tokens, an integer or a tensor."""
         return -(-length // self.block_size)
 

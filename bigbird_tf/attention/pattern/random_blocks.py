@@ -5,6 +5,9 @@ is the same in training and inference, on every machine. Shapes use N for heads,
 random blocks of a row.
 """
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 
 from bigbird_tf.attention.pattern.pattern_spec import PatternSpec
@@ -92,7 +95,7 @@ def begins_like_longer_ones(spec: PatternSpec, num_blocks: int) -> bool:
     )
 
 
-def _fill(slots: np.ndarray, drawn: np.ndarray, block: int) -> None:
+def _fill(slots: np.ndarray, drawn: Sequence[int] | np.ndarray, block: int) -> None:
     """Writes a row's blocks. A single one fills all slots, as it does in the originals."""
     if len(drawn) not in (1, len(slots)):
         raise TooFewBlocksError(
@@ -104,7 +107,14 @@ def _fill(slots: np.ndarray, drawn: np.ndarray, block: int) -> None:
     slots[:] = drawn
 
 
-def _draw_fixed_plan(rng, num_blocks, num_heads, num_random_blocks, block_size, table_blocks):
+def _draw_fixed_plan(
+    rng: np.random.RandomState,
+    num_blocks: Any,
+    num_heads: int,
+    num_random_blocks: int,
+    block_size: int,
+    table_blocks: int,
+) -> np.ndarray:
     """Draws for a table of `table_blocks` blocks, head by head, and keeps the first rows."""
     num_rows = num_blocks - 2
     table = np.zeros((num_heads, table_blocks - 2, num_random_blocks), np.int32)
@@ -126,7 +136,9 @@ def _draw_fixed_plan(rng, num_blocks, num_heads, num_random_blocks, block_size, 
     return table[:, :num_rows]
 
 
-def _draw_general_plan(rng, num_blocks, num_heads, num_random_blocks):
+def _draw_general_plan(
+    rng: np.random.RandomState, num_blocks: Any, num_heads: int, num_random_blocks: int
+) -> np.ndarray:
     """Draws row by row, heads innermost, from one or two ranges of key blocks."""
     r = num_random_blocks
     if num_blocks > 2 * r + 5:

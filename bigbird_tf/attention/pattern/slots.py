@@ -11,6 +11,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from keras import ops
 
+from bigbird_tf.types import Tensor
+
 __all__ = ["NOT_READ", "SlotLayout", "Slots", "slot_groups"]
 
 # Added to the scores of slots that are not read: far below padding, so that they are nothing even
@@ -88,7 +90,9 @@ class SlotLayout:
         return bias
 
 
-def slot_groups(layout: SlotLayout, num_blocks, random_blocks, xp=np) -> dict[str, tuple]:
+def slot_groups(
+    layout: SlotLayout, num_blocks: Any, random_blocks: Tensor, xp: Any = np
+) -> dict[str, tuple]:
     """Lists the key blocks of all rows, group by group.
 
     A window slot outside of the sequence, or on a global block, is not read: the block has a slot
@@ -139,7 +143,9 @@ class Slots(NamedTuple):
     layout: SlotLayout
 
     @classmethod
-    def of(cls, layout: SlotLayout, num_blocks, random_blocks, xp=np) -> "Slots":
+    def of(
+        cls, layout: SlotLayout, num_blocks: Any, random_blocks: Tensor, xp: Any = np
+    ) -> "Slots":
         """Lists the slots of all rows; arguments as those of `slot_groups`."""
         groups = slot_groups(layout, num_blocks, random_blocks, xp)
         num_heads = random_blocks.shape[0]
@@ -154,7 +160,7 @@ class Slots(NamedTuple):
 
     @classmethod
     def of_unknown_length(
-        cls, num_blocks, tables: np.ndarray, starts: np.ndarray, layout: SlotLayout
+        cls, num_blocks: Any, tables: np.ndarray, starts: np.ndarray, layout: SlotLayout
     ) -> "Slots":
         """Lists the slots for a number of blocks that is a tensor.
 

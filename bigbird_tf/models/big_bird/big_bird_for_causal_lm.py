@@ -1,6 +1,7 @@
 """`BigBirdForCausalLM`: the next piece of a text, and `generate`."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import keras
 import numpy as np
@@ -22,6 +23,7 @@ from bigbird_tf.models.special_ids import (
     check_stop_ids,
 )
 from bigbird_tf.nn.backend import compile_function, draw_seed
+from bigbird_tf.types import Inputs, Tensor
 
 __all__ = ["BigBirdForCausalLM"]
 
@@ -51,29 +53,29 @@ class BigBirdForCausalLM(BigBirdWithHead):
 
     special_ids = ("pad_token_id",)
 
-    def __init__(self, config, **kwargs):
+    def __init__(self, config: BigBirdConfig, **kwargs: Any):
         if isinstance(config, dict):
             config = BigBirdConfig.from_dict(config)
         if isinstance(config, BigBirdConfig):
             config = config.replace(is_decoder=True, attention_type="original_full")
         super().__init__(config, **kwargs)
-        self._compiled_decode = None
+        self._compiled_decode: Callable | None = None
 
-    def _make_head(self):
+    def _make_head(self) -> keras.layers.Layer:
         return LanguageModelHead(self.config, dtype=self.dtype_policy, name="predictions")
 
-    def call(self, inputs, training=None):
+    def call(self, inputs: Inputs, training: bool | None = None) -> Tensor:
         """Computes the logits; see the class."""
         hidden, _, _ = self.backbone.encode(self._read_inputs(inputs), training=training)
         return self._predict(hidden)
 
-    def _predict(self, hidden):
+    def _predict(self, hidden: Tensor) -> Tensor:
         word_embeddings = self.backbone.embeddings.word_embeddings
         return self._logits(self.head(hidden, word_embeddings=word_embeddings))
 
     def generate(
         self,
-        prompts,
+        prompts: Any,
         max_new_tokens: int = 64,
         *,
         do_sample: bool = False,
@@ -87,9 +89,9 @@ class BigBirdForCausalLM(BigBirdWithHead):
         no_repeat_ngram_size: int | None = None,
         min_new_tokens: int | None = None,
         stop_token_ids: int | Sequence[int] | None = None,
-        tokenizer=None,
+        tokenizer: Any = None,
         seed: int | None = None,
-    ):
+    ) -> Any:
         """Continues texts: greedily, by sampling, or by beam search.
 
         Arguments mean what they mean in `transformers`, and give the same tokens. Runs as one
@@ -182,7 +184,7 @@ class BigBirdForCausalLM(BigBirdWithHead):
         check_in_vocabulary(self.config, name, *stops)
         return stops
 
-    def _decode(self, prompts: Prompts, seed, **options):
+    def _decode(self, prompts: Prompts, seed: Tensor, **options: Any) -> Any:
         """Calls `_decode_in_graph`, compiled."""
         if self._compiled_decode is None:
             self._compiled_decode = compile_function(self._decode_in_graph, self)
@@ -198,21 +200,21 @@ class BigBirdForCausalLM(BigBirdWithHead):
 
     def _decode_in_graph(
         self,
-        ids,
-        mask,
-        positions,
-        seed,
+        ids: Tensor,
+        mask: Tensor,
+        positions: Tensor,
+        seed: Tensor,
         *,
-        pad_token_id,
-        max_new_tokens,
-        stop_token_ids,
-        num_return_sequences,
-        repetition_penalty,
-        no_repeat_ngram_size,
-        min_new_tokens,
-        num_beams=1,
-        **options,
-    ):
+        pad_token_id: int,
+        max_new_tokens: int,
+        stop_token_ids: tuple[int, ...],
+        num_return_sequences: int,
+        repetition_penalty: float,
+        no_repeat_ngram_size: int,
+        min_new_tokens: int,
+        num_beams: int = 1,
+        **options: Any,
+    ) -> Any:
         logits, cache = self._read_prompts(ids, mask, positions, room=max_new_tokens)
         # Rows of a prompt share its ids and its mask, so these need not move when beams do.
         rows = num_beams if num_beams > 1 else num_return_sequences
@@ -248,7 +250,7 @@ class BigBirdForCausalLM(BigBirdWithHead):
         logits, cache = _repeat((logits, cache), num_return_sequences)
         return sample(step, logits, cache, seed=seed, **options)
 
-    def _read_prompts(self, ids, mask, positions, room):
+    def _read_prompts(self, ids: Tensor, mask: Tensor, positions: Tensor, room: int) -> Any:
         """Returns the logits behind prompts, and their keys and values, with room for more."""
         embedded = self.backbone.embeddings(ids, position_ids=positions)
         hidden, cache = self.backbone.encoder.call_with_cache(embedded, mask)
@@ -257,14 +259,14 @@ class BigBirdForCausalLM(BigBirdWithHead):
         )
         return self._predict(hidden[:, -1]), cache
 
-    def _default_loss(self):
+    def _default_loss(self) -> Any:
         return weighted_crossentropy()
 
-    def _default_weighted_metrics(self):
+    def _default_weighted_metrics(self) -> Any:
         return [SparseAccuracy()]
 
 
-def _repeat(tensors, times: int):
+def _repeat(tensors: Any, times: int) -> Any:
     """Repeats the rows of tensors, each beside itself."""
     if times == 1:
         return tensors

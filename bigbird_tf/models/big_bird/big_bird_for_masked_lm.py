@@ -1,11 +1,16 @@
 """`BigBirdForMaskedLM`: the pieces behind the masks."""
 
+from typing import Any
+
+import keras
+
 from bigbird_tf.layers import LanguageModelHead
 from bigbird_tf.models.big_bird.big_bird_with_head import BigBirdWithHead
 from bigbird_tf.models.ignored_labels import SparseAccuracy
 from bigbird_tf.models.losses import weighted_crossentropy
 from bigbird_tf.models.masked_positions import gather_positions
 from bigbird_tf.models.registry import register_model
+from bigbird_tf.types import Inputs, Tensor
 
 __all__ = ["BigBirdForMaskedLM"]
 
@@ -37,10 +42,10 @@ class BigBirdForMaskedLM(BigBirdWithHead):
 
     extra_inputs = ("masked_positions",)
 
-    def _make_head(self):
+    def _make_head(self) -> keras.layers.Layer:
         return LanguageModelHead(self.config, dtype=self.dtype_policy, name="predictions")
 
-    def call(self, inputs, training=None):
+    def call(self, inputs: Inputs, training: bool | None = None) -> Tensor:
         """Computes the logits; see the class."""
         inputs = self._read_inputs(inputs)
         hidden, _, _ = self.backbone.encode(inputs, training=training)
@@ -48,8 +53,8 @@ class BigBirdForMaskedLM(BigBirdWithHead):
         word_embeddings = self.backbone.embeddings.word_embeddings
         return self._logits(self.head(hidden, word_embeddings=word_embeddings))
 
-    def _default_loss(self):
+    def _default_loss(self) -> Any:
         return weighted_crossentropy()
 
-    def _default_weighted_metrics(self):
+    def _default_weighted_metrics(self) -> Any:
         return [SparseAccuracy()]

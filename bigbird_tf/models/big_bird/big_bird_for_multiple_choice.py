@@ -1,5 +1,8 @@
 """`BigBirdForMultipleChoice`: the best of several continuations or answers."""
 
+from typing import Any
+
+import keras
 from keras import ops
 
 from bigbird_tf.layers import LinearHead
@@ -7,6 +10,7 @@ from bigbird_tf.models.big_bird.big_bird_with_head import BigBirdWithHead
 from bigbird_tf.models.ignored_labels import SparseAccuracy, SparseCrossentropy
 from bigbird_tf.models.inputs import INPUT_NAMES
 from bigbird_tf.models.registry import register_model
+from bigbird_tf.types import Inputs, Tensor
 
 __all__ = ["BigBirdForMultipleChoice"]
 
@@ -33,11 +37,11 @@ class BigBirdForMultipleChoice(BigBirdWithHead):
     uses_pooler = True
     input_rank = 3
 
-    def _make_head(self):
+    def _make_head(self) -> keras.layers.Layer:
         rate = self.config.hidden_dropout_prob
         return LinearHead(self.config, 1, rate, dtype=self.dtype_policy, name="classifier")
 
-    def call(self, inputs, training=None):
+    def call(self, inputs: Inputs, training: bool | None = None) -> Tensor:
         """Computes the logits; see the class."""
         inputs = self._read_inputs(inputs)
         shape = ops.shape(inputs["input_ids"])
@@ -50,8 +54,8 @@ class BigBirdForMultipleChoice(BigBirdWithHead):
         logits = self.head(self.backbone.pooler(hidden), training=training)
         return self._logits(ops.reshape(logits, (-1, shape[1])))
 
-    def _default_loss(self):
+    def _default_loss(self) -> Any:
         return SparseCrossentropy(from_logits=True)
 
-    def _default_metrics(self):
+    def _default_metrics(self) -> Any:
         return [SparseAccuracy()]

@@ -1,11 +1,16 @@
 """`BigBirdForPreTraining`: masked pieces, and whether two segments belong together."""
 
+from typing import Any
+
+import keras
+
 from bigbird_tf.layers import PreTrainingHead
 from bigbird_tf.models.big_bird.big_bird_with_head import BigBirdWithHead
 from bigbird_tf.models.ignored_labels import SparseAccuracy
 from bigbird_tf.models.losses import weighted_crossentropy
 from bigbird_tf.models.masked_positions import gather_positions
 from bigbird_tf.models.registry import register_model
+from bigbird_tf.types import Inputs, Tensor
 
 __all__ = ["BigBirdForPreTraining"]
 
@@ -40,10 +45,10 @@ class BigBirdForPreTraining(BigBirdWithHead):
     uses_pooler = True
     extra_inputs = ("masked_positions",)
 
-    def _make_head(self):
+    def _make_head(self) -> keras.layers.Layer:
         return PreTrainingHead(self.config, dtype=self.dtype_policy, name="cls")
 
-    def call(self, inputs, training=None):
+    def call(self, inputs: Inputs, training: bool | None = None) -> dict[str, Tensor]:
         """Computes the logits; see the class."""
         inputs = self._read_inputs(inputs)
         hidden, _, _ = self.backbone.encode(inputs, training=training)
@@ -57,13 +62,13 @@ class BigBirdForPreTraining(BigBirdWithHead):
             "seq_relationship_logits": self._logits(relationship),
         }
 
-    def _default_loss(self):
+    def _default_loss(self) -> Any:
         return {
             "prediction_logits": weighted_crossentropy(),
             "seq_relationship_logits": weighted_crossentropy(),
         }
 
-    def _default_weighted_metrics(self):
+    def _default_weighted_metrics(self) -> Any:
         return {
             name: [SparseAccuracy()] for name in ("prediction_logits", "seq_relationship_logits")
         }

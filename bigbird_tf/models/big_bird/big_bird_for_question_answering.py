@@ -1,13 +1,18 @@
 """`BigBirdForQuestionAnswering`: the span of a text that answers a question."""
 
+from typing import Any
+
+import keras
 from keras import ops
 
+from bigbird_tf.config import BigBirdConfig
 from bigbird_tf.layers import QuestionAnsweringHead
 from bigbird_tf.models.big_bird.big_bird_with_head import BigBirdWithHead
 from bigbird_tf.models.ignored_labels import SparseAccuracy, SparseCrossentropy
 from bigbird_tf.models.registry import register_model
 from bigbird_tf.models.special_ids import check_in_vocabulary
 from bigbird_tf.nn.backend import check_when_run
+from bigbird_tf.types import Inputs, Tensor
 
 __all__ = ["BigBirdForQuestionAnswering"]
 
@@ -42,7 +47,7 @@ class BigBirdForQuestionAnswering(BigBirdWithHead):
     extra_inputs = ("question_lengths",)
     special_ids = ("sep_token_id",)
 
-    def __init__(self, config, **kwargs):
+    def __init__(self, config: BigBirdConfig, **kwargs: Any):
         super().__init__(config, **kwargs)
         if self.config.sep_token_id is None:
             raise ValueError(
@@ -50,10 +55,10 @@ class BigBirdForQuestionAnswering(BigBirdWithHead):
                 "the question ends. Received: sep_token_id=None"
             )
 
-    def _make_head(self):
+    def _make_head(self) -> keras.layers.Layer:
         return QuestionAnsweringHead(self.config, dtype=self.dtype_policy, name="qa_classifier")
 
-    def call(self, inputs, training=None):
+    def call(self, inputs: Inputs, training: bool | None = None) -> dict[str, Tensor]:
         """Computes the logits; see the class."""
         inputs = self._read_inputs(inputs)
         ids = inputs["input_ids"]
@@ -72,7 +77,7 @@ class BigBirdForQuestionAnswering(BigBirdWithHead):
         logits = logits - ops.cast(is_out, "float32")[:, :, None] * 1e6
         return {"start_logits": logits[:, :, 0], "end_logits": logits[:, :, 1]}
 
-    def _is_separator(self, ids):
+    def _is_separator(self, ids: Tensor) -> Tensor:
         """Returns int32 `(B, T)`: 1 where the separator is. Each row must have one."""
         is_separator = ops.equal(ids, self.config.sep_token_id)
         message = (
@@ -83,13 +88,13 @@ class BigBirdForQuestionAnswering(BigBirdWithHead):
         has_one = (lambda: ops.all(ops.any(is_separator, axis=-1)), message)
         return ops.cast(check_when_run(is_separator, has_one), "int32")
 
-    def _default_loss(self):
+    def _default_loss(self) -> Any:
         return {
             name: SparseCrossentropy(from_logits=True) for name in ("start_logits", "end_logits")
         }
 
-    def _default_loss_weights(self):
+    def _default_loss_weights(self) -> Any:
         return {"start_logits": 0.5, "end_logits": 0.5}
 
-    def _default_metrics(self):
+    def _default_metrics(self) -> Any:
         return {name: [SparseAccuracy()] for name in ("start_logits", "end_logits")}

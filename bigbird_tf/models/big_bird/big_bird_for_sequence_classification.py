@@ -1,11 +1,14 @@
 """`BigBirdForSequenceClassification`: one label, several labels, or a number for each text."""
 
+from typing import Any
+
 import keras
 
 from bigbird_tf.layers import ClassificationHead
 from bigbird_tf.models.big_bird.big_bird_with_head import BigBirdWithHead
 from bigbird_tf.models.ignored_labels import SparseAccuracy, SparseCrossentropy
 from bigbird_tf.models.registry import register_model
+from bigbird_tf.types import Inputs, Tensor
 
 __all__ = ["BigBirdForSequenceClassification"]
 
@@ -30,10 +33,10 @@ class BigBirdForSequenceClassification(BigBirdWithHead):
         float32 logits `(B, num_labels)`.
     """
 
-    def _make_head(self):
+    def _make_head(self) -> keras.layers.Layer:
         return ClassificationHead(self.config, dtype=self.dtype_policy, name="classifier")
 
-    def call(self, inputs, training=None):
+    def call(self, inputs: Inputs, training: bool | None = None) -> Tensor:
         """Classifies; see the class."""
         hidden, _, _ = self.backbone.encode(self._read_inputs(inputs), training=training)
         return self._logits(self.head(hidden, training=training))
@@ -45,7 +48,7 @@ class BigBirdForSequenceClassification(BigBirdWithHead):
             return self.config.problem_type
         return "regression" if self.config.num_labels == 1 else "single_label_classification"
 
-    def _default_loss(self):
+    def _default_loss(self) -> Any:
         return {
             "single_label_classification": SparseCrossentropy,
             "multi_label_classification": keras.losses.BinaryCrossentropy,
@@ -53,7 +56,7 @@ class BigBirdForSequenceClassification(BigBirdWithHead):
             from_logits=True
         )
 
-    def _default_metrics(self):
+    def _default_metrics(self) -> Any:
         if self.problem_type == "single_label_classification":
             return [SparseAccuracy()]
         if self.problem_type == "multi_label_classification":

@@ -1,10 +1,15 @@
 """`BigBirdForTokenClassification`: a label for each token."""
 
+from typing import Any
+
+import keras
+
 from bigbird_tf.layers import LinearHead
 from bigbird_tf.models.big_bird.big_bird_with_head import BigBirdWithHead
 from bigbird_tf.models.ignored_labels import SparseAccuracy
 from bigbird_tf.models.losses import weighted_crossentropy
 from bigbird_tf.models.registry import register_model
+from bigbird_tf.types import Inputs, Tensor
 
 __all__ = ["BigBirdForTokenClassification"]
 
@@ -29,7 +34,7 @@ class BigBirdForTokenClassification(BigBirdWithHead):
         float32 logits `(B, T, num_labels)`.
     """
 
-    def _make_head(self):
+    def _make_head(self) -> keras.layers.Layer:
         config = self.config
         rate = config.classifier_dropout
         rate = config.hidden_dropout_prob if rate is None else rate
@@ -37,13 +42,13 @@ class BigBirdForTokenClassification(BigBirdWithHead):
             config, config.num_labels, rate, dtype=self.dtype_policy, name="classifier"
         )
 
-    def call(self, inputs, training=None):
+    def call(self, inputs: Inputs, training: bool | None = None) -> Tensor:
         """Classifies; see the class."""
         hidden, _, _ = self.backbone.encode(self._read_inputs(inputs), training=training)
         return self._logits(self.head(hidden, training=training))
 
-    def _default_loss(self):
+    def _default_loss(self) -> Any:
         return weighted_crossentropy()
 
-    def _default_weighted_metrics(self):
+    def _default_weighted_metrics(self) -> Any:
         return [SparseAccuracy()]

@@ -1,14 +1,17 @@
 """`BigBirdModel`: the encoder without a head."""
 
 import functools
+from typing import Any
 
 import keras
 
+from bigbird_tf.config import BigBirdConfig
 from bigbird_tf.layers import BigBirdEmbeddings, Encoder, Pooler
 from bigbird_tf.models.inputs import read_inputs
 from bigbird_tf.models.pretrained_model import PretrainedModel
 from bigbird_tf.models.registry import register_model
 from bigbird_tf.nn.backend import compute_spec
+from bigbird_tf.types import Inputs, Shape
 
 __all__ = ["BigBirdModel"]
 
@@ -48,7 +51,7 @@ class BigBirdModel(PretrainedModel):
     TensorShape([1, 5, 8])
     """
 
-    def __init__(self, config, add_pooling_layer: bool = True, **kwargs):
+    def __init__(self, config: BigBirdConfig, add_pooling_layer: bool = True, **kwargs: Any):
         super().__init__(config, **kwargs)
         self.add_pooling_layer = add_pooling_layer
         self.embeddings = BigBirdEmbeddings(self.config, dtype=self.dtype_policy, name="embeddings")
@@ -58,7 +61,7 @@ class BigBirdModel(PretrainedModel):
             self.pooler = Pooler(self.config, dtype=self.dtype_policy, name="pooler")
         self.build((None, None))
 
-    def build(self, input_shape=None):
+    def build(self, input_shape: Shape | None = None) -> None:
         """Makes all weights; they depend on the config only."""
         hidden_shape = (None, None, self.config.hidden_size)
         self.embeddings.build((None, None))
@@ -66,7 +69,13 @@ class BigBirdModel(PretrainedModel):
         if self.pooler is not None:
             self.pooler.build(hidden_shape)
 
-    def call(self, inputs, training=None, output_hidden_states=False, output_attentions=False):
+    def call(
+        self,
+        inputs: Inputs,
+        training: bool | None = None,
+        output_hidden_states: bool = False,
+        output_attentions: bool = False,
+    ) -> dict[str, Any]:
         """Encodes; see the class."""
         inputs = read_inputs(inputs, self.config)
         hidden, hidden_states, attentions = self.encode(
@@ -84,7 +93,7 @@ class BigBirdModel(PretrainedModel):
             outputs["attentions"] = attentions
         return outputs
 
-    def encode(self, inputs: dict, training=None, **options):
+    def encode(self, inputs: dict, training: bool | None = None, **options: Any) -> Any:
         """Runs embeddings and encoder on inputs that `read_inputs` has checked.
 
         Heads call this, so that inputs are checked once, and nothing is pooled in vain.
@@ -100,7 +109,7 @@ class BigBirdModel(PretrainedModel):
         )
         return self.encoder(embedded, inputs["attention_mask"], training=training, **options)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape | dict[str, Shape]) -> dict[str, Shape]:
         """Returns the shapes of what a call returns by default, by name."""
         if isinstance(input_shape, dict):
             input_shape = input_shape["input_ids"]
@@ -110,11 +119,11 @@ class BigBirdModel(PretrainedModel):
             shapes["pooler_output"] = (input_shape[0], width)
         return shapes
 
-    def compute_output_spec(self, inputs, *args, **kwargs):
+    def compute_output_spec(self, inputs: Inputs, *args: Any, **kwargs: Any) -> Any:
         """Returns shapes and dtypes of what this call returns; what that is, arguments decide."""
         compute = functools.partial(keras.Operation.compute_output_spec, self)
         return compute_spec(lambda inputs: compute(inputs, *args, **kwargs), inputs)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Returns all constructor arguments."""
         return {**super().get_config(), "add_pooling_layer": self.add_pooling_layer}

@@ -1,5 +1,7 @@
 """`BigBirdWithHead`: BigBird's encoder and a head on it."""
 
+import keras
+
 from bigbird_tf.models.big_bird.big_bird_model import BigBirdModel
 from bigbird_tf.models.headed_model import HeadedModel
 
@@ -14,7 +16,7 @@ class BigBirdWithHead(HeadedModel):
         **kwargs: Of `keras.Model`.
     """
 
-    def _make_backbone(self):
+    def _make_backbone(self) -> keras.Model:
         return BigBirdModel(
             self.config,
             add_pooling_layer=self.has_pooler,
