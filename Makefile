@@ -7,9 +7,11 @@ VENV ?= .venv
 # 2.20 or 2.21. For the other one, take another VENV, or `make clean` first.
 TENSORFLOW ?= 2.20
 BIN := $(VENV)/bin
+# Without an advertisement of the theme's makers.
+MKDOCS := NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: demo test slow lint parity jax tpu clean
+.PHONY: demo test slow lint docs docs-serve parity jax tpu release clean
 
 $(VENV)/.installed: setup.cfg pyproject.toml
 	@test -n '$(PYTHON)' || { echo 'No Python 3.11, 3.12 or 3.13 (with its module venv) runs here:' \
@@ -33,6 +35,19 @@ slow: $(VENV)/.installed
 lint: $(VENV)/.installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+$(VENV)/.docs: $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[docs]'
+	@touch $@
+
+# The guides and the API reference, in build/docs. A warning is an error.
+docs: $(VENV)/.docs
+	$(MKDOCS) build --strict
+
+# The same at http://127.0.0.1:8000, made again when a page changes.
+docs-serve: $(VENV)/.docs
+	$(MKDOCS) serve
 
 # Needs the peers: pip install torch '.[parity,model-garden]'
 parity: $(VENV)/.installed
@@ -48,5 +63,10 @@ jax: $(VENV)/.installed
 tpu: $(VENV)/.installed
 	$(BIN)/python -m pytest -m tpu
 
+# See CONTRIBUTING.md: make release VERSION=0.2.0
+release: $(VENV)/.installed
+	$(BIN)/python -m tools.release $(VERSION)
+	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .
+
 clean:
-	rm -rf $(VENV) build *.egg-info .pytest_cache .ruff_cache .hypothesis demo_output
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis demo_output

@@ -88,7 +88,10 @@ class BigBirdConfig:
         type_vocab_size: Number of token types.
         initializer_range: Standard deviation of the initial weights.
         layer_norm_eps: Epsilon of every layer normalisation.
-        pad_token_id, bos_token_id, eos_token_id, sep_token_id: Ids of special tokens.
+        pad_token_id: Id of padding.
+        bos_token_id: Id of the token that begins a text.
+        eos_token_id: Id of the token that ends one.
+        sep_token_id: Id of the separator.
         attention_type: `"block_sparse"` (linear in the length), `"original_full"`, or
             `"simulated_sparse"` (full attention under the sparse pattern's mask, slow, for checks).
         use_bias: Whether query, key and value projections have biases.
@@ -102,7 +105,8 @@ class BigBirdConfig:
             Google's classifiers have `"tanh"`.
         is_decoder: Whether attention is causal.
         num_labels: Outputs of a classification head; by default as many as there are names.
-        id2label, label2id: Names of the labels by id, or ids by name; one of them is enough.
+        id2label: Names of the labels, by id.
+        label2id: Ids of the labels, by name; one of the two is enough.
         problem_type: What a sequence classifier's labels are: `"single_label_classification"`,
             `"multi_label_classification"`, `"regression"`, or `None`: regression for one label,
             else single label.
@@ -276,7 +280,10 @@ class BigBirdConfig:
 
         Args:
             name_or_path: A directory, a shipped model's name, or a repository id.
-            revision, cache_dir, token, local_files_only: As in `huggingface_hub.hf_hub_download`.
+            revision: Branch, tag or commit on the hub.
+            cache_dir: Where downloads are kept.
+            token: The hub's access token.
+            local_files_only: Whether to use only what has been downloaded before.
             **overrides: Fields that replace the file's, before anything is checked.
 
         Raises:

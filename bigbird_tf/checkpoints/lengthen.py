@@ -96,7 +96,10 @@ def lengthen(
         name_or_path: A directory, or the id of a repository on the hub.
         max_position_embeddings: Longest sequence of the new model, in tokens.
         output_dir: A new or empty directory; gets `config.json` and `model.safetensors`.
-        revision, cache_dir, token, local_files_only: As in `huggingface_hub.hf_hub_download`.
+        revision: Branch, tag or commit on the hub.
+        cache_dir: Where downloads are kept.
+        token: The hub's access token.
+        local_files_only: Whether to use only what has been downloaded before.
         **config_overrides: Fields of the new `BigBirdConfig`, such as `block_size=32`.
 
     Raises:

@@ -151,7 +151,8 @@ class QuestionAnsweringPreprocessor(Preprocessor):
         """Makes the model's input, and what `decode_answers` needs to find the way back.
 
         Args:
-            question, context: As in `call`.
+            question: As in `call`.
+            context: As in `call`.
 
         Returns:
             `(x, windows)`. `x` as in `call`. `windows` is a dict of `example`, int32 (W,), the
@@ -185,7 +186,8 @@ class QuestionAnsweringPreprocessor(Preprocessor):
         """Cuts batches of questions and contexts into pieces, the first step of `make_windows`.
 
         Args:
-            question, context: Strings of shape (B,).
+            question: Strings of shape (B,).
+            context: Strings of shape (B,).
             text_bytes: The contexts' bytes, where they have been looked at before.
 
         Returns:

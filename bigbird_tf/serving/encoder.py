@@ -24,7 +24,6 @@ class EncoderServable(Servable):
     Args:
         model: A `BigBirdModel`.
         tokenizer: A `BigBirdTokenizer`, or `None`.
-        **options: `max_length`, `weight_dtype`.
     """
 
     def from_ids_outputs(self, inputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:

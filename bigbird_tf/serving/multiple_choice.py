@@ -22,7 +22,6 @@ class MultipleChoiceServable(Servable):
     Args:
         model: A `BigBirdForMultipleChoice`.
         tokenizer: A `BigBirdTokenizer`, or `None`.
-        **options: `max_length`, `weight_dtype`.
     """
 
     input_rank = 3

@@ -26,7 +26,6 @@ class SequenceClassificationServable(Servable):
     Args:
         model: A `BigBirdForSequenceClassification`.
         tokenizer: A `BigBirdTokenizer`, or `None`.
-        **options: `max_length`, `weight_dtype`.
     """
 
     has_labels = True

@@ -43,7 +43,6 @@ class TokenClassificationServable(Servable):
     Args:
         model: A `BigBirdForTokenClassification`.
         tokenizer: A `BigBirdTokenizer`, or `None`.
-        **options: `max_length`, `weight_dtype`.
     """
 
     has_labels = True
