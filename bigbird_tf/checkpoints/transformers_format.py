@@ -7,7 +7,7 @@ import re
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -139,7 +139,7 @@ def tensor_table(model: keras.Model) -> dict[str, Entry]:
     return table
 
 
-def _head_table(model_class: type) -> tuple:
+def _head_table(model_class: Any) -> tuple:
     name = model_class.public_name
     if name not in _HEAD_TABLES:
         raise TypeError(

@@ -94,7 +94,7 @@ class BigBirdTokenizer(keras.layers.Layer):
         self._convert_input_args = False
         self._allow_non_tensor_positional_args = True
         self.built = True
-        self._vocabulary = None
+        self._vocabulary: Any = None  # until there is a model
         for name in SPECIAL_PIECES:
             setattr(self, f"{name}_id", None)
         if model is not None:

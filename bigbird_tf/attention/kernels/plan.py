@@ -64,7 +64,7 @@ class Plan:
 
 
 def make_plan(
-    shape: tuple[int | None, ...],
+    shape: tuple[int | None, int, int | None, int],
     itemsize: int,
     layout: SlotLayout,
     block_size: int,

@@ -9,7 +9,7 @@ NAME = keras.backend.backend()
 if NAME == "tensorflow":
     from bigbird_tf.nn.backend import tensorflow as _backend
 elif NAME == "jax":
-    from bigbird_tf.nn.backend import jax as _backend
+    from bigbird_tf.nn.backend import jax as _backend  # type: ignore[no-redef]
 else:
     raise ImportError(
         "`bigbird_tf` runs on Keras' backends 'tensorflow' and 'jax': set the environment variable "
