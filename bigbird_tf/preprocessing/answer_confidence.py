@@ -34,7 +34,7 @@ class AnswerCalibration:
     bias: float = 0.0
     threshold: float = 0.0
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for name in ("weight", "bias", "threshold"):
             value = getattr(self, name)
             is_number = isinstance(value, (int, float)) and not isinstance(value, bool)

@@ -34,7 +34,7 @@ class Tiles:
     heads: int = 1
     edges: tuple[int, ...] = ()
 
-    def chunks(self, num_rows) -> list[tuple]:
+    def chunks(self, num_rows: int) -> list[tuple]:
         """Returns the first row and the end of each chunk."""
         return list(itertools.pairwise(self.edges)) or [(0, num_rows)]
 
@@ -56,7 +56,7 @@ class Plan:
     sums: str = "slots"
     serialize: bool = False
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.sums not in ("sorted", "slots", "product"):
             raise ValueError(
                 f"`sums` must be one of 'sorted', 'slots', 'product'. Received: sums={self.sums!r}"
