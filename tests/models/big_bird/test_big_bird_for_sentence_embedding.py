@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from bigbird_tf import BigBirdForSentenceEmbedding, BigBirdModel
-from tests.contract import BATCH, WIDTH, ModelContract, mask_of, random_ids, tiny_config
+from tests.contract import BATCH, WIDTH, mask_of, random_ids, tiny_config
+from tests.model_contract import ModelContract
 
 
 class TestContract(ModelContract):
