@@ -112,6 +112,7 @@ def _questions_of(read: Callable[..., Iterator[_Question]], *arguments: Any) -> 
 def _squad_questions(data: Any) -> Iterator[_Question]:
     for article in data["data"]:
         for paragraph in article["paragraphs"]:
+            context = paragraph["context"]
             for question in paragraph["qas"]:
                 # What is missing shall be known before hours of answering.
                 texts = [answer["text"] for answer in question["answers"]]
@@ -120,8 +121,11 @@ def _squad_questions(data: Any) -> Iterator[_Question]:
                         "`dataset` must have an answer to each question that is not "
                         f"`is_impossible`. Received: {question['id']!r} without any"
                     )
-                context = functools.partial(paragraph.__getitem__, "context")
-                yield _Question(question["id"], question["question"], context)
+                yield _Question(question["id"], question["question"], _returning(context))
+
+
+def _returning(text: str) -> Callable[[], str]:
+    return lambda: text
 
 
 def _triviaqa_questions(data: Any, evidence: Path) -> Iterator[_Question]:
