@@ -8,6 +8,8 @@ from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any
 
+from bigbird_tf.types import Tensor
+
 __all__ = ["describe_files", "find_file", "require_file", "shipped_models"]
 
 _MOST_PULL_REQUESTS = 10
@@ -232,7 +234,7 @@ def describe_files(
     revision: str | None = None,
     token: str | bool | None = None,
     local_files_only: bool = False,
-    **_,
+    **_: Tensor,
 ) -> str:
     """Returns sentences for a message that a file is missing: what there is instead.
 

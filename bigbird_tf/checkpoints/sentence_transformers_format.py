@@ -33,7 +33,7 @@ _FLAGS = {
 
 
 def read_options(
-    model_class: type, name_or_path: str | os.PathLike, **hub_options
+    model_class: type[Any], name_or_path: str | os.PathLike, **hub_options
 ) -> dict[str, Any]:
     """Returns what a class takes beside its config.
 

@@ -165,7 +165,9 @@ class _Archive:
         if f"{self._folder}byteorder" in self._names:
             start, size = self._find("byteorder")
             if (order := self._mapped[start : start + size]) != b"little":
-                raise ValueError(f"its bytes must be in the order 'little'. Received: {order[:9]}")
+                raise ValueError(
+                    f"its bytes must be in the order 'little'. Received: {order[:9]!r}"
+                )
         start, size = self._find("data.pkl")
         if size > _LARGEST_PICKLE:
             raise ValueError(f"its data.pkl is of {size} bytes, more than any model's")

@@ -321,7 +321,7 @@ def match_tensors(
     return Match(fitting, fresh, unexpected, problems, advice)
 
 
-def untie(model_class: type, config: BigBirdConfig, tensors: TensorFiles) -> BigBirdConfig:
+def untie(model_class: type[Any], config: BigBirdConfig, tensors: TensorFiles) -> BigBirdConfig:
     """Returns the config of a checkpoint whose decoder is a matrix of its own.
 
     That is what the tensors say, even where the config says otherwise, as in `transformers`.

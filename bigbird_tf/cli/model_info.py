@@ -3,6 +3,7 @@
 import functools
 import math
 from collections.abc import Callable, Iterator
+from typing import Any
 
 from bigbird_tf import models
 from bigbird_tf.checkpoints import transformers_format
@@ -53,8 +54,8 @@ def _try(load: Callable) -> tuple:
 
 def _class_name(config: BigBirdConfig) -> str:
     names = config.extra.get("architectures")
-    name = names[0] if isinstance(names, list) and names else names
-    if name is None:
+    name = next(iter(names), None) if isinstance(names, list) else names
+    if not isinstance(name, str):
         return "not named by the config (the commands take --class)"
     if not hasattr(models, name):
         return f"{name}, of which there is none here (the commands take --class)"
@@ -110,7 +111,7 @@ def _describe_tokenizer(name_or_path: str, config: BigBirdConfig) -> dict[str, s
     try:
         from bigbird_tf.preprocessing import BigBirdTokenizer
 
-        tokenizer = BigBirdTokenizer.from_pretrained(name_or_path)
+        tokenizer: Any = BigBirdTokenizer.from_pretrained(name_or_path)
     except (OSError, ValueError, ImportError) as error:
         tokenizer = None
         lines["tokenizer"] = f"does not load: {error}"

@@ -2,10 +2,12 @@
 
 from typing import Any
 
+from bigbird_tf.config import BigBirdConfig
+
 __all__ = ["check_in_vocabulary", "check_special_ids", "check_stop_ids"]
 
 
-def check_in_vocabulary(config, name: str, *ids: int) -> None:
+def check_in_vocabulary(config: BigBirdConfig, name: str, *ids: int) -> None:
     """Refuses special ids that no text can have.
 
     Args:

@@ -3,13 +3,14 @@
 from keras import ops
 
 from bigbird_tf.nn.precision import at_least_float32
+from bigbird_tf.types import Tensor
 
 __all__ = ["POOLING_MODES", "pool_tokens", "scale_to_length_one"]
 
 POOLING_MODES = ("mean", "cls", "max")
 
 
-def pool_tokens(hidden, mask, mode: str):
+def pool_tokens(hidden: Tensor, mask: Tensor, mode: str) -> Tensor:
     """Pools the vectors of real tokens.
 
     Args:
@@ -33,7 +34,7 @@ def pool_tokens(hidden, mask, mode: str):
     return total / ops.cast(ops.maximum(count[:, -1:], 1), total.dtype)
 
 
-def scale_to_length_one(x):
+def scale_to_length_one(x: Tensor) -> Tensor:
     """Divides the rows of `(B, D)` by their lengths; a row of zeros stays one."""
     square = ops.sum(ops.square(x), axis=-1, keepdims=True)
     return x * ops.rsqrt(ops.maximum(square, 1e-24))

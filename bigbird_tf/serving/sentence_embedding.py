@@ -27,7 +27,9 @@ class SentenceEmbeddingServable(Servable):
         **options: `weight_dtype`.
     """
 
-    def __init__(self, model, tokenizer=None, *, max_length: int | None = None, **options: Any):
+    def __init__(
+        self, model: Any, tokenizer: Any = None, *, max_length: int | None = None, **options: Any
+    ):
         max_length = model.max_seq_length if max_length is None else max_length
         super().__init__(model, tokenizer, max_length=max_length, **options)
         self.prompt = model.prompt or ""

@@ -290,6 +290,12 @@ class TestInfo:
         for line in expected:
             assert re.search(line, outcome.out), outcome.out
 
+    def test_a_config_with_an_empty_list_of_classes(self, run, tmp_path):
+        (tmp_path / "config.json").write_text('{"model_type": "big_bird", "architectures": []}')
+        outcome = run("info", tmp_path)
+        assert outcome.code == 0
+        assert re.search(r"^class +not named by the config", outcome.out, re.MULTILINE)
+
     def test_model_of_another_kind(self, run, tmp_path):
         (tmp_path / "config.json").write_text('{"model_type": "roberta"}')
         outcome = run("info", tmp_path)

@@ -1,6 +1,6 @@
 """`BigBirdForQuestionAnswering`: the span of a text that answers a question."""
 
-from typing import Any
+from typing import Any, cast
 
 import keras
 from keras import ops
@@ -64,7 +64,8 @@ class BigBirdForQuestionAnswering(BigBirdWithHead):
         ids = inputs["input_ids"]
         lengths = inputs["question_lengths"]
         if lengths is None:
-            check_in_vocabulary(self.config, "sep_token_id", self.config.sep_token_id)
+            separator = cast(int, self.config.sep_token_id)  # the constructor asks for it
+            check_in_vocabulary(self.config, "sep_token_id", separator)
             lengths = ops.argmax(self._is_separator(ids), axis=-1) + 1
         lengths = ops.reshape(ops.cast(lengths, "int32"), (-1, 1))
         positions = ops.arange(ops.shape(ids)[1], dtype="int32")[None]

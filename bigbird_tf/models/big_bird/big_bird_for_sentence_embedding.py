@@ -1,12 +1,16 @@
 """`BigBirdForSentenceEmbedding`: a vector for a whole text."""
 
+from typing import Any
+
 from keras import ops
 
+from bigbird_tf.config import BigBirdConfig
 from bigbird_tf.config_checks import check_choice, check_flag, check_integer
 from bigbird_tf.models.big_bird.big_bird_model import BigBirdModel
 from bigbird_tf.models.inputs import read_inputs
 from bigbird_tf.models.registry import register_model
 from bigbird_tf.nn.pooling import POOLING_MODES, pool_tokens, scale_to_length_one
+from bigbird_tf.types import Inputs, Shape, Tensor
 
 __all__ = ["BigBirdForSentenceEmbedding"]
 
@@ -54,12 +58,12 @@ class BigBirdForSentenceEmbedding(BigBirdModel):
 
     def __init__(
         self,
-        config,
+        config: BigBirdConfig,
         pooling_mode: str = "mean",
         normalize: bool = False,
         max_seq_length: int | None = None,
         prompt: str | None = None,
-        **kwargs,
+        **kwargs: Any,
     ):
         super().__init__(config, **kwargs)
         self.pooling_mode = check_choice("pooling_mode", pooling_mode, POOLING_MODES)
@@ -75,19 +79,24 @@ class BigBirdForSentenceEmbedding(BigBirdModel):
         if self.pooler is not None:
             self.pooler.trainable = False
 
-    def call(self, inputs, training=None):
+    # It returns one tensor, and takes no requests for what is inside of the encoder.
+    def call(  # type: ignore[override]
+        self, inputs: Inputs, training: bool | None = None
+    ) -> Tensor:
         """Encodes and pools; see the class."""
         inputs = read_inputs(inputs, self.config)
         hidden, _, _ = self.encode(inputs, training=training)
         pooled = pool_tokens(hidden, inputs["attention_mask"], self.pooling_mode)
         return ops.cast(scale_to_length_one(pooled) if self.normalize else pooled, "float32")
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(  # type: ignore[override]
+        self, input_shape: Shape | dict[str, Shape]
+    ) -> Shape:
         """Returns `(B, hidden_size)`."""
         if isinstance(input_shape, dict):
             input_shape = input_shape["input_ids"]
         return (input_shape[0], self.config.hidden_size)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Gives all constructor arguments."""
         return {**super().get_config(), **{name: getattr(self, name) for name in self.options}}
