@@ -53,29 +53,29 @@ def _gelu_tanh(x: Tensor) -> Tensor:
     return ops.gelu(x, approximate=True)
 
 
-def _clipped_gelu(x):
+def _clipped_gelu(x: Tensor) -> Tensor:
     return ops.clip(_gelu(x), -10.0, 10.0)
 
 
-def _quick_gelu(x):
+def _quick_gelu(x: Tensor) -> Tensor:
     return x * ops.sigmoid(1.702 * x)
 
 
-def _squared_relu(x):
+def _squared_relu(x: Tensor) -> Tensor:
     return ops.square(ops.relu(x))
 
 
-def _leaky_relu(x):
+def _leaky_relu(x: Tensor) -> Tensor:
     return ops.leaky_relu(x, negative_slope=0.01)
 
 
-def _laplace(x):
+def _laplace(x: Tensor) -> Tensor:
     """The distribution function of a normal distribution (Ma et al., 2022, Mega: section 3.2)."""
     mean, deviation = 0.707107, 0.282095
     return 0.5 * (1 + ops.erf((x - mean) / (deviation * math.sqrt(2.0))))
 
 
-def _square_root_of_softplus(x):
+def _square_root_of_softplus(x: Tensor) -> Tensor:
     return ops.sqrt(ops.softplus(x))
 
 
