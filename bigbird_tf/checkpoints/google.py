@@ -234,7 +234,7 @@ def _open_checkpoint(
     return shapes, read
 
 
-def _find_scope(prefix, shapes) -> str:
+def _find_scope(prefix: str | os.PathLike, shapes: dict[str, tuple[int, ...]]) -> str:
     """Gives the scope that all variables of the encoder are in, such as `"bert"`."""
     decoder = sorted(name for name in shapes if any(part in name for part in _ENCODER_DECODER))
     if decoder:
@@ -253,7 +253,7 @@ def _find_scope(prefix, shapes) -> str:
     return scopes[0]
 
 
-def _find_heads(scope, shapes) -> dict[str, str]:
+def _find_heads(scope: str, shapes: dict[str, tuple[int, ...]]) -> dict[str, str]:
     """Gives the heads that the checkpoint has, each with the scope of its variables."""
     candidates = (
         ("pooler", f"{scope}/pooler/dense"),
@@ -272,7 +272,7 @@ def _find_heads(scope, shapes) -> dict[str, str]:
     }
 
 
-def _list_variables(config, scope, heads) -> Iterator[Variable]:
+def _list_variables(config: BigBirdConfig, scope: str, heads: dict[str, str]) -> Iterator[Variable]:
     """Lists the tensors of a model that has these heads."""
     hidden, inner = config.hidden_size, config.intermediate_size
 
@@ -337,7 +337,7 @@ def _list_variables(config, scope, heads) -> Iterator[Variable]:
         yield from dense("classifier.out_proj", heads["classifier"], hidden, config.num_labels)
 
 
-def _architecture(heads) -> str:
+def _architecture(heads: dict[str, str]) -> str:
     if "classifier" in heads:
         return "BigBirdForSequenceClassification"
     if "predictions" in heads:
@@ -345,7 +345,9 @@ def _architecture(heads) -> str:
     return "BigBirdModel"
 
 
-def _check_fit(prefix, shapes, variables) -> None:
+def _check_fit(
+    prefix: str | os.PathLike, shapes: dict[str, tuple[int, ...]], variables: Any
+) -> None:
     """Raises a `ValueError` that names all variables that do not fit."""
     expected = {variable.variable for variable in variables}
     missing = sorted(
@@ -375,7 +377,7 @@ def _check_fit(prefix, shapes, variables) -> None:
         )
 
 
-def _is_training_state(name: str, shapes) -> bool:
+def _is_training_state(name: str, shapes: dict[str, tuple[int, ...]]) -> bool:
     """Whether a variable is a counter, or an optimizer's slot, named `<variable>/adam_m`."""
     return name in _TRAINING_STATE or name.rpartition("/")[0] in shapes
 

@@ -73,7 +73,7 @@ def lengthen(
     cache_dir: str | os.PathLike | None = None,
     token: str | bool | None = None,
     local_files_only: bool = False,
-    **config_overrides,
+    **config_overrides: Any,
 ) -> None:
     """Makes a BigBird for long texts of a BERT or RoBERTa checkpoint of `transformers`.
 
@@ -156,7 +156,7 @@ def _read_settings(file: Path) -> dict[str, Any]:
     return settings
 
 
-def _head_of(settings) -> str | None:
+def _head_of(settings: dict[str, Any]) -> str | None:
     """Gives the head's name as classes end in it, if BigBird has such a head."""
     architecture = (settings.get("architectures") or [""])[0]
     return next((head for head in _SHARED_HEADS if architecture.endswith(head)), None)
@@ -201,7 +201,9 @@ def _rename(
     return tensors, left_out
 
 
-def _make_config(settings, head, max_position_embeddings, overrides) -> BigBirdConfig:
+def _make_config(
+    settings: dict[str, Any], head: Any, max_position_embeddings: int, overrides: Any
+) -> BigBirdConfig:
     fields = {name: settings[name] for name in _SAME_SETTINGS if name in settings}
     longest = settings["max_position_embeddings"]
     if settings["model_type"] == "roberta":
@@ -242,7 +244,7 @@ def _encoder_of(config: BigBirdConfig) -> SimpleNamespace:
     return encoder
 
 
-def _check_fit(config, tensors, source) -> None:
+def _check_fit(config: BigBirdConfig, tensors: Any, source: str) -> None:
     """Raises a `ValueError` that names the encoder's tensors that do not fit."""
     table = transformers_format.tensor_table(_encoder_of(config))
     expected = {f"bert.{name}": entry.shape for name, entry in table.items()}

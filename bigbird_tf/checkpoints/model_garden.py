@@ -95,7 +95,7 @@ def convert_model_garden_encoder(encoder: Any, output_dir: str | os.PathLike) ->
     write_pretrained_directory(output_dir, config, tensors, "BigBirdModel")
 
 
-def _find_blocks(encoder) -> list:
+def _find_blocks(encoder: Any) -> list:
     """Gives the encoder's layers that have BigBird's attention."""
     blocks = [
         layer
@@ -110,12 +110,12 @@ def _find_blocks(encoder) -> list:
     return blocks
 
 
-def _attention(layer):
+def _attention(layer: Any) -> Any:
     # It is made when the layer is built, and this is where the layer shows it.
     return getattr(layer, "_attention_layer", None)
 
 
-def _read_config(encoder, blocks) -> BigBirdConfig:
+def _read_config(encoder: Any, blocks: Any) -> BigBirdConfig:
     settings = blocks[0].get_config()
     attention = _attention(blocks[0])
     attention_settings = attention.get_config()
@@ -188,11 +188,11 @@ def _name_activation(function: Any) -> Activation:
     )
 
 
-def _short_name(weight) -> str:
+def _short_name(weight: Any) -> str:
     return "/".join(weight.name.split(":")[0].split("/")[-2:])
 
 
-def _read_weights(weights, names: dict[str, str]) -> dict[str, np.ndarray]:
+def _read_weights(weights: Any, names: dict[str, str]) -> dict[str, np.ndarray]:
     """Gives weights by the names of `transformers`, and all of them, or raises."""
     found = {_short_name(weight): weight for weight in weights}
     if set(found) != set(names) or len(found) != len(weights):

@@ -66,7 +66,7 @@ def load_pickle(
 class _Machine:
     """The state of a pickle that is being read: a stack, and values that are used again."""
 
-    def __init__(self, functions, names, load_persistent):
+    def __init__(self, functions: Any, names: Any, load_persistent: Any):
         self.result = None
         self._functions = functions
         self._names = names

@@ -33,7 +33,7 @@ _FLAGS = {
 
 
 def read_options(
-    model_class: type[Any], name_or_path: str | os.PathLike, **hub_options
+    model_class: type[Any], name_or_path: str | os.PathLike, **hub_options: Any
 ) -> dict[str, Any]:
     """Returns what a class takes beside its config.
 
@@ -94,7 +94,9 @@ def read_options(
     }
 
 
-def _read(name_or_path, filename: str, hub_options, default=None) -> Any:
+def _read(
+    name_or_path: str | os.PathLike, filename: str, hub_options: Any, default: Any = None
+) -> Any:
     file = hub.find_file(name_or_path, filename, **hub_options)
     if file is None:
         return {} if default is None else default
@@ -110,7 +112,7 @@ def _model_max_length(tokenizer: dict[str, Any]) -> int | None:
     return length if isinstance(length, int) and length > 0 else None
 
 
-def _pooling_mode(name_or_path, pooling: dict[str, Any]) -> str:
+def _pooling_mode(name_or_path: str | os.PathLike, pooling: dict[str, Any]) -> str:
     modes = pooling.get("pooling_mode")
     if modes is None:
         modes = [mode for flag, mode in _FLAGS.items() if pooling.get(flag)] or ["mean"]

@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -54,7 +55,7 @@ class TensorFiles(Mapping):
 
 
 @contextlib.contextmanager
-def open_tensors(name_or_path: str | os.PathLike, **hub_options) -> Iterator[TensorFiles]:
+def open_tensors(name_or_path: str | os.PathLike, **hub_options: Any) -> Iterator[TensorFiles]:
     """Opens `model.safetensors`, `pytorch_model.bin` or `flax_model.msgpack`, the first there is.
 
     Args:
@@ -85,7 +86,13 @@ def open_tensors(name_or_path: str | os.PathLike, **hub_options) -> Iterator[Ten
     )
 
 
-def _open_shards(stack, name_or_path, index, open_file, hub_options) -> TensorFiles:
+def _open_shards(
+    stack: contextlib.ExitStack,
+    name_or_path: str | os.PathLike,
+    index: Any,
+    open_file: Any,
+    hub_options: Any,
+) -> TensorFiles:
     try:
         weight_map = json.loads(Path(index).read_text(encoding="utf-8"))["weight_map"]
         shard_names = sorted(set(weight_map.values()))

@@ -216,19 +216,38 @@ class _Archive:
                 return _Storage(dtype, start, size)
         raise ValueError("its pickle refers to something that is no storage")
 
-    def _rebuild(self, storage, offset, shape, strides, requires_grad, hooks, metadata=None):
+    def _rebuild(
+        self,
+        storage: Any,
+        offset: Any,
+        shape: Any,
+        strides: Any,
+        requires_grad: Any,
+        hooks: Any,
+        metadata: Any = None,
+    ) -> Any:
         if not isinstance(storage, _Storage) or storage.dtype is None:
             raise ValueError("a tensor has no storage")
         return self._make_view(storage, storage.dtype, offset, shape, strides, metadata)
 
     def _rebuild_newer(
-        self, storage, offset, shape, strides, requires_grad, hooks, dtype, metadata=None
-    ):
+        self,
+        storage: Any,
+        offset: Any,
+        shape: Any,
+        strides: Any,
+        requires_grad: Any,
+        hooks: Any,
+        dtype: Any,
+        metadata: Any = None,
+    ) -> Any:
         if not isinstance(storage, _Storage) or not isinstance(dtype, np.dtype):
             raise ValueError("a tensor has no storage or no dtype")
         return self._make_view(storage, dtype, offset, shape, strides, metadata)
 
-    def _make_view(self, storage, dtype, offset, shape, strides, metadata) -> _View:
+    def _make_view(
+        self, storage: Any, dtype: Any, offset: Any, shape: Any, strides: Any, metadata: Any
+    ) -> _View:
         if metadata:
             raise ValueError("a tensor is conjugated or negated when it is read")
         for numbers in (shape, strides, (offset,)):

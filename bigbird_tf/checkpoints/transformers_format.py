@@ -150,7 +150,7 @@ def _head_table(model_class: Any) -> tuple:
     return _HEAD_TABLES[name]
 
 
-def _entries(root, table, prefix) -> Iterator[tuple[str, Entry]]:
+def _entries(root: keras.layers.Layer, table: Any, prefix: str) -> Iterator[tuple[str, Entry]]:
     for name, path, attributes in table:
         layer = root
         for part in path.split("."):
@@ -225,7 +225,9 @@ class Match(NamedTuple):
     advice: str
 
 
-def load(model: keras.Model, tensors: TensorFiles, *, ignore_mismatched_sizes: bool = False):
+def load(
+    model: keras.Model, tensors: TensorFiles, *, ignore_mismatched_sizes: bool = False
+) -> None:
     """Loads a checkpoint's tensors into a model: all that belong there, or none.
 
     A head (or the pooler) that the checkpoint does not have at all stays as it is, with a warning;
