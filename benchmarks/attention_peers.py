@@ -38,14 +38,14 @@ class Peer(NamedTuple):
 
 
 def padding_mask(length: int, batch: int) -> np.ndarray:
-    """Gives the mask of keys, 0 for the last 13."""
+    """Returns the mask of keys, 0 for the last 13."""
     mask = np.ones((batch, length), "float32")
     mask[:, length - 13 :] = 0
     return mask
 
 
 def _arrays(*shape: int) -> list[np.ndarray]:
-    """Gives query, key, value and what flows back."""
+    """Returns query, key, value and what flows back."""
     rng = np.random.RandomState(0)
     return [rng.randn(*shape).astype("float32") for _ in range(4)]
 
@@ -202,7 +202,7 @@ def transformers_full(length, batch, dtype, layers):
     from transformers.models.big_bird.modeling_big_bird import BigBirdSelfAttention
 
     class Given(torch.nn.Module):
-        """Gives what it was given, in place of a projection."""
+        """Returns what it was given, in place of a projection."""
 
         def forward(self, _):
             return self.given

@@ -44,7 +44,7 @@ def interleave(runs: dict[str, Callable[[], None]], rounds: int) -> dict[str, fl
 
 
 def matmul_rate(dtype: str = "float32", size: int = 2048) -> Callable[[], None]:
-    """Gives a function that does 2 × `size`³ × 4 operations in matrix products of TensorFlow."""
+    """Returns a function that does 2 × `size`³ × 4 operations in matrix products of TensorFlow."""
     import tensorflow as tf
 
     a = tf.cast(tf.random.normal((4, size, size)), dtype)

@@ -41,7 +41,7 @@ def label(mode: str, layers: int) -> str:
 
 
 def measure(peers, modes, lengths, rounds, **options) -> dict:
-    """Gives medians by mode, length and peer."""
+    """Returns medians by mode, length and peer."""
     results: dict = {mode: {} for mode in modes}
     for length in lengths:
         for mode in modes:

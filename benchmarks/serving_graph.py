@@ -31,7 +31,7 @@ Answer = Callable[[list[str], list[str]], list[str]]
 
 
 def contexts(tokenizer, length: int, batch: int) -> list[str]:
-    """Gives texts that make inputs of `length` pieces, the question included."""
+    """Returns texts that make inputs of `length` pieces, the question included."""
     pieces = length - 3 - len(tokenizer.tokenize(QUESTION))
     found = []
     for text in itertools.cycle(documents(400)):
@@ -160,7 +160,7 @@ def load_transformers(folder: Path, dtype: str) -> Answer:
 
 
 def _visible(offsets: np.ndarray, context: str) -> tuple[np.ndarray, np.ndarray]:
-    """Gives where the pieces' text begins and ends without the spaces around it."""
+    """Returns where the pieces' text begins and ends without the spaces around it."""
     texts = [context[begin:end] for begin, end in offsets]
     begin = offsets[:, 0] + [len(text) - len(text.lstrip()) for text in texts]
     return begin, begin + [len(text.strip()) for text in texts]

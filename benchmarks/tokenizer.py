@@ -16,7 +16,7 @@ DEFAULT_VOCABULARY = Path(__file__).parents[2] / "shared/fixtures/vocab/gpt2.mod
 
 
 def documents(count: int) -> list[str]:
-    """Gives source files of the standard library as documents: text that is on every machine."""
+    """Returns source files of the standard library as documents: text that is on every machine."""
     folder = Path(os.__file__).parent
     files = sorted(folder.glob("*.py"))
     found = [path.read_text(encoding="utf-8", errors="replace") for path in files]

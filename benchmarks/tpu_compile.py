@@ -28,7 +28,7 @@ MEBI = 2**20
 
 @functools.cache
 def _sharding():
-    """Gives the placement on one device of the topology; and prepares JAX for TensorFlow."""
+    """Returns the placement on one device of the topology; and prepares JAX for TensorFlow."""
     os.environ.update(
         TPU_SKIP_MDS_QUERY="1",
         TPU_ACCELERATOR_TYPE="v5litepod-4",

@@ -31,7 +31,7 @@ HALF_POLICIES = (
 
 
 def tiny_config(**fields) -> BigBirdConfig:
-    """Gives a config of a model that is as small as it can be with everything in it."""
+    """Returns a config of a model that is as small as it can be with everything in it."""
     tiny: dict[str, Any] = {
         "vocab_size": VOCABULARY,
         "hidden_size": WIDTH,
@@ -47,7 +47,7 @@ def tiny_config(**fields) -> BigBirdConfig:
 
 
 def randomize(layer, seed: int = 11) -> None:
-    """Gives all weights values that matter: no zero biases, no gammas of one, no tiny kernels."""
+    """Sets all weights to values that matter: no zero biases, no gammas of one, no tiny kernels."""
     rng = np.random.default_rng(seed)
     for weight in layer.weights:
         if not keras.backend.is_float_dtype(weight.dtype):
@@ -63,7 +63,7 @@ def randomize(layer, seed: int = 11) -> None:
 
 
 def random_ids(seed: int = 3, batch: int = BATCH, length: int = LENGTH) -> np.ndarray:
-    """Gives token ids with one separator in each row, at different places."""
+    """Returns token ids with one separator in each row, at different places."""
     rng = np.random.default_rng(seed)
     ids = rng.integers(SEPARATOR + 1, VOCABULARY, (batch, length), dtype=np.int32)
     for row in range(batch):
@@ -72,7 +72,7 @@ def random_ids(seed: int = 3, batch: int = BATCH, length: int = LENGTH) -> np.nd
 
 
 def mask_of(lengths=REAL_LENGTHS, length: int = LENGTH) -> np.ndarray:
-    """Gives the mask of sequences with so many tokens."""
+    """Returns the mask of sequences with so many tokens."""
     return (np.arange(length) < np.array(lengths)[:, None]).astype(np.int32)
 
 
@@ -127,7 +127,7 @@ def assert_policy_everywhere(made, policy: str) -> None:
 
 
 def as_function(call, arguments, *, dynamic: bool = False, **options):
-    """Gives a `tf.function` of positional arguments, with the length unknown if `dynamic`."""
+    """Returns a `tf.function` of positional arguments, with the length unknown if `dynamic`."""
     import tensorflow as tf
 
     def spec(array):
@@ -140,7 +140,7 @@ def as_function(call, arguments, *, dynamic: bool = False, **options):
 
 
 def symbolic(arguments, *, length: int | None = LENGTH):
-    """Gives `keras.Input`s for arguments, whose batch size is unknown."""
+    """Returns `keras.Input`s for arguments, whose batch size is unknown."""
 
     def make(array, name=None):
         shape = [length if size == LENGTH else size for size in array.shape[1:]]

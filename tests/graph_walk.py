@@ -6,7 +6,7 @@ import tensorflow as tf
 
 
 def all_operations(concrete) -> Iterator[tf.Operation]:
-    """Gives the operations of a concrete function and of all functions that it calls."""
+    """Returns the operations of a concrete function and of all functions that it calls."""
     seen, graphs = set(), [concrete.graph]
     while graphs:
         graph = graphs.pop()
@@ -21,12 +21,12 @@ def all_operations(concrete) -> Iterator[tf.Operation]:
 
 
 def all_tensors(concrete) -> list[tf.Tensor]:
-    """Gives all tensors."""
+    """Returns all tensors."""
     return [tensor for operation in all_operations(concrete) for tensor in operation.outputs]
 
 
 def operations_before(operation: tf.Operation) -> set[tf.Operation]:
-    """Gives an operation and all that it is computed from, within its graph."""
+    """Returns an operation and all that it is computed from, within its graph."""
     found, stack = set(), [operation]
     while stack:
         operation = stack.pop()

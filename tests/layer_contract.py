@@ -157,5 +157,5 @@ class MaskedLayerContract(LayerContract):
         assert_close(self.tokens(layer(*longer))[:, :LENGTH][real], expected)
 
     def tokens(self, outputs) -> np.ndarray:
-        """Gives the part of what a call returns that has a vector for each token."""
+        """Returns the part of what a call returns that has a vector for each token."""
         return keras.ops.convert_to_numpy(keras.tree.flatten(outputs)[0])

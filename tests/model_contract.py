@@ -89,7 +89,7 @@ class ModelContract:
         return {}
 
     def at_real_positions(self, outputs, mask: np.ndarray) -> list[np.ndarray]:
-        """Gives what must not depend on padding: whole outputs, but of tokens only the real ones.
+        """Returns what must not depend on padding: whole outputs, but of tokens only the real ones.
 
         Outputs with the length as the axis after those of the batch have a vector for each token.
         """
@@ -173,7 +173,7 @@ class ModelContract:
 
     @staticmethod
     def named_outputs(outputs, expected):
-        """Gives name and two tensors for each output; an output alone is logits."""
+        """Returns name and two tensors for each output; an output alone is logits."""
         if not isinstance(outputs, dict):
             outputs, expected = {"logits": outputs}, {"logits": expected}
         return [(name, outputs[name], expected[name]) for name in outputs]

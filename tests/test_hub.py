@@ -392,5 +392,5 @@ class TestPush:
 
 
 def lower_case(requests):
-    """Gives requests with the names of their headers in lower case."""
+    """Returns requests with the names of their headers in lower case."""
     return [(m, p, {k.lower(): v for k, v in headers.items()}) for m, p, headers in requests]

@@ -31,7 +31,7 @@ def relative(path: Path) -> str:
 
 
 def imported(nodes) -> set[str]:
-    """Gives the names of modules that import statements among the nodes bring in."""
+    """Returns the names of modules that import statements among the nodes bring in."""
     names = set()
     for node in nodes:
         if isinstance(node, ast.Import):
@@ -43,7 +43,7 @@ def imported(nodes) -> set[str]:
 
 
 def at_import(tree: ast.AST):
-    """Gives the nodes that run when a module is imported: not the insides of functions."""
+    """Returns the nodes that run when a module is imported: not the insides of functions."""
     for node in ast.iter_child_nodes(tree):
         if not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
             yield node

@@ -188,7 +188,7 @@ def config_from_google(settings: dict[str, Any] | str | os.PathLike) -> BigBirdC
 def _open_checkpoint(
     prefix: str | os.PathLike,
 ) -> tuple[dict[str, tuple[int, ...]], Callable[[str], np.ndarray]]:
-    """Gives the shapes of a checkpoint's variables by name, and a function that reads one."""
+    """Returns the shapes of a checkpoint's variables by name, and a function that reads one."""
     tf = require_tensorflow("Checkpoints of TensorFlow")
 
     path = str(Path(prefix).expanduser())
@@ -235,7 +235,7 @@ def _open_checkpoint(
 
 
 def _find_scope(prefix: str | os.PathLike, shapes: dict[str, tuple[int, ...]]) -> str:
-    """Gives the scope that all variables of the encoder are in, such as `"bert"`."""
+    """Returns the scope that all variables of the encoder are in, such as `"bert"`."""
     decoder = sorted(name for name in shapes if any(part in name for part in _ENCODER_DECODER))
     if decoder:
         raise ValueError(
@@ -254,7 +254,7 @@ def _find_scope(prefix: str | os.PathLike, shapes: dict[str, tuple[int, ...]]) -
 
 
 def _find_heads(scope: str, shapes: dict[str, tuple[int, ...]]) -> dict[str, str]:
-    """Gives the heads that the checkpoint has, each with the scope of its variables."""
+    """Returns the heads that the checkpoint has, each with the scope of its variables."""
     candidates = (
         ("pooler", f"{scope}/pooler/dense"),
         # The layer of the masked LM opens its scope by name; whether Keras puts the scope around

@@ -157,7 +157,7 @@ def _read_settings(file: Path) -> dict[str, Any]:
 
 
 def _head_of(settings: dict[str, Any]) -> str | None:
-    """Gives the head's name as classes end in it, if BigBird has such a head."""
+    """Returns the head's name as classes end in it, if BigBird has such a head."""
     architecture = (settings.get("architectures") or [""])[0]
     return next((head for head in _SHARED_HEADS if architecture.endswith(head)), None)
 
@@ -165,7 +165,7 @@ def _head_of(settings: dict[str, Any]) -> str | None:
 def _rename(
     stored: Mapping[str, np.ndarray], model_type: str, head: str | None
 ) -> tuple[dict[str, np.ndarray], list[str]]:
-    """Gives the tensors by BigBird's names, and the names of those it has no place for."""
+    """Returns the tensors by BigBird's names, and the names of those it has no place for."""
     prefix = _PREFIXES[model_type]
     has_prefix = any(name.startswith(prefix) for name in stored)
     tensors: dict[str, np.ndarray] = {}

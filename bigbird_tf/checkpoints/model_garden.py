@@ -96,7 +96,7 @@ def convert_model_garden_encoder(encoder: Any, output_dir: str | os.PathLike) ->
 
 
 def _find_blocks(encoder: Any) -> list:
-    """Gives the encoder's layers that have BigBird's attention."""
+    """Returns the encoder's layers that have BigBird's attention."""
     blocks = [
         layer
         for layer in getattr(encoder, "layers", [])
@@ -172,7 +172,7 @@ def _read_config(encoder: Any, blocks: Any) -> BigBirdConfig:
 
 
 def _name_activation(function: Any) -> Activation:
-    """Gives the config's name of an activation, which shows in its values."""
+    """Returns the config's name of an activation, which shows in its values."""
     import tensorflow as tf
 
     from bigbird_tf.nn.activations import get_activation
@@ -193,7 +193,7 @@ def _short_name(weight: Any) -> str:
 
 
 def _read_weights(weights: Any, names: dict[str, str]) -> dict[str, np.ndarray]:
-    """Gives weights by the names of `transformers`, and all of them, or raises."""
+    """Returns weights by the names of `transformers`, and all of them, or raises."""
     found = {_short_name(weight): weight for weight in weights}
     if set(found) != set(names) or len(found) != len(weights):
         missing = ", ".join(sorted(set(names) - set(found))) or "none"

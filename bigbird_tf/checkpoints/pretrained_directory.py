@@ -13,7 +13,7 @@ __all__ = ["check_output_directory", "write_pretrained_directory"]
 
 
 def check_output_directory(output_dir: str | os.PathLike) -> Path:
-    """Gives the path of a directory that may be written: one that is new or empty.
+    """Returns the path of a directory that may be written: one that is new or empty.
 
     Raises:
         FileExistsError: If there is something already.

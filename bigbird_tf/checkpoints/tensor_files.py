@@ -40,11 +40,11 @@ class TensorFiles(Mapping):
         return self._readers[name].read()
 
     def shape(self, name: str) -> tuple[int, ...]:
-        """Gives a tensor's shape without reading it."""
+        """Returns a tensor's shape without reading it."""
         return self._readers[name].shape
 
     def dtype(self, name: str) -> str:
-        """Gives a tensor's dtype without reading it."""
+        """Returns a tensor's dtype without reading it."""
         return self._readers[name].dtype
 
     def __iter__(self) -> Iterator[str]:

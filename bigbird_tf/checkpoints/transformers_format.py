@@ -115,7 +115,7 @@ class Entry(NamedTuple):
         return shape[::-1] if self.is_transposed else shape
 
     def read(self) -> np.ndarray:
-        """Gives the tensor as the checkpoint has it."""
+        """Returns the tensor as the checkpoint has it."""
         array = keras.ops.convert_to_numpy(getattr(self.layer, self.attribute))
         return np.ascontiguousarray(array.T if self.is_transposed else array)
 
@@ -351,7 +351,7 @@ def untie(model_class: type[Any], config: BigBirdConfig, tensors: TensorFiles) -
 
 
 def _names_for(tensors: TensorFiles, is_backbone: bool) -> dict[str, str]:
-    """Gives the checkpoint's own name for each name as the model's table has it."""
+    """Returns the checkpoint's own name for each name as the model's table has it."""
     has_prefix = any(name.startswith(_BACKBONE_PREFIX) for name in tensors)
     names = {}
     for stored in tensors:
@@ -372,7 +372,7 @@ def _is_of_encoder(stored_name: str) -> bool:
 
 
 def modern_name(name: str) -> str:
-    """Gives today's name of a tensor; checkpoints of old have gamma and beta."""
+    """Returns today's name of a tensor; checkpoints of old have gamma and beta."""
     name = re.sub(r"LayerNorm\.gamma$", "LayerNorm.weight", name)
     return re.sub(r"LayerNorm\.beta$", "LayerNorm.bias", name)
 

@@ -21,7 +21,7 @@ _CUBIC = 0.044715 * _SLOPE
 
 
 def _gelu_tanh_again(x: Tensor, upstream: Tensor) -> Any:
-    """Gives the tanh form of GELU, computed again, and what flows back to `x`."""
+    """Returns the tanh form of GELU, computed again, and what flows back to `x`."""
     # Or the cube overflows float16.
     wide = at_least_float32(recompute_barrier(upstream, x))
     square = wide * wide
@@ -109,7 +109,7 @@ def has_activated_product(activation: Callable) -> bool:
 def activated_product(
     activation: Callable, x: Tensor, kernel: Tensor, bias: Tensor, next_kernel: Tensor
 ) -> Tensor:
-    """Gives `matmul(activation(matmul(x, kernel) + bias), next_kernel)`, and keeps little.
+    """Returns `matmul(activation(matmul(x, kernel) + bias), next_kernel)`, and keeps little.
 
     For the backward pass it keeps what goes into the activation. Left to automatic differentiation,
     the last product would need the activation's result as well. All in one function, for TensorFlow
@@ -167,5 +167,5 @@ _ACTIVATIONS = {
 
 
 def get_activation(name: str) -> Callable:
-    """Gives the function for a config's `hidden_act`; `"gelu_new"` is the tanh form of GELU."""
+    """Returns the function for a config's `hidden_act`; `"gelu_new"` is the tanh form of GELU."""
     return _ACTIVATIONS.get(name) or keras.activations.get(name)

@@ -45,7 +45,7 @@ def add_bias(x: Tensor, bias: Tensor) -> Tensor:
 
 @ops.custom_gradient
 def _dense(x: Tensor, kernel: Tensor, *bias: Tensor) -> Tensor:
-    """Gives `(…, E)` of `(…, D)`, `(D, E)` and, if there is one, `(E,)`."""
+    """Returns `(…, E)` of `(…, D)`, `(D, E)` and, if there is one, `(E,)`."""
 
     def gradient(upstream, **_):
         x_grad = ops.matmul(upstream, ops.transpose(kernel))

@@ -22,7 +22,7 @@ class DrawnSeed(keras.random.SeedGenerator):
         self._drawn = seed
 
     def next(self, ordered: bool = True) -> Any:
-        """Gives the seed that was drawn."""
+        """Returns the seed that was drawn."""
         return self._drawn
 
 

@@ -15,7 +15,7 @@ LORA_NAMES = ("_embeddings", "lora_embeddings_a", "lora_embeddings_b")
 
 
 def _look_up(table: Any, ids: Tensor) -> Tensor:
-    """Gives the rows of a table, with a dense gradient.
+    """Returns the rows of a table, with a dense gradient.
 
     TensorFlow's own is a list of rows in which an id that occurs k times is listed k times. Keras'
     optimizers square these one by one (their second moment would need the square of the sum), so

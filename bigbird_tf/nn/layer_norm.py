@@ -49,7 +49,7 @@ class LayerNorm(keras.layers.LayerNormalization):
         return ops.cast(outputs, self.compute_dtype)
 
     def get_config(self) -> dict[str, Any]:
-        """Gives all constructor arguments."""
+        """Returns all constructor arguments."""
         config = super().get_config()
         return {name: value for name, value in config.items() if name not in _FIXED}
 

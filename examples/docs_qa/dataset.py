@@ -69,7 +69,7 @@ class EncodedSplit:
         return np.ptp(self.evidence(), axis=1)
 
     def repeat(self, times: np.ndarray) -> "EncodedSplit":
-        """Gives the same pages with each question so many times.
+        """Returns the same pages with each question so many times.
 
         Args:
             times: Integers of shape (Q,), 0 or more.
@@ -90,7 +90,7 @@ class EncodedSplit:
         return np.flatnonzero(last < length - 1)  # The last piece is [SEP].
 
     def beginning(self, question: int, length: int) -> bytes:
-        """Gives the text of the page's pieces that are in an input of `length` pieces.
+        """Returns the text of the page's pieces that are in an input of `length` pieces.
 
         Args:
             question: Index of the question.
@@ -104,7 +104,7 @@ class EncodedSplit:
         return self.pages[page][: self.offsets[start + room - 1, 1]]
 
     def around(self, question: int, length: int, place: float) -> tuple[str, int]:
-        """Gives the text of a part of the page that holds the evidence, and where the answer is.
+        """Returns the text of a part of the page that holds the evidence, and where the answer is.
 
         Args:
             question: Index of the question.
@@ -132,7 +132,7 @@ class EncodedSplit:
         return text, asked.start - from_byte if is_whole else -1
 
     def text(self, question: int, first: int, last: int) -> str:
-        """Gives the text of a span of pieces of a question's page, both ends included.
+        """Returns the text of a span of pieces of a question's page, both ends included.
 
         Args:
             question: Index of the question.
@@ -214,7 +214,7 @@ def encode_split(
 
 
 def describe(split: Split, encoded: EncodedSplit, *, length: int = MAX_LENGTH) -> dict:
-    """Gives the numbers that say what kind of task this is.
+    """Returns the numbers that say what kind of task this is.
 
     Args:
         split: Pages and questions.
@@ -247,7 +247,7 @@ def training_windows(
     max_position: int,
     seed: int = 0,
 ) -> tf.data.Dataset:
-    """Gives windows around answers, without end: each question once a round, in a new order.
+    """Returns windows around answers, without end: each question once a round, in a new order.
 
     The answer and where the name is defined are anywhere in their window with equal chance;
     questions for which these are too far apart are left out. The page's position ids are moved by a
@@ -327,7 +327,7 @@ def training_windows(
 
 
 def _window_maker(encoded: EncodedSplit, length: int):
-    """Gives a function of graph tensors: question and first piece of the page to inputs (T,)."""
+    """Returns a function of graph tensors: question and first piece of the page to inputs (T,)."""
     cls_id, sep_id, pad_id = encoded.special_ids
     pieces = tf.constant(encoded.pieces)
     page_starts = tf.constant(encoded.page_starts)

@@ -103,7 +103,7 @@ def find_definitions(page: Page) -> list[Definition]:
 
 
 def _lines(page: Page) -> tuple[list[str], list[int]]:
-    """Gives a page's lines, and the byte where each begins and the last ends."""
+    """Returns a page's lines, and the byte where each begins and the last ends."""
     lines = page.text.splitlines(keepends=True)
     return lines, list(itertools.accumulate((len(line.encode()) for line in lines), initial=0))
 
@@ -111,7 +111,7 @@ def _lines(page: Page) -> tuple[list[str], list[int]]:
 def _first_sentence(
     lines: Sequence[str], first: int, margin: str, starts: Sequence[int]
 ) -> tuple[int, int]:
-    """Gives the byte span of the first sentence of the text under `margin` from line `first` on.
+    """Returns the byte span of the first sentence of the text under `margin` from line `first` on.
 
     The sentence ends where it says so, or with the paragraph if that is one line.
     """
@@ -152,7 +152,7 @@ class Outline(NamedTuple):
 
 
 def find_outlines(page: Page) -> list[Outline]:
-    """Gives the classes and the functions of a page in outline.
+    """Returns the classes and the functions of a page in outline.
 
     Methods that a class inherits are left out, and a class that defines none.
     """

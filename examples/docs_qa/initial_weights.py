@@ -35,7 +35,7 @@ BEFORE = math.pi / 4
 
 
 def sinusoids(num_positions: int, width: int) -> np.ndarray:
-    """Gives sines and cosines of each position (Vaswani et al., 2017, section 3.5).
+    """Returns sines and cosines of each position (Vaswani et al., 2017, section 3.5).
 
     Args:
         num_positions: Number of positions.
@@ -112,7 +112,7 @@ def set_initial_weights(model: BigBirdForQuestionAnswering) -> None:
 
 
 def note_readers(width: int, head_size: int) -> list[np.ndarray]:
-    """Gives kernels that read the two notes: from a state `(width,)` to sinusoids of the place.
+    """Returns kernels that read the two notes: from a state `(width,)` to sinusoids of the place.
 
     What is not noted of the place is zero. The result's product with the sinusoids of all places is
     largest at the noted one.
@@ -136,7 +136,7 @@ def _places_and_notes(width: int, head_size: int) -> list["_Register"]:
 
 @contextlib.contextmanager
 def _weights_of(layer):
-    """Gives a layer's weights as arrays to change in place, and sets them afterwards."""
+    """Returns a layer's weights as arrays to change in place, and sets them afterwards."""
     arrays = [array.copy() for array in layer.get_weights()]
     yield arrays
     layer.set_weights(arrays)
@@ -151,7 +151,7 @@ class _Register(NamedTuple):
 
     @classmethod
     def neighbours(cls, width: int, head_size: int, highest: int) -> "_Register":
-        """Gives as many of the positions' frequencies as a head has room for, one by one."""
+        """Returns as many of the positions' frequencies as a head has room for, one by one."""
         pairs = min(head_size, width) // 2
         highest = min(highest, width // 2 - pairs)  # As many as a narrow model has.
         indices = np.arange(highest, highest + pairs)
@@ -159,13 +159,13 @@ class _Register(NamedTuple):
 
     @classmethod
     def spread(cls, width: int, pairs: int) -> "_Register":
-        """Gives frequencies of all scales but those within a few pieces."""
+        """Returns frequencies of all scales but those within a few pieces."""
         indices = np.linspace(3 * width // 32, width // 2 - 1, pairs).round().astype(int)
         return cls(indices, indices, indices + width // 2)
 
     @classmethod
     def at(cls, start: int, pairs: int) -> "_Register":
-        """Gives a place to note frequencies at."""
+        """Returns a place to note frequencies at."""
         indices = np.arange(pairs)
         return cls(indices, start + indices, start + pairs + indices)
 

@@ -18,7 +18,7 @@ DISTANCE_EDGES = (0, 128, 256, 512, 4096)
 def score_by_range(
     evaluation: Evaluation, values: np.ndarray, edges: Sequence[int], kind: str
 ) -> list[tuple[int, float, float]]:
-    """Gives the number of questions, exact match and F1 for each range of a value.
+    """Returns the number of questions, exact match and F1 for each range of a value.
 
     Args:
         evaluation: The answers.

@@ -109,7 +109,7 @@ def make_practice(split: Split, *, rounds: int = 4, seed: int = 1) -> Split:
 
 
 def everyday_words(pages: Iterable[Page], min_packages: int) -> set[str]:
-    """Gives the lower-case words that stand in running text in pages of many packages.
+    """Returns the lower-case words that stand in running text in pages of many packages.
 
     A question such as `close` or `read` says nothing about what is asked.
 
@@ -125,7 +125,7 @@ def everyday_words(pages: Iterable[Page], min_packages: int) -> set[str]:
 
 
 def ask(page: Page, everyday: set[str], kinds: Collection[str] = KINDS) -> list[Question]:
-    """Gives the questions of some kinds that a page answers clearly.
+    """Returns the questions of some kinds that a page answers clearly.
 
     Left out are names that the page defines more than once (which one is meant?), everyday words,
     special methods (`__init__`), documentation that is missing, is a signature, or is shorter or

@@ -213,7 +213,7 @@ class Teacher:
         self.model.set_weights(weights)
 
     def forget(self, seed: int) -> None:
-        """Gives the model random weights, as a new one has.
+        """Sets random weights in the model, as a new one has.
 
         Graphs that were traced stay as they are, which on a busy machine saves minutes.
 

@@ -77,7 +77,7 @@ class Recipe:
 
 
 def faster_dtype_policy() -> str:
-    """Gives the dtype policy whose matrix products are faster on this machine.
+    """Returns the dtype policy whose matrix products are faster on this machine.
 
     Some CPUs have matrix units for bfloat16; others emulate it, slowly.
     """

@@ -79,7 +79,7 @@ RECIPES = {
 
 
 def processor_time() -> float:
-    """Gives the time for which this process has had all processors, in seconds."""
+    """Returns the time for which this process has had all processors, in seconds."""
     return time.process_time() / os.cpu_count()
 
 

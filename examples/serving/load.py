@@ -57,7 +57,7 @@ def run_load(
 
 
 def percentile(values: Sequence[float], percent: float) -> float:
-    """Gives the smallest value that is not below so many percent of all."""
+    """Returns the smallest value that is not below so many percent of all."""
     rank = math.ceil(len(values) * percent / 100)
     return sorted(values)[max(rank, 1) - 1]
 

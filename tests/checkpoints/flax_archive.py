@@ -12,7 +12,7 @@ def pack_array(array: np.ndarray) -> msgpack.ExtType:
 
 
 def pack_chunks(array: np.ndarray, size: int) -> dict:
-    """Gives an array as Flax writes those of more than a gigabyte."""
+    """Returns an array as Flax writes those of more than a gigabyte."""
     flat = array.reshape(-1)
     chunks = [flat[start : start + size] for start in range(0, flat.size, size)]
     return {
@@ -23,7 +23,7 @@ def pack_chunks(array: np.ndarray, size: int) -> dict:
 
 
 def flax_tree(tensors: dict[str, np.ndarray]) -> dict:
-    """Gives tensors as the Flax classes of `transformers` name and lay them out."""
+    """Returns tensors as the Flax classes of `transformers` name and lay them out."""
     tree: dict = {}
     for name, array in tensors.items():
         *modules, leaf = name.split(".")

@@ -70,7 +70,7 @@ def write_checkpoint(variables: dict[str, np.ndarray], folder: Path) -> Path:
 
 
 def model_inputs(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Gives our models' inputs for Google's: padded to the blocks, with a mask of what is real."""
+    """Returns inputs for Google's models: padded to the blocks, with a mask of what is real."""
     padded = int(arrays.get("padded_encoder_length", arrays["input_ids"].shape[1]))
     paddings = ((0, 0), (0, padded - arrays["input_ids"].shape[1]))
     ids = np.pad(arrays["input_ids"], paddings)
@@ -81,7 +81,7 @@ def model_inputs(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 
 def random_block_overrides(arrays: dict[str, np.ndarray]) -> dict[str, int]:
-    """Gives the settings that a file of outputs was made with in place of the config's."""
+    """Returns the settings that a file of outputs was made with in place of the config's."""
     return {
         "block_size": int(arrays["block_size"]),
         "num_random_blocks": int(arrays["num_rand_blocks"]),

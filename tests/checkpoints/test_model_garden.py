@@ -46,7 +46,7 @@ def import_garden():
 
 
 def fill(encoder, seed=5):
-    """Gives all weights values that matter."""
+    """Sets all weights to values that matter."""
     rng = np.random.default_rng(seed)
     for weight in encoder.weights:
         values = rng.normal(size=weight.shape)

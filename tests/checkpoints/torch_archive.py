@@ -48,7 +48,7 @@ class Raw(NamedTuple):
 
 
 def operations_of(value: Any) -> bytes:
-    """Gives the operations that put a value on the stack."""
+    """Returns the operations that put a value on the stack."""
     match value:
         case Raw(operations):
             return operations
@@ -75,7 +75,7 @@ def storage(kind: str, key: str, count: int) -> Reference:
 
 
 def tensor(stored, shape: tuple, strides: tuple | None = None, offset: int = 0) -> Call:
-    """Gives a view of a storage, by default contiguous."""
+    """Returns a view of a storage, by default contiguous."""
     if strides is None:
         strides = tuple(int(np.prod(shape[i + 1 :], dtype=int)) for i in range(len(shape)))
     hooks = Call("collections.OrderedDict")

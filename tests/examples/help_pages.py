@@ -99,7 +99,7 @@ KIWI = page_of_classes(
 
 
 def library() -> list[Page]:
-    """Gives pages of twelve packages with distinct documentation."""
+    """Returns pages of twelve packages with distinct documentation."""
     pages = [ZEBRA, KIWI]
     for number, package in enumerate(
         ["ant", "bee", "cow", "dog", "elk", "fox", "gnu", "hen", "ibis", "jay"]

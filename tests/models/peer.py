@@ -84,7 +84,7 @@ def load(name: str, directory):
 
 
 def ours_of(theirs, directory, **config_overrides) -> keras.Model:
-    """Gives our model with the weights of theirs."""
+    """Returns our model with the weights of theirs."""
     if not os.path.exists(os.path.join(directory, "config.json")):
         save(theirs, directory)
     cls = getattr(bigbird_tf, type(theirs).__name__)

@@ -34,7 +34,7 @@ def model():
 
 
 def call_of(model, inputs, mode):
-    """Gives the call of a model: eager, or in a graph with static or unknown shapes."""
+    """Returns the call of a model: eager, or in a graph with static or unknown shapes."""
     if mode == "eager":
         return model
     unknown = [None, None] if mode == "dynamic" else None
@@ -43,7 +43,7 @@ def call_of(model, inputs, mode):
 
 
 def reader_of(inputs, mode):
-    """Gives what checks the inputs, without the model behind it."""
+    """Returns what checks the inputs, without the model behind it."""
     return call_of(lambda inputs: read_inputs(inputs, tiny_config()), inputs, mode)
 
 

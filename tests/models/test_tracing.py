@@ -11,7 +11,7 @@ from tests.graph_walk import all_tensors
 
 
 def counted(model) -> list:
-    """Gives a list that grows by the shape of the ids with each trace of the model."""
+    """Returns a list that grows by the shape of the ids with each trace of the model."""
     traces, original = [], model.call
 
     def call(inputs, *args, **kwargs):

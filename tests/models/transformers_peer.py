@@ -14,7 +14,7 @@ VOCABULARY, SEPARATOR = 97, 5
 
 
 def draw_inputs(length: int, seed: int = 0) -> dict[str, np.ndarray]:
-    """Gives a full row and one with padding; each with a question and its separator."""
+    """Returns a full row and one with padding; each with a question and its separator."""
     rng = np.random.default_rng(seed + length)
     ids = rng.integers(SEPARATOR + 1, VOCABULARY, (2, length))
     ids[0, 11] = ids[1, 7] = SEPARATOR
@@ -25,7 +25,7 @@ def draw_inputs(length: int, seed: int = 0) -> dict[str, np.ndarray]:
 
 
 def loss_weights(inputs, shape) -> np.ndarray:
-    """Gives ones where an output counts: not for padding, and not for questions.
+    """Returns ones where an output counts: not for padding, and not for questions.
 
     Their logits are minus a million in question answering.
     """
@@ -72,7 +72,7 @@ class TransformersPeer:
         self.model.save_pretrained(folder)
 
     def load_ours(self, **overrides):
-        """Gives our model of the same class with these weights."""
+        """Returns our model of the same class with these weights."""
         overrides = {"random_plan": "transformers", **overrides}
         return getattr(bigbird_tf, self.name).from_pretrained(self.folder, **overrides)
 
@@ -87,14 +87,14 @@ class TransformersPeer:
         return dict(outputs.items())
 
     def outputs(self, inputs, *, training: bool) -> dict[str, np.ndarray]:
-        """Gives the outputs; training mode draws random blocks, and drops nothing here."""
+        """Returns the outputs; training mode draws random blocks, and drops nothing here."""
         import torch
 
         with torch.no_grad():
             return {name: x.numpy() for name, x in self._call(inputs, training).items()}
 
     def gradients(self, inputs) -> dict[str, np.ndarray]:
-        """Gives gradients of the mean square of the outputs, by the names of the tensors."""
+        """Returns gradients of the mean square of the outputs, by the names of the tensors."""
         import torch
 
         self.model.zero_grad()
@@ -110,7 +110,7 @@ class TransformersPeer:
 
 
 def gradients_of_mean_square(model, inputs) -> dict[str, np.ndarray | None]:
-    """Gives the same gradients of our model."""
+    """Returns the same gradients of our model."""
 
     def loss(_):
         loss = 0.0

@@ -24,7 +24,7 @@ from tests.conftest import ROOT
 
 
 def signatures(name: str) -> dict:
-    """Gives the arguments of a backend's public functions; without importing it."""
+    """Returns the arguments of a backend's public functions; without importing it."""
     tree = ast.parse((ROOT / f"bigbird_tf/nn/backend/{name}.py").read_text())
     return {
         node.name: ast.unparse(node.args)

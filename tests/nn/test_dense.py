@@ -34,7 +34,7 @@ def test_sum_of_rows_loses_nothing_in_many_rows(dtype, tolerance, mode):
 
 
 def _call(layer, x, upstream):
-    """Gives the value, and the gradients of the input and of all weights."""
+    """Returns the value, and the gradients of the input and of all weights."""
     y, x_grad = value_and_gradients(layer, [x], upstream)
     weights = gradients_of_weights(lambda: ops.sum(layer(x) * upstream), layer)
     return y, x_grad, *weights

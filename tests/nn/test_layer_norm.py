@@ -32,7 +32,7 @@ def _value_and_gradients(layer, x, upstream):
 
 
 def as_numpy(x) -> np.ndarray:
-    """Gives an array in float32 at least, which NumPy knows."""
+    """Returns an array in float32 at least, which NumPy knows."""
     return ops.convert_to_numpy(at_least_float32(x)).astype("float64")
 
 

@@ -29,7 +29,7 @@ NO_DROPOUT = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
 
 
 def make(cls, *, dtype=None, **fields):
-    """Gives a model without dropout whose weights are always the same."""
+    """Returns a model without dropout whose weights are always the same."""
     keras.utils.set_random_seed(5)
     model = cls(tiny_config(**{"num_hidden_layers": 1, **NO_DROPOUT, **fields}), dtype=dtype)
     randomize(model)
@@ -37,7 +37,7 @@ def make(cls, *, dtype=None, **fields):
 
 
 def ids_of(count: int, *shape: int) -> np.ndarray:
-    """Gives ids with the separator as sixth of each row."""
+    """Returns ids with the separator as sixth of each row."""
     ids = np.random.default_rng(1).integers(SEPARATOR + 1, VOCABULARY, (count, *shape, LENGTH))
     ids[..., 5] = SEPARATOR
     return ids.astype("int32")
@@ -48,7 +48,7 @@ def classes_of(*shape: int, highest: int) -> np.ndarray:
 
 
 def unequal_weights(count: int) -> np.ndarray:
-    """Gives weights of tokens: each row has another number of those that count."""
+    """Returns weights of tokens: each row has another number of those that count."""
     return (np.arange(LENGTH) < 1 + 5 * np.arange(count)[:, None]).astype("float32")
 
 
@@ -57,7 +57,7 @@ def dataset(*arrays) -> tf.data.Dataset:
 
 
 def of_unknown_length(data: tf.data.Dataset) -> tf.data.Dataset:
-    """Gives a dataset whose tensors have lengths that are not known before they are there."""
+    """Returns a dataset whose tensors have lengths that are not known before they are there."""
 
     def hide(tensor):
         shape = [*tensor.shape[:1], *[None] * (len(tensor.shape) - 1)]
@@ -84,7 +84,7 @@ def fit(strategy, cls, data, *, optimizer=None, dtype=None, fields=None, epochs=
 
 
 def saved_optimizer_of(model) -> dict:
-    """Gives the state of the optimizer, and what is excluded from decay, in the model's file."""
+    """Returns the state of the optimizer, and what is excluded from decay, in the model's file."""
     with tempfile.TemporaryDirectory() as folder:
         model.save(f"{folder}/model.keras")
         optimizer = keras.saving.load_model(f"{folder}/model.keras").optimizer
@@ -326,7 +326,7 @@ CASES = {
 
 
 def several_cpus(replicas: int) -> tf.distribute.Strategy:
-    """Gives a strategy on so many CPUs, before TensorFlow has used any."""
+    """Returns a strategy on so many CPUs, before TensorFlow has used any."""
     (cpu,) = tf.config.list_physical_devices("CPU")
     tf.config.set_logical_device_configuration(
         cpu, [tf.config.LogicalDeviceConfiguration()] * replicas

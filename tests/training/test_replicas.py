@@ -21,7 +21,7 @@ TRAINED = [name for name in CASES if name not in ("losses", "dropout")]
 
 @pytest.fixture(scope="session")
 def outcome(tmp_path_factory):
-    """Gives a function: of the number of replicas and the case's name, what came out."""
+    """Returns a function: of the number of replicas and the case's name, what came out."""
 
     @functools.cache
     def outcomes(replicas):

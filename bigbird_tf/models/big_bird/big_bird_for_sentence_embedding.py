@@ -98,5 +98,5 @@ class BigBirdForSentenceEmbedding(BigBirdModel):
         return (input_shape[0], self.config.hidden_size)
 
     def get_config(self) -> dict[str, Any]:
-        """Gives all constructor arguments."""
+        """Returns all constructor arguments."""
         return {**super().get_config(), **{name: getattr(self, name) for name in self.options}}
