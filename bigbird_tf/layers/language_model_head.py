@@ -59,7 +59,9 @@ class LanguageModelHead(ConfigLayer):
             logits = word_embeddings(hidden, reverse=True)
         else:
             logits = self.decoder(hidden)
-        return add_bias(logits, ops.cast(self.bias, logits.dtype))
+        # The word embeddings may be of another policy.
+        tensors = (ops.cast(x, self.compute_dtype) for x in (logits, self.bias))
+        return add_bias(*tensors)
 
     def compute_output_shape(self, input_shape: Shape, *args: Any, **kwargs: Any) -> Shape:
         """Returns `(…, vocab_size)`."""

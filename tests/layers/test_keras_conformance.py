@@ -2,6 +2,7 @@
 
 import keras
 import numpy as np
+import pytest
 from absl.testing import parameterized
 from keras.src import testing
 
@@ -84,6 +85,8 @@ def test_none_is_left_out():
     assert sorted(LAYERS) == sorted(PUBLIC)
 
 
+# Keras 3.15 trains on a generator there, and warns that it does not shuffle it.
+@pytest.mark.filterwarnings("ignore:`shuffle=True` was passed:UserWarning")
 class TestPublicLayers(testing.TestCase):
     @parameterized.named_parameters((name, name) for name in LAYERS)
     def test(self, name):

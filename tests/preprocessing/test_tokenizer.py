@@ -1,3 +1,4 @@
+# Longer than 400 lines: all that one class, `BigBirdTokenizer`, has to hold.
 import gc
 import json
 import random

@@ -12,13 +12,12 @@ from keras import ops
 
 from bigbird_tf import BlockPattern
 from bigbird_tf.attention.kernels import plan as plans
-from bigbird_tf.attention.kernels.attention_weights import MASKED, attention_weights
+from bigbird_tf.attention.kernels.attention_weights import MASKED
 from bigbird_tf.attention.kernels.chunked import block_sparse_attention
 from bigbird_tf.attention.kernels.plan import Plan, make_plan
-from bigbird_tf.attention.kernels.reference import full_attention, pattern_bias
 from bigbird_tf.attention.pattern.slots import Slots
 from tests.backends import IS_TENSORFLOW, compiled, value_and_gradients
-from tests.graph_walk import all_operations, all_tensors
+from tests.graph_walk import all_operations
 
 # In bytes: a row or two, some rows, some heads or all.
 CHUNKS = [300, 1500, 8 * 2**20]
@@ -342,89 +341,3 @@ def test_nothing_flows_outside_of_the_pattern(machine, chunk):
             assert not np.any(gradient[~is_read])
         # All values that are read count (a key alone in its softmax would not).
         assert (np.abs(v_grad.numpy()[is_read]).max(-1) > 0).all()
-
-
-@tensorflow_alone
-class TestGraph:
-    """At 2,048 tokens: what is traced, forward and backward."""
-
-    length, block, heads, head_size = 2048, 16, 2, 8
-
-    def concrete(self, function, dtype="float32"):
-        spec = tf.TensorSpec([1, self.heads, self.length, self.head_size], dtype)
-
-        def forward_and_backward(q, k, v):
-            with tf.GradientTape() as tape:
-                tape.watch([q, k, v])
-                context = function(q, k, v)
-                loss = tf.reduce_sum(context)
-            return context, *tape.gradient(loss, [q, k, v])
-
-        return tf.function(forward_and_backward).get_concrete_function(spec, spec, spec)
-
-    def slots(self):
-        pattern = BlockPattern.build(self.length // self.block, self.heads, block_size=self.block)
-        return pattern.slots
-
-    def sparse(self, q, k, v):
-        bias = tf.zeros([1, self.length])
-        return block_sparse_attention(q, k, v, bias, self.slots(), self.block)
-
-    def dense(self, q, k, v):
-        bias = pattern_bias(self.slots(), self.length // self.block, self.block, count_repeats=True)
-        return full_attention(q, k, v, bias[None])[0]
-
-    def sizes(self, concrete):
-        shapes = [tensor.shape for tensor in all_tensors(concrete)]
-        known = [shape.num_elements() for shape in shapes if shape.is_fully_defined()]
-        assert len(known) > 100
-        # What has no shape are the handles and the lists of loops.
-        unknown = [s for s in shapes if s.rank is not None and not s.is_fully_defined()]
-        assert len(unknown) < 0.2 * len(known), unknown
-        return max(known)
-
-    def test_nothing_is_length_by_length(self):
-        # The largest must be what each chunk gathers, far below one head's scores.
-        assert self.sizes(self.concrete(self.sparse)) < self.length**2 / 4
-        # The walk does see such tensors where there are some.
-        assert self.sizes(self.concrete(self.dense)) >= self.length**2
-
-    @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
-    def test_softmax_is_float32_in_half_precision(self, dtype, monkeypatch):
-        monkeypatch.setattr("bigbird_tf.nn.backend.tensorflow._rounds_at_the_end", lambda: False)
-        concrete = self.concrete(self.sparse, dtype)
-        exponentials = [
-            operation
-            for operation in all_operations(concrete)
-            if operation.type in ("Exp", "Softmax", "LogSoftmax", "Log")
-        ]
-        assert exponentials
-        for operation in exponentials:
-            assert operation.inputs[0].dtype.name not in ("float16", "bfloat16"), operation
-
-
-@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
-def test_weights_of_half_precision_are_a_float32_softmax(dtype, monkeypatch):
-    monkeypatch.setattr("bigbird_tf.nn.backend.tensorflow._rounds_at_the_end", lambda: False)
-    rng = np.random.default_rng(0)
-    query, key = (tf.cast(rng.normal(size=(3, 17, 7)) * 2, dtype) for _ in range(2))
-    bias = tf.constant(rng.normal(size=(3, 1, 17)), tf.float32)
-    weights = attention_weights(query, key, bias)
-    assert weights.dtype == "float32"
-    scores = tf.cast(tf.matmul(query, key, transpose_b=True), tf.float64)
-    expected = tf.nn.softmax(scores + tf.cast(bias, tf.float64))
-    np.testing.assert_allclose(weights, expected, rtol=0, atol=1e-6)
-
-
-@pytest.mark.parametrize("jit_compile", [False, True])
-@pytest.mark.parametrize("length", [17, 2503])
-def test_weights_of_bfloat16_are_a_float32_softmax_whatever_the_kernel(length, jit_compile):
-    rng = np.random.default_rng(0)
-    # Scores are multiples of a half, up to 4: nothing is rounded before softmax.
-    query, key = (tf.cast(rng.integers(-1, 2, size=(3, length, 8)), "bfloat16") for _ in range(2))
-    bias = tf.constant(rng.choice([0.0, MASKED], size=(3, 1, length)), tf.float32)
-    weights = tf.function(attention_weights, jit_compile=jit_compile)(query, key, bias, 0.5)
-    scores = tf.cast(tf.matmul(query, key, transpose_b=True), tf.float64) * 0.5
-    expected = tf.nn.softmax(scores + tf.cast(bias, tf.float64))
-    # One rounding. Rounded at each step, weights are off by up to 7 %.
-    np.testing.assert_allclose(tf.cast(weights, "float64"), expected, rtol=2**-8, atol=1e-30)
