@@ -33,7 +33,7 @@ class Peer(NamedTuple):
     modes: tuple[str, ...] = MODES
 
     def takes(self, length: int) -> bool:
-        """Tells whether a length is among those."""
+        """Returns whether a length is among those."""
         return self.shortest <= length <= self.longest
 
 

@@ -16,7 +16,7 @@ SPACE_SIGN = "▁"
 
 
 def _table(characters: str) -> np.ndarray:
-    """Gives a table that is true for some characters; bool of shape (65536,)."""
+    """Returns a table that is true for some characters; bool of shape (65536,)."""
     table = np.zeros(NUM_CHARACTERS, bool)
     table[[ord(character) for character in characters]] = True
     return table

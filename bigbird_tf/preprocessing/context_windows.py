@@ -73,7 +73,7 @@ class WindowPlan(NamedTuple):
         return self.question_length + (self.end - self.first) + 3
 
     def take(self, rows: tf.Tensor) -> "WindowPlan":
-        """Gives the plan of some windows only."""
+        """Returns the plan of some windows only."""
         return WindowPlan(*(tf.gather(value, rows) for value in self))
 
 

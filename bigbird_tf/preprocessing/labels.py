@@ -11,7 +11,7 @@ __all__ = ["check_label_names", "holds_strings", "label_ids"]
 
 
 def check_label_names(labels: Sequence[str] | None) -> list[str] | None:
-    """Gives the names as a list; raises a `ValueError` if two are the same."""
+    """Returns the names as a list; raises a `ValueError` if two are the same."""
     if labels is not None and (isinstance(labels, str) or len(set(labels)) != len(labels)):
         raise ValueError(
             f"`labels` must be a sequence of different names. Received: labels={labels!r}"

@@ -46,7 +46,7 @@ def check_length_arguments(
 def padded_length(
     lengths: tf.Tensor, max_length: int | None, padding: str, pad_to_multiple_of: int | None
 ) -> tf.Tensor | int:
-    """Gives the length T that a batch is padded to.
+    """Returns the length T that a batch is padded to.
 
     The result is a Python integer where it is known without looking at the batch, so that shapes
     stay static. A step of `pad_to_multiple_of` never leads beyond `max_length`.

@@ -47,7 +47,7 @@ def normalize_triviaqa_answer(text: str) -> str:
 def exact_match(
     prediction: str, answer: str, normalize: Normalizer = normalize_squad_answer
 ) -> float:
-    """Gives 1.0 if the two are equal when normalised, else 0.0."""
+    """Returns 1.0 if the two are equal when normalised, else 0.0."""
     return float(normalize(prediction) == normalize(answer))
 
 
@@ -58,7 +58,7 @@ def f1_score(
     *,
     empty_matches_empty: bool = False,
 ) -> float:
-    """Gives the harmonic mean of precision and recall over the words of the two.
+    """Returns the harmonic mean of precision and recall over the words of the two.
 
     Args:
         prediction: The answer found.
@@ -347,7 +347,7 @@ def _best_threshold(
     probabilities: Mapping[str, float],
     has_answer: Mapping[str, bool],
 ) -> tuple[float, float]:
-    """Gives the best mean score that a threshold on "no answer" allows, and the threshold.
+    """Returns the best mean score that a threshold on "no answer" allows, and the threshold.
 
     Begins with `""` for every question and lets in one prediction after the other, those most sure
     to have an answer first.

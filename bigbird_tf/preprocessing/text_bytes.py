@@ -122,7 +122,7 @@ def _is_invisible(data: tf.Tensor, invisible: np.ndarray) -> tf.Tensor:
 
 
 def _index(marked: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Gives the marked positions, with the end as one more, and how many are before each one."""
+    """Returns the marked positions, with the end as one more, and how many are before each one."""
     end = tf.shape(marked)[:1]
     positions = tf.concat([tf.cast(tf.where(marked)[:, 0], tf.int32), end], axis=0)
     before = tf.concat([[0], tf.cumsum(tf.cast(marked, tf.int32))], axis=0)

@@ -79,7 +79,7 @@ def _boundaries(classes: tf.Tensor) -> tf.Tensor:
 
 
 def _character_classes(data: tf.Tensor) -> tf.Tensor:
-    """Gives the class of each byte's character, int32; bytes that are no UTF-8 are `OTHER`."""
+    """Returns the class of each byte's character, int32; bytes that are no UTF-8 are `OTHER`."""
     codes = tf.cast(data, tf.int32)
     starts, classes = _class_table()
     ascii_classes = np.zeros(256, np.int32)
@@ -109,7 +109,7 @@ def _character_classes(data: tf.Tensor) -> tf.Tensor:
 
 @functools.cache
 def _class_table() -> tuple[np.ndarray, np.ndarray]:
-    """Gives the code points at which another class begins, ascending, and these classes; int32."""
+    """Returns the code points at which another class begins, ascending, and these classes; int32."""
     classes = np.full(0x110000, OTHER, np.int32)
     kinds = {"L": LETTER, "M": MARK, "N": LETTER}
     for code in range(NUM_LISTED):

@@ -145,7 +145,7 @@ def _triviaqa_questions(data: Any, evidence: Path) -> Iterator[_Question]:
 
 
 def _only(data: Any, schema: str, keys: set[str]) -> Any:
-    """Gives a data set with the questions that have been asked."""
+    """Returns a data set with the questions that have been asked."""
     if schema == "triviaqa":
         asked = {key.split("--")[0] for key in keys}
         return {**data, "Data": [q for q in data["Data"] if q["QuestionId"] in asked]}

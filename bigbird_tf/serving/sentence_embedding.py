@@ -39,7 +39,7 @@ class SentenceEmbeddingServable(Servable):
         return {"sentence_embedding": self.encode(**inputs)}
 
     def string_signatures(self) -> dict[str, Any]:
-        """Gives `serving_default`."""
+        """Returns `serving_default`."""
 
         @tf.function(
             input_signature=[tf.TensorSpec([None], tf.string, name="text")], autograph=False
@@ -65,5 +65,5 @@ class SentenceEmbeddingServable(Servable):
         return self.run_by_length(compute, windows.lengths, {"sentence_embedding": tf.zeros(shape)})
 
     def example_inputs(self, num_words: int) -> dict[str, list[str]]:
-        """Gives a text of so many words."""
+        """Returns a text of so many words."""
         return {"text": ["word " * num_words]}

@@ -20,7 +20,7 @@ class _StoredDtypePolicy(keras.dtype_policies.DTypePolicy):
 
 
 def with_stored_dtype(model: PretrainedModel, stored_dtype: str) -> PretrainedModel:
-    """Gives a copy of a model whose weights are stored in another dtype.
+    """Returns a copy of a model whose weights are stored in another dtype.
 
     With 16 bits the copy casts its weights to its compute dtype wherever it uses them; so what
     changes is that each weight is rounded once, and no activation is. int8 is Keras' quantization:

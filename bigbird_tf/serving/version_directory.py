@@ -11,7 +11,7 @@ __all__ = ["next_version", "write_version"]
 
 
 def next_version(path: str | os.PathLike) -> int:
-    """Gives the first number above all versions that a model's folder has; 1 if it has none."""
+    """Returns the first number above all versions that a model's folder has; 1 if it has none."""
     path = Path(path)
     names = [entry.name for entry in path.iterdir()] if path.is_dir() else []
     # As TensorFlow Serving reads them: a version is a folder whose name is a number.

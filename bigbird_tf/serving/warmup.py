@@ -14,7 +14,7 @@ WARMUP_FILE = Path("assets.extra/tf_serving_warmup_requests")
 
 
 def import_serving_apis() -> Any:
-    """Gives `tensorflow_serving.apis`' modules `predict_pb2` and `prediction_log_pb2`.
+    """Returns `tensorflow_serving.apis`' modules `predict_pb2` and `prediction_log_pb2`.
 
     Raises:
         ImportError: If `tensorflow-serving-api` is not installed. The message says how to.

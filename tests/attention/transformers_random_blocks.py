@@ -6,7 +6,7 @@ import numpy as np
 def drawn_by_transformers(
     length: int, block_size: int, num_random_blocks: int, max_position_embeddings: int
 ) -> list[np.ndarray]:
-    """Gives the tables of a model's first two layers, with two heads, in training.
+    """Returns the tables of a model's first two layers, with two heads, in training.
 
     They are caught on their way through a forward pass, so that the library itself decides which of
     its plans applies.

@@ -96,7 +96,7 @@ def tokenizer() -> BigBirdTokenizer:
 
 @pytest.fixture(scope="session")
 def exported(tokenizer, tmp_path_factory):
-    """Gives the exported model of a class by name, made when it is first asked for."""
+    """Returns the exported model of a class by name, made when it is first asked for."""
     made = {}
 
     def of(class_name: str) -> Exported:

@@ -24,7 +24,7 @@ CHARACTERS = {"known": b"a", "space": b" ", "unknown": "🐦".encode(), "nul": b
 
 @pytest.fixture(scope="module")
 def exported_4096(tokenizer, tmp_path_factory):
-    """Gives exports of models as long as published ones, by the class's name."""
+    """Returns exports of models as long as published ones, by the class's name."""
     made = {}
 
     def of(name: str) -> Exported:

@@ -36,7 +36,7 @@ def program(tmp_path_factory) -> Path:
 
 
 def tensor_names(folder: Path, outputs: list[str]) -> list[str]:
-    """Gives the program's arguments for the tensors of `serving_default`, from the file."""
+    """Returns the program's arguments for the tensors of `serving_default`, from the file."""
     saved = saved_model_pb2.SavedModel.FromString((folder / "saved_model.pb").read_bytes())
     signature = saved.meta_graphs[0].signature_def["serving_default"]
     arguments = []

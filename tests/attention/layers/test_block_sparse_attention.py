@@ -102,7 +102,7 @@ class TestOtherPattern(AttentionContract):
 
 
 def keras_attention_like(layer):
-    """Gives Keras' own attention with the same weights: an oracle that is not ours."""
+    """Returns Keras' own attention with the same weights: an oracle that is not ours."""
     oracle = keras.layers.MultiHeadAttention(HEADS, HEAD_SIZE)
     oracle.build((BATCH, LENGTH, WIDTH), (BATCH, LENGTH, WIDTH))
     split = (WIDTH, HEADS, HEAD_SIZE)
