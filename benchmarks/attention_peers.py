@@ -53,7 +53,7 @@ def _arrays(*shape: int) -> list[np.ndarray]:
 def _tensorflow_modes(attention, shape, dtype, layers, jit_compile):
     import tensorflow as tf
 
-    *tensors, upstream = (tf.cast(x, dtype) for x in _arrays(*shape))
+    *tensors, grad_output = (tf.cast(x, dtype) for x in _arrays(*shape))
 
     def stacked(query, key, value):
         for _ in range(layers):
@@ -64,7 +64,7 @@ def _tensorflow_modes(attention, shape, dtype, layers, jit_compile):
         with tf.GradientTape() as tape:
             tape.watch(tensors)
             output = stacked(*tensors)
-        return tape.gradient(output, tensors, output_gradients=upstream)
+        return tape.gradient(output, tensors, output_gradients=grad_output)
 
     forward = tf.function(stacked, jit_compile=jit_compile)
     backward = tf.function(gradient, jit_compile=jit_compile)
@@ -132,7 +132,7 @@ def _torch_modes(attention, length, batch, dtype, layers):
     import torch
 
     arrays = _arrays(batch, HEADS, length, HEAD_SIZE)
-    *tensors, upstream = (torch.tensor(x).to(getattr(torch, dtype)) for x in arrays)
+    *tensors, grad_output = (torch.tensor(x).to(getattr(torch, dtype)) for x in arrays)
 
     def stacked(query, key, value):
         for _ in range(layers):
@@ -145,7 +145,7 @@ def _torch_modes(attention, length, batch, dtype, layers):
 
     def backward():
         leaves = [x.clone().requires_grad_() for x in tensors]
-        torch.autograd.grad(stacked(*leaves), leaves, upstream)
+        torch.autograd.grad(stacked(*leaves), leaves, grad_output)
 
     return {"forward": forward, "forward+backward": backward}
 

@@ -10,7 +10,7 @@ IS_TENSORFLOW = keras.backend.backend() == "tensorflow"
 
 
 def calls_tensorflow(function: Callable) -> bool:
-    """Tells whether a test calls TensorFlow, itself or in a helper of the tests.
+    """Returns whether a test calls TensorFlow, itself or in a helper of the tests.
 
     So does `x.numpy()`, which tensors of JAX do not have (tests of both say `np.asarray(x)`). What
     this module does for both backends is not counted.
@@ -58,13 +58,13 @@ def of_unknown_length(function: Callable, arrays) -> Callable:
     return tf.function(function, input_signature=specs)
 
 
-def value_and_gradients(function: Callable, tensors, upstream):
+def value_and_gradients(function: Callable, tensors, grad_output):
     """Returns `function(*tensors)`, a tensor, and what flows back to each of its tensors.
 
     Args:
         function: Of tensors; gives a tensor.
         tensors: A list of tensors.
-        upstream: What flows back to the result: a tensor of its shape and dtype.
+        grad_output: What flows back to the result: a tensor of its shape and dtype.
     """
     if IS_TENSORFLOW:
         import tensorflow as tf
@@ -72,11 +72,11 @@ def value_and_gradients(function: Callable, tensors, upstream):
         with tf.GradientTape() as tape:
             tape.watch(tensors)
             y = function(*tensors)
-        return y, *tape.gradient(y, tensors, upstream)
+        return y, *tape.gradient(y, tensors, grad_output)
     import jax
 
     y, backward = jax.vjp(function, *tensors)
-    return y, *backward(upstream)
+    return y, *backward(grad_output)
 
 
 def loss_and_gradients(loss: Callable, x, layer: keras.layers.Layer):

@@ -7,7 +7,7 @@ from keras import ops
 
 from bigbird_tf.config import BigBirdConfig
 from bigbird_tf.layers.config_layer import ConfigLayer
-from bigbird_tf.nn.activations import activated_product, get_activation, has_activated_product
+from bigbird_tf.nn.activations import fused_mlp, get_activation, has_fused_mlp
 from bigbird_tf.nn.dense import add_bias, as_matrix, is_plain
 from bigbird_tf.nn.dropout import Dropout
 from bigbird_tf.types import Shape, Tensor
@@ -65,11 +65,11 @@ class FeedForward(ConfigLayer):
             is_plain(dense) and dense.compute_dtype == self.compute_dtype
             for dense in (first, second)
         )
-        if not all_plain or not has_activated_product(self.activation):
+        if not all_plain or not has_fused_mlp(self.activation):
             return second(self.activation(first(x)))
         weights = (first.kernel, first.bias, second.kernel)
         tensors = (ops.cast(tensor, self.compute_dtype) for tensor in (x, *weights))
-        product = activated_product(self.activation, *tensors)
+        product = fused_mlp(self.activation, *tensors)
         return add_bias(product, ops.cast(second.bias, self.compute_dtype))
 
     def compute_output_shape(self, input_shape: Shape, *args: Any, **kwargs: Any) -> Shape:

@@ -12,7 +12,7 @@ from bigbird_tf.nn.dense import sum_of_rows
 from bigbird_tf.nn.precision import at_least_float32
 from bigbird_tf.types import Tensor
 
-__all__ = ["activated_product", "gelu_tanh", "get_activation", "has_activated_product"]
+__all__ = ["fused_mlp", "gelu_tanh", "get_activation", "has_fused_mlp"]
 
 
 # The tanh form of GELU is x · sigmoid(2u), u = √(2/π) · (x + 0.044715 x³).
@@ -20,29 +20,29 @@ _SLOPE = 2 * math.sqrt(2 / math.pi)
 _CUBIC = 0.044715 * _SLOPE
 
 
-def _gelu_tanh_again(x: Tensor, upstream: Tensor) -> Any:
+def _gelu_tanh_again(x: Tensor, grad_output: Tensor) -> Any:
     """Returns the tanh form of GELU, computed again, and what flows back to `x`."""
     # Or the cube overflows float16.
-    wide = at_least_float32(recompute_barrier(upstream, x))
+    wide = at_least_float32(recompute_barrier(grad_output, x))
     square = wide * wide
     gate = ops.sigmoid(wide * (_SLOPE + _CUBIC * square))
     slope = gate * (1 + (1 - gate) * wide * (_SLOPE + 3 * _CUBIC * square))
-    return ops.cast(wide * gate, x.dtype), upstream * ops.cast(slope, upstream.dtype)
+    return ops.cast(wide * gate, x.dtype), grad_output * ops.cast(slope, grad_output.dtype)
 
 
-def _gelu_again(x: Tensor, upstream: Tensor) -> Any:
+def _gelu_again(x: Tensor, grad_output: Tensor) -> Any:
     """As `_gelu_tanh_again`, of the exact form: x · Φ(x), whose derivative is Φ(x) + x · φ(x)."""
-    wide = at_least_float32(recompute_barrier(upstream, x))
+    wide = at_least_float32(recompute_barrier(grad_output, x))
     share = 0.5 * (1 + ops.erf(wide * math.sqrt(0.5)))
     density = math.sqrt(0.5 / math.pi) * ops.exp(-0.5 * wide * wide)
     slope = share + wide * density
-    return ops.cast(wide * share, x.dtype), upstream * ops.cast(slope, upstream.dtype)
+    return ops.cast(wide * share, x.dtype), grad_output * ops.cast(slope, grad_output.dtype)
 
 
-def _relu_again(x: Tensor, upstream: Tensor) -> Any:
+def _relu_again(x: Tensor, grad_output: Tensor) -> Any:
     """As `_gelu_tanh_again`, of ReLU."""
-    x = recompute_barrier(upstream, x)
-    return ops.relu(x), upstream * ops.cast(x > 0, upstream.dtype)
+    x = recompute_barrier(grad_output, x)
+    return ops.relu(x), grad_output * ops.cast(x > 0, grad_output.dtype)
 
 
 def _gelu(x: Tensor) -> Tensor:
@@ -87,8 +87,8 @@ def gelu_tanh(x: Tensor) -> Tensor:
     times the memory of the widest tensor of the model, in each layer.
     """
 
-    def gradient(upstream, **_):
-        return _gelu_tanh_again(x, upstream)[1]
+    def gradient(grad_output, **_):
+        return _gelu_tanh_again(x, grad_output)[1]
 
     return _gelu_tanh(x), gradient
 
@@ -101,12 +101,12 @@ _WRITTEN_OUT = {
 }
 
 
-def has_activated_product(activation: Callable) -> bool:
-    """Tells whether `activated_product` takes an activation."""
+def has_fused_mlp(activation: Callable) -> bool:
+    """Returns whether `fused_mlp` takes an activation."""
     return activation in _WRITTEN_OUT
 
 
-def activated_product(
+def fused_mlp(
     activation: Callable, x: Tensor, kernel: Tensor, bias: Tensor, next_kernel: Tensor
 ) -> Tensor:
     """Returns `matmul(activation(matmul(x, kernel) + bias), next_kernel)`, and keeps little.
@@ -116,7 +116,7 @@ def activated_product(
     to make one kernel of the first product, bias and activation where no gradient is asked for.
 
     Args:
-        activation: One for which `has_activated_product`.
+        activation: One for which `has_fused_mlp`.
         x: Tensor `(M, D)`.
         kernel: Tensor `(D, E)` of the same dtype.
         bias: Tensor `(E,)` of the same dtype.
@@ -131,14 +131,14 @@ def activated_product(
     def product(x, kernel, bias, next_kernel):
         hidden = ops.add(ops.matmul(x, kernel), bias)
 
-        def gradient(upstream, **_):
-            activated_grad = ops.matmul(upstream, ops.transpose(next_kernel))
+        def gradient(grad_output, **_):
+            activated_grad = ops.matmul(grad_output, ops.transpose(next_kernel))
             activated, hidden_grad = activate_again(hidden, activated_grad)
             return (
                 ops.matmul(hidden_grad, ops.transpose(kernel)),
                 ops.matmul(ops.transpose(x), hidden_grad),
                 sum_of_rows(hidden_grad),
-                ops.matmul(ops.transpose(activated), upstream),
+                ops.matmul(ops.transpose(activated), grad_output),
             )
 
         return ops.matmul(activate(hidden), next_kernel), gradient

@@ -37,8 +37,8 @@ def sum_of_rows(x: Tensor) -> Tensor:
 def add_bias(x: Tensor, bias: Tensor) -> Tensor:
     """Adds `(D,)` to each row of `(…, D)`, with the gradient of this module."""
 
-    def gradient(upstream, **_):
-        return upstream, sum_of_rows(upstream)
+    def gradient(grad_output, **_):
+        return grad_output, sum_of_rows(grad_output)
 
     return ops.add(x, bias), gradient
 
@@ -47,10 +47,10 @@ def add_bias(x: Tensor, bias: Tensor) -> Tensor:
 def _dense(x: Tensor, kernel: Tensor, *bias: Tensor) -> Tensor:
     """Returns `(…, E)` of `(…, D)`, `(D, E)` and, if there is one, `(E,)`."""
 
-    def gradient(upstream, **_):
-        x_grad = ops.matmul(upstream, ops.transpose(kernel))
-        kernel_grad = ops.matmul(ops.transpose(as_matrix(x)), as_matrix(upstream))
-        return x_grad, kernel_grad, *(sum_of_rows(upstream) for _ in bias)
+    def gradient(grad_output, **_):
+        x_grad = ops.matmul(grad_output, ops.transpose(kernel))
+        kernel_grad = ops.matmul(ops.transpose(as_matrix(x)), as_matrix(grad_output))
+        return x_grad, kernel_grad, *(sum_of_rows(grad_output) for _ in bias)
 
     # Together, for TensorFlow to make one kernel of them.
     product = ops.matmul(x, kernel)
@@ -58,7 +58,7 @@ def _dense(x: Tensor, kernel: Tensor, *bias: Tensor) -> Tensor:
 
 
 def is_plain(layer: keras.layers.Layer) -> bool:
-    """Tells whether a `keras.layers.Dense` has a kernel that may be multiplied by, not codes."""
+    """Returns whether a `keras.layers.Dense` has a kernel that may be multiplied by, not codes."""
     return layer.quantization_mode is None
 
 

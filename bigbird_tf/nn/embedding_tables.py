@@ -25,8 +25,8 @@ def _look_up(table: Any, ids: Tensor) -> Tensor:
 
     @ops.custom_gradient
     def take(table):
-        def gradient(upstream, **_):
-            flat = ops.reshape(at_least_float32(upstream), (-1, width))
+        def gradient(grad_output, **_):
+            flat = ops.reshape(at_least_float32(grad_output), (-1, width))
             rows = ops.segment_sum(flat, ops.reshape(ids, (-1,)), num_rows)
             return ops.cast(rows, table.dtype)
 

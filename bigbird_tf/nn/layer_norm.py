@@ -68,12 +68,12 @@ def _layer_norm(x: Tensor, gamma: Tensor, beta: Tensor, epsilon: float) -> Tenso
         centered = wide - mean
         inverse = ops.rsqrt(ops.mean(ops.square(centered), axis=-1, keepdims=True) + epsilon)
 
-        def gradient(upstream, **_):
-            normal = (ops.cast(recompute_barrier(upstream, x), dtype) - mean) * inverse
-            scaled = upstream * gamma
-            inner = ops.mean(scaled * normal, axis=-1, keepdims=True)
-            x_grad = (scaled - ops.mean(scaled, axis=-1, keepdims=True) - normal * inner) * inverse
-            of_weights = (sum_of_rows(y) for y in (upstream * normal, upstream))
+        def gradient(grad_output, **_):
+            normal = (ops.cast(recompute_barrier(grad_output, x), dtype) - mean) * inverse
+            scaled = grad_output * gamma
+            delta = ops.mean(scaled * normal, axis=-1, keepdims=True)
+            x_grad = (scaled - ops.mean(scaled, axis=-1, keepdims=True) - normal * delta) * inverse
+            of_weights = (sum_of_rows(y) for y in (grad_output * normal, grad_output))
             return ops.cast(x_grad, x.dtype), *of_weights
 
         return centered * inverse * gamma + beta, gradient

@@ -109,7 +109,7 @@ def _character_classes(data: tf.Tensor) -> tf.Tensor:
 
 @functools.cache
 def _class_table() -> tuple[np.ndarray, np.ndarray]:
-    """Returns the code points at which another class begins, ascending, and these classes; int32."""
+    """Returns the code points at which a class begins, ascending, and these classes; int32."""
     classes = np.full(0x110000, OTHER, np.int32)
     kinds = {"L": LETTER, "M": MARK, "N": LETTER}
     for code in range(NUM_LISTED):

@@ -206,11 +206,11 @@ def test_nothing_flows_outside_of_the_pattern():
     encoder, (x, mask) = made(num_hidden_layers=1), arguments(40, (40, 40))
     counts = encoder.blocks[0].attention.pattern(40).to_dense_mask().sum(axis=0)
     for i in (1, 4, 8):
-        upstream = np.zeros((BATCH, 10, 4, WIDTH), "float32")
-        upstream[:, i] = np.random.default_rng(i).normal(size=(BATCH, 4, WIDTH))
-        upstream = ops.convert_to_tensor(upstream.reshape(BATCH, 40, WIDTH))
+        grad_output = np.zeros((BATCH, 10, 4, WIDTH), "float32")
+        grad_output[:, i] = np.random.default_rng(i).normal(size=(BATCH, 4, WIDTH))
+        grad_output = ops.convert_to_tensor(grad_output.reshape(BATCH, 40, WIDTH))
         tensors = [ops.convert_to_tensor(x)]
-        _, gradient = value_and_gradients(lambda x: encoder(x, mask)[0], tensors, upstream)
+        _, gradient = value_and_gradients(lambda x: encoder(x, mask)[0], tensors, grad_output)
         gradient = np.asarray(gradient).reshape(BATCH, 10, -1)
         np.testing.assert_array_equal((gradient != 0).any(-1), [counts[i] > 0] * BATCH)
     assert (counts == 0).any()

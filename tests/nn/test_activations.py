@@ -9,7 +9,7 @@ import tensorflow as tf
 from keras import ops
 
 from bigbird_tf.config import ACTIVATIONS
-from bigbird_tf.nn.activations import activated_product, get_activation
+from bigbird_tf.nn.activations import fused_mlp, get_activation
 from bigbird_tf.nn.precision import at_least_float32
 from tests.backends import IS_TENSORFLOW, compiled, value_and_gradients
 from tests.graph_walk import operations_before
@@ -63,20 +63,20 @@ def test_gelu_new_keeps_nothing_but_its_input_for_the_backward_pass():
     ("dtype", "tolerance"),
     [("float32", 2e-6), *([("float64", 1e-8)] if IS_TENSORFLOW else []), ("bfloat16", 2e-2)],
 )
-def test_activated_product_is_all_one_after_the_other(name, dtype, tolerance):
+def test_fused_mlp_is_all_one_after_the_other(name, dtype, tolerance):
     rng = np.random.default_rng(0)
     tensors = [ops.cast(rng.normal(size=size), dtype) for size in ((6, 5), (5, 7), (7,), (7, 4))]
-    upstream = ops.cast(rng.normal(size=(6, 4)), dtype)
+    grad_output = ops.cast(rng.normal(size=(6, 4)), dtype)
     activation = get_activation(name)
 
     def together(*tensors):
-        return value_and_gradients(partial(activated_product, activation), tensors, upstream)
+        return value_and_gradients(partial(fused_mlp, activation), tensors, grad_output)
 
     def one_by_one(x, kernel, bias, next_kernel):
         return ops.matmul(activation(ops.matmul(x, kernel) + bias), next_kernel)
 
     mine = compiled(together, jit_compile=False)(*tensors)
-    apart = value_and_gradients(one_by_one, tensors, upstream)
+    apart = value_and_gradients(one_by_one, tensors, grad_output)
     for ours, expected in zip(mine, apart, strict=True):
         assert ours.dtype == expected.dtype == dtype
         ours, expected = (ops.convert_to_numpy(at_least_float32(y)) for y in (ours, expected))

@@ -33,10 +33,10 @@ def test_sum_of_rows_loses_nothing_in_many_rows(dtype, tolerance, mode):
     np.testing.assert_allclose(as_float64(result), expected, rtol=tolerance)
 
 
-def _call(layer, x, upstream):
+def _call(layer, x, grad_output):
     """Returns the value, and the gradients of the input and of all weights."""
-    y, x_grad = value_and_gradients(layer, [x], upstream)
-    weights = gradients_of_weights(lambda: ops.sum(layer(x) * upstream), layer)
+    y, x_grad = value_and_gradients(layer, [x], grad_output)
+    weights = gradients_of_weights(lambda: ops.sum(layer(x) * grad_output), layer)
     return y, x_grad, *weights
 
 
@@ -48,13 +48,13 @@ def _call(layer, x, upstream):
 def test_as_keras_own_layer(use_bias, shape, policy, tolerance):
     rng = np.random.default_rng(0)
     weights = [rng.normal(size=(5, 7)), rng.normal(size=7)][: 1 + use_bias]
-    x, upstream = rng.normal(size=(4, *shape)), rng.normal(size=(4, *shape[:-1], 7))
+    x, grad_output = rng.normal(size=(4, *shape)), rng.normal(size=(4, *shape[:-1], 7))
     results = []
     for cls in (Dense, keras.layers.Dense):
         layer = cls(7, activation="tanh", use_bias=use_bias, dtype=policy)
         layer.build(x.shape)
         layer.set_weights(weights)
-        results.append(_call(layer, *(ops.cast(y, layer.compute_dtype) for y in (x, upstream))))
+        results.append(_call(layer, *(ops.cast(y, layer.compute_dtype) for y in (x, grad_output))))
     assert len(results[0]) == (4 if use_bias else 3)
     for mine, expected in zip(*results, strict=True):
         assert mine.shape == expected.shape

@@ -24,9 +24,9 @@ def _pair(policy="float32", epsilon=1e-3):
     return layers
 
 
-def _value_and_gradients(layer, x, upstream):
+def _value_and_gradients(layer, x, grad_output):
     def loss(x):
-        return ops.sum(ops.cast(layer(x), upstream.dtype) * upstream)
+        return ops.sum(ops.cast(layer(x), grad_output.dtype) * grad_output)
 
     return layer(x), *loss_and_gradients(loss, x, layer)[1]
 
@@ -50,15 +50,15 @@ def test_equal_to_keras(policy, tolerance, in_graph):
     rng = np.random.default_rng(1)
     # Far from zero and from one, so that a mean that is forgotten shows.
     x = ops.cast(rng.normal(3.0, 2.0, size=(2, 5, 7)), mine.compute_dtype)
-    upstream = rng.normal(size=(2, 5, 7)).astype("float32")
+    grad_output = rng.normal(size=(2, 5, 7)).astype("float32")
     run = _value_and_gradients
     if in_graph:
         run = compiled(_value_and_gradients, jit_compile=False)
     # The oracle has the same numbers, in float64 where there is that.
     widest = "float64" if IS_TENSORFLOW else "float32"
     oracle = _pair(widest)[1]
-    exact = _value_and_gradients(oracle, ops.cast(x, widest), upstream)
-    results = run(mine, x, upstream), run(theirs, x, upstream)
+    exact = _value_and_gradients(oracle, ops.cast(x, widest), grad_output)
+    results = run(mine, x, grad_output), run(theirs, x, grad_output)
     for ours, keras_, expected in zip(*results, exact, strict=True):
         assert ours.dtype == keras_.dtype
         ours, expected = as_numpy(ours), as_numpy(expected)
@@ -85,11 +85,11 @@ def test_keeps_its_input_alone():
     layer.build((None, None, 7))
 
     @tf.function
-    def gradient(x, upstream):
+    def gradient(x, grad_output):
         with tf.GradientTape() as tape:
             tape.watch(x)
             y = layer(x)
-        return y, tape.gradient(y, x, upstream)
+        return y, tape.gradient(y, x, grad_output)
 
     spec = tf.TensorSpec((2, 5, 7))
     graph = gradient.get_concrete_function(spec, spec).graph
