@@ -48,12 +48,15 @@ if TYPE_CHECKING or not _is_command():
         # At once: Keras loads files with those classes in them that have been imported before.
         from bigbird_tf.preprocessing import (
             BigBirdTokenizer,
+            FastTokenizer,
             MaskedLMPreprocessor,
             MultipleChoicePreprocessor,
             PreTrainingPreprocessor,
             QuestionAnsweringPreprocessor,
             SequenceClassificationPreprocessor,
             TokenClassificationPreprocessor,
+            Tokenizer,
+            WordPieceTokenizer,
         )
         from bigbird_tf.serving import export_saved_model
 
@@ -71,12 +74,15 @@ __all__ = [
     "BigBirdTokenizer",
     "BlockPattern",
     "BlockSparseAttention",
+    "FastTokenizer",
     "MaskedLMPreprocessor",
     "MultipleChoicePreprocessor",
     "PreTrainingPreprocessor",
     "QuestionAnsweringPreprocessor",
     "SequenceClassificationPreprocessor",
     "TokenClassificationPreprocessor",
+    "Tokenizer",
+    "WordPieceTokenizer",
     "__version__",
     "checkpoints",
     "export_saved_model",

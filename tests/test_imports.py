@@ -15,6 +15,7 @@ OPTIONAL = {
     "torch",
     "official",
     "jax",
+    "tokenizers",
     "transformers",
     "matplotlib",
     "tensorflow_serving",

@@ -44,6 +44,17 @@ _SAME_SETTINGS = (
     "label2id",
     "problem_type",
 )
+_TOKENIZER_CONFIG = "tokenizer_config.json"
+_TOKENIZER_FILES = (
+    _TOKENIZER_CONFIG,
+    "tokenizer.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.txt",
+    "vocab.json",
+    "merges.txt",
+)
+_TOKENIZER_CLASSES = {"bert": "BertTokenizer", "roberta": "RobertaTokenizer"}
 # Heads that both sides have; the others are left out.
 _SHARED_HEADS = (
     "ForPreTraining",
@@ -84,9 +95,9 @@ def lengthen(
     classification and multiple choice come along; others have another form in BigBird and are left
     out with a warning.
 
-    The vocabulary stays the original's (WordPiece, byte-pair encoding): tokenize with the
-    original's tokenizer. `BigBirdTokenizer` reads SentencePiece vocabularies only. A BERT config
-    does not say which piece is the separator; `BigBirdForQuestionAnswering` needs to know:
+    The original's tokenizer comes along: `Tokenizer.from_pretrained` makes a `WordPieceTokenizer`
+    of BERT's, a `FastTokenizer` of RoBERTa's. A BERT config does not say which piece is the
+    separator; `BigBirdForQuestionAnswering` needs to know where it is given ids alone:
     `sep_token_id=102` for the published ones.
 
     RoBERTa counts positions from its padding's id + 1 and skips padding; here they count from 0,
@@ -95,7 +106,8 @@ def lengthen(
     Args:
         name_or_path: A directory, or the id of a repository on the hub.
         max_position_embeddings: Longest sequence of the new model, in tokens.
-        output_dir: A new or empty directory; gets `config.json` and `model.safetensors`.
+        output_dir: A new or empty directory; gets `config.json`, `model.safetensors` and the
+            files of the tokenizer.
         revision: Branch, tag or commit on the hub.
         cache_dir: Where downloads are kept.
         token: The hub's access token.
@@ -132,7 +144,30 @@ def lengthen(
             "left out.",
             stacklevel=2,
         )
-    write_pretrained_directory(output_dir, config, tensors, f"BigBird{head or 'Model'}")
+    files = _tokenizer_files(name_or_path, settings, max_position_embeddings, hub_options)
+    write_pretrained_directory(output_dir, config, tensors, f"BigBird{head or 'Model'}", files)
+
+
+def _tokenizer_files(name_or_path, settings, max_length: int, hub_options) -> dict[str, bytes]:
+    """Returns the contents of a tokenizer's files by name; without any, there is none to keep."""
+    files = {}
+    for name in _TOKENIZER_FILES:
+        path = hub.find_file(name_or_path, name, **hub_options)
+        if path is not None:
+            files[name] = Path(path).read_bytes()
+    if not files:
+        return {}
+    try:
+        said = json.loads(files.get(_TOKENIZER_CONFIG, b"{}"))
+        # By the model's kind alone, `transformers` would take it for BigBird's own tokenizer.
+        said.setdefault("tokenizer_class", _TOKENIZER_CLASSES[settings["model_type"]])
+    except (AttributeError, ValueError) as error:
+        raise ValueError(
+            f"The {_TOKENIZER_CONFIG} of {name_or_path} must be a JSON object. Received: {error}"
+        ) from error
+    said["model_max_length"] = max_length
+    files[_TOKENIZER_CONFIG] = json.dumps(said, indent=2, ensure_ascii=False).encode() + b"\n"
+    return files
 
 
 def _read_settings(file: Path) -> dict[str, Any]:

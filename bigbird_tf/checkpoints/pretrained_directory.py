@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -34,6 +35,7 @@ def write_pretrained_directory(
     config: BigBirdConfig,
     tensors: dict[str, np.ndarray],
     architecture: str,
+    files: Mapping[str, bytes] | None = None,
 ) -> None:
     """Writes `config.json` and `model.safetensors`.
 
@@ -45,6 +47,7 @@ def write_pretrained_directory(
         config: The model's config.
         tensors: Arrays by the names that `transformers` has.
         architecture: Name of the class that has all these tensors.
+        files: The contents of further files by name.
 
     Raises:
         FileExistsError: If `output_dir` has something in it.
@@ -56,6 +59,8 @@ def write_pretrained_directory(
         write_tensors(tensors, partial / SAFETENSORS_NAME)
         extra = {**config.extra, "architectures": [architecture]}
         config.replace(extra=extra).save_pretrained(partial)
+        for name, content in (files or {}).items():
+            (partial / name).write_bytes(content)
         os.replace(partial, path)
     finally:
         shutil.rmtree(partial, ignore_errors=True)

@@ -109,9 +109,9 @@ def _heads(tensors: TensorFiles) -> Iterator[str]:
 def _describe_tokenizer(name_or_path: str, config: BigBirdConfig) -> dict[str, str]:
     lines = {}
     try:
-        from bigbird_tf.preprocessing import BigBirdTokenizer
+        from bigbird_tf.preprocessing import Tokenizer
 
-        tokenizer: Any = BigBirdTokenizer.from_pretrained(name_or_path)
+        tokenizer: Any = Tokenizer.from_pretrained(name_or_path)
     except (OSError, ValueError, ImportError) as error:
         tokenizer = None
         lines["tokenizer"] = f"does not load: {error}"

@@ -41,8 +41,8 @@ def read_prompts(
         prompts, is_scalar = _tokenize(prompts, tokenizer)
     elif is_text(prompts):
         raise TypeError(
-            "Prompts that are strings need `tokenizer`, a `BigBirdTokenizer`. Received: "
-            "tokenizer=None"
+            "Prompts that are strings need `tokenizer`, a `BigBirdTokenizer` or another "
+            "`Tokenizer`. Received: tokenizer=None"
         )
     if hasattr(prompts, "row_splits"):
         prompts = _to_dense(prompts, config.pad_token_id)

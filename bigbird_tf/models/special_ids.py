@@ -1,10 +1,11 @@
 """Whether special ids are in the vocabulary, and a model and a tokenizer mean the same by them."""
 
+import warnings
 from typing import Any
 
 from bigbird_tf.config import BigBirdConfig
 
-__all__ = ["check_in_vocabulary", "check_special_ids", "check_stop_ids"]
+__all__ = ["adopt_special_ids", "check_in_vocabulary", "stop_ids_of"]
 
 
 def check_in_vocabulary(config: BigBirdConfig, name: str, *ids: int) -> None:
@@ -27,45 +28,60 @@ def check_in_vocabulary(config: BigBirdConfig, name: str, *ids: int) -> None:
             )
 
 
-def check_special_ids(model: Any, tokenizer: Any) -> None:
-    """Refuses a tokenizer whose special pieces have other ids than those that a model reads.
+def adopt_special_ids(model: Any, tokenizer: Any) -> None:
+    """Gives a model the special ids of its tokenizer where its config says others, and warns.
 
-    Call it wherever a model and a tokenizer meet. What a model does not read may differ, as do
-    `bos_token_id` and `eos_token_id` of the published configs from the published vocabulary.
+    Call it wherever a model and a tokenizer meet. Published configs are wrong about them now and
+    then, and what texts become decides. What a model does not read may differ, as do `bos_token_id`
+    and `eos_token_id` of the published configs from the published vocabulary.
 
     Args:
-        model: A BigBird model; its class names the fields of its config in `special_ids`.
-        tokenizer: A `BigBirdTokenizer`.
-
-    Raises:
-        ValueError: If one of these ids is another one.
+        model: A BigBird model; its class names the fields of its config in `special_ids`. Its
+            config is replaced where they differ.
+        tokenizer: A `Tokenizer`.
     """
-    for name in model.special_ids:
-        mine, theirs = getattr(model.config, name), getattr(tokenizer, name)
-        if mine != theirs:
-            raise ValueError(
-                f"The model's config and the tokenizer must have the same `{name}`. Received: "
-                f"config.{name}={mine}, tokenizer.{name}={theirs}. Pass {name}={theirs} where the "
-                f"config is made; a model that is there already needs `model.config = "
-                f"model.config.replace({name}={theirs})`, before it is trained"
-            )
+    fields = {name: getattr(tokenizer, name) for name in model.special_ids}
+    fields = {
+        name: theirs for name, theirs in fields.items() if getattr(model.config, name) != theirs
+    }
+    if not fields:
+        return
+    said = ", ".join(
+        f"config.{name}={getattr(model.config, name)}, tokenizer.{name}={theirs}"
+        for name, theirs in fields.items()
+    )
+    warnings.warn(
+        f"The model's config and the tokenizer have other special ids: {said}. The tokenizer's "
+        "count, and the model's config has them from now on",
+        stacklevel=3,
+    )
+    model.config = model.config.replace(**fields)
 
 
-def check_stop_ids(stop_token_ids: tuple[int, ...], tokenizer: Any) -> None:
-    """Refuses the config's `eos_token_id` as what ends texts if it is an ordinary piece.
+def stop_ids_of(stop_token_ids: tuple[int, ...], tokenizer: Any) -> tuple[int, ...]:
+    """Returns what ends texts: the config's `eos_token_id`, unless it is an ordinary token.
+
+    Then it is the tokenizer's, with a warning.
 
     Args:
         stop_token_ids: The config's.
-        tokenizer: A `BigBirdTokenizer`.
+        tokenizer: A `Tokenizer`.
 
     Raises:
-        ValueError: If it is.
+        ValueError: If the config's is an ordinary token, and the tokenizer has none.
     """
     special = set(tokenizer.all_special_ids) - {tokenizer.unk_token_id}
-    if stop_token_ids and special.isdisjoint(stop_token_ids):
-        raise ValueError(
-            "The config's `eos_token_id` is none of the tokenizer's special pieces, so that no "
-            f"text would end by it. Received: config.eos_token_id={stop_token_ids}, "
-            f"tokenizer.eos_token_id={tokenizer.eos_token_id}. Set it in the config, or pass "
-            "`stop_token_ids`"
-        )
+    if not stop_token_ids or not special.isdisjoint(stop_token_ids):
+        return stop_token_ids
+    said = (
+        "The config's `eos_token_id` is none of the tokenizer's special pieces, so that no "
+        f"text would end by it. Received: config.eos_token_id={stop_token_ids}, "
+        f"tokenizer.eos_token_id={tokenizer.eos_token_id}. "
+    )
+    if tokenizer.eos_token_id is None:
+        raise ValueError(f"{said}Set it in the config, or pass `stop_token_ids`")
+    warnings.warn(
+        f"{said}The tokenizer's counts; set it in the config, or pass `stop_token_ids`",
+        stacklevel=3,
+    )
+    return (tokenizer.eos_token_id,)

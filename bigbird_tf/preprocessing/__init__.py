@@ -1,4 +1,4 @@
-"""From raw strings to what models are trained on and back: tokenizer, preprocessors, metrics."""
+"""From raw strings to what models are trained on and back: tokenizers, preprocessors, metrics."""
 
 from bigbird_tf.preprocessing import requirements  # noqa: F401, first of all
 from bigbird_tf.preprocessing.answer_confidence import AnswerCalibration
@@ -14,17 +14,25 @@ from bigbird_tf.preprocessing.sequence_classification_preprocessor import (
 from bigbird_tf.preprocessing.token_classification_preprocessor import (
     TokenClassificationPreprocessor,
 )
-from bigbird_tf.preprocessing.tokenizer import BigBirdTokenizer
+from bigbird_tf.preprocessing.tokenizers import (
+    BigBirdTokenizer,
+    FastTokenizer,
+    Tokenizer,
+    WordPieceTokenizer,
+)
 
 __all__ = [
     "AnswerCalibration",
     "BigBirdTokenizer",
+    "FastTokenizer",
     "MaskedLMPreprocessor",
     "MultipleChoicePreprocessor",
     "PreTrainingPreprocessor",
     "QuestionAnsweringPreprocessor",
     "SequenceClassificationPreprocessor",
     "TokenClassificationPreprocessor",
+    "Tokenizer",
+    "WordPieceTokenizer",
     "decode_answers",
     "evaluate_squad",
     "evaluate_triviaqa",

@@ -24,7 +24,7 @@ class MaskedLMPreprocessor(MaskingPreprocessor):
     example its own `draw`: zip the repeated data set with `tf.data.Dataset.counter()`.
 
     Args:
-        tokenizer: A `BigBirdTokenizer` whose vocabulary has `[MASK]`.
+        tokenizer: A `Tokenizer` whose vocabulary has `[MASK]`.
         max_length: The most pieces of an input, special ones included.
         padding: `"max_length"` or `"longest"`.
         pad_to_multiple_of: With `"longest"`, the step of the lengths.

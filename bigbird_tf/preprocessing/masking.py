@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from bigbird_tf.preprocessing.tokenizer import BigBirdTokenizer
+from bigbird_tf.preprocessing.tokenizers import Tokenizer
 
 __all__ = ["MaskingRates", "MaskingVocabulary", "check_masking_rates", "draw_uniform", "mask_words"]
 
@@ -46,7 +46,7 @@ class MaskingVocabulary(NamedTuple):
     ordinary_ids: np.ndarray
 
     @classmethod
-    def of(cls, tokenizer: BigBirdTokenizer) -> "MaskingVocabulary":
+    def of(cls, tokenizer: Tokenizer) -> "MaskingVocabulary":
         """Looks through a tokenizer's pieces.
 
         Raises:
@@ -56,13 +56,12 @@ class MaskingVocabulary(NamedTuple):
             raise ValueError(
                 "`tokenizer` has no piece '[MASK]', which masked language modelling needs."
             )
-        pieces = [tokenizer.id_to_token(index) for index in range(tokenizer.vocab_size)]
-        is_special = np.zeros(len(pieces), bool)
+        is_special = np.zeros(tokenizer.vocab_size, bool)
         is_special[tokenizer.all_special_ids] = True
         return cls(
             tokenizer.mask_token_id,
             is_special,
-            np.array([piece.startswith("▁") for piece in pieces]),
+            tokenizer.begins_word,
             np.flatnonzero(~is_special).astype(np.int32),
         )
 
@@ -128,9 +127,9 @@ def mask_words(
 
     Words are taken in random order until the share of pieces is reached; the last one may go
     beyond it, but never beyond `max_masked`. Each piece of a chosen word is hidden on its own
-    terms, as in BERT: by `[MASK]`, by a random piece, or not at all. A word is what a "▁" begins;
-    special pieces are no words and are never chosen. What is longer than 10 pieces without a space
-    counts as several words.
+    terms, as in BERT: by `[MASK]`, by a random piece, or not at all. What a word is, `begins_word`
+    says ("▁" in SentencePiece); special pieces are none and are never chosen. What is longer than
+    10 pieces without a space counts as several words.
 
     Args:
         ids: int32 ids of shape (B, T).

@@ -13,7 +13,7 @@ from bigbird_tf.preprocessing.masking import (
     mask_words,
 )
 from bigbird_tf.preprocessing.preprocessor import Preprocessor
-from bigbird_tf.preprocessing.tokenizer import BigBirdTokenizer
+from bigbird_tf.preprocessing.tokenizers import Tokenizer
 
 __all__ = ["MaskingPreprocessor"]
 
@@ -26,7 +26,7 @@ class MaskingPreprocessor(Preprocessor):
 
     def __init__(
         self,
-        tokenizer: BigBirdTokenizer,
+        tokenizer: Tokenizer,
         max_length: int = 4096,
         padding: str = "max_length",
         pad_to_multiple_of: int | None = None,

@@ -18,7 +18,7 @@ class MultipleChoicePreprocessor(Preprocessor):
     Each choice becomes an input `[CLS] text [SEP] choice [SEP]`.
 
     Args:
-        tokenizer: A `BigBirdTokenizer`.
+        tokenizer: A `Tokenizer`.
         max_length: The most pieces of an input, special ones included.
         padding: `"max_length"` or `"longest"`.
         pad_to_multiple_of: With `"longest"`, the step of the lengths.

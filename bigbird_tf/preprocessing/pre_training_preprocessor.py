@@ -9,7 +9,7 @@ from bigbird_tf.preprocessing.masking import draw_uniform
 from bigbird_tf.preprocessing.masking_preprocessor import MaskingPreprocessor
 from bigbird_tf.preprocessing.packing import keep_range
 from bigbird_tf.preprocessing.text_input import first_of_batch, to_batch
-from bigbird_tf.preprocessing.tokenizer import BigBirdTokenizer
+from bigbird_tf.preprocessing.tokenizers import Tokenizer
 
 __all__ = ["PreTrainingPreprocessor"]
 
@@ -27,7 +27,7 @@ class PreTrainingPreprocessor(MaskingPreprocessor):
     by the two texts, `seed` and `draw`.
 
     Args:
-        tokenizer: A `BigBirdTokenizer` whose vocabulary has `[MASK]`.
+        tokenizer: A `Tokenizer` whose vocabulary has `[MASK]`.
         max_length: The most pieces of an input, special ones included.
         padding: `"max_length"` or `"longest"`.
         pad_to_multiple_of: With `"longest"`, the step of the lengths.
@@ -53,7 +53,7 @@ class PreTrainingPreprocessor(MaskingPreprocessor):
 
     def __init__(
         self,
-        tokenizer: BigBirdTokenizer,
+        tokenizer: Tokenizer,
         max_length: int = 4096,
         padding: str = "max_length",
         pad_to_multiple_of: int | None = None,

@@ -7,8 +7,7 @@ import keras
 import tensorflow as tf
 
 from bigbird_tf.preprocessing.packing import check_length_arguments, pack_segments
-from bigbird_tf.preprocessing.sentencepiece_kernel import stand_in_model
-from bigbird_tf.preprocessing.tokenizer import BigBirdTokenizer
+from bigbird_tf.preprocessing.tokenizers import Tokenizer
 
 __all__ = ["Preprocessor"]
 
@@ -17,7 +16,7 @@ class Preprocessor(keras.layers.Layer):
     """Base of the layers that turn raw text into what `model.fit` takes.
 
     Args:
-        tokenizer: A `BigBirdTokenizer`.
+        tokenizer: A `Tokenizer`.
         max_length: The most pieces of an input, special ones included.
         padding: `"max_length"` gives every input that length, a static shape that suits XLA and
             TPUs; `"longest"` pads to the longest of the batch.
@@ -26,7 +25,7 @@ class Preprocessor(keras.layers.Layer):
         **kwargs: `name` and the like, as for every Keras layer.
 
     Raises:
-        TypeError: If `tokenizer` is no `BigBirdTokenizer`.
+        TypeError: If `tokenizer` is no `Tokenizer`.
         ValueError: If an argument of length is impossible.
     """
 
@@ -35,7 +34,7 @@ class Preprocessor(keras.layers.Layer):
 
     def __init__(
         self,
-        tokenizer: BigBirdTokenizer,
+        tokenizer: Tokenizer,
         max_length: int = 4096,
         padding: str = "max_length",
         pad_to_multiple_of: int | None = None,
@@ -46,9 +45,10 @@ class Preprocessor(keras.layers.Layer):
         self._convert_input_args = False
         self._allow_non_tensor_positional_args = True
         self.built = True
-        if not isinstance(tokenizer, BigBirdTokenizer):
+        if not isinstance(tokenizer, Tokenizer):
             raise TypeError(
-                "`tokenizer` must be a `BigBirdTokenizer`; `from_pretrained` makes a preprocessor "
+                "`tokenizer` must be a `BigBirdTokenizer` or another `Tokenizer`; "
+                "`from_pretrained` makes a preprocessor "
                 f"of a directory. Received: tokenizer of type {type(tokenizer).__name__}"
             )
         if max_length is None:
@@ -64,13 +64,13 @@ class Preprocessor(keras.layers.Layer):
         """Makes a preprocessor with the vocabulary of a pretrained model.
 
         Args:
-            name_or_path: A directory with a `spiece.model`, or a repository id of the hub.
+            name_or_path: A directory with the files of a tokenizer, or a repository id of the hub.
             **arguments: The constructor's other arguments; those of the hub (`revision`,
-                `cache_dir`, `token`, `local_files_only`) go to `BigBirdTokenizer.from_pretrained`.
+                `cache_dir`, `token`, `local_files_only`) go to `Tokenizer.from_pretrained`.
         """
         hub_names = ("revision", "cache_dir", "token", "local_files_only")
         hub_arguments = {name: arguments.pop(name) for name in hub_names if name in arguments}
-        return cls(BigBirdTokenizer.from_pretrained(name_or_path, **hub_arguments), **arguments)
+        return cls(Tokenizer.from_pretrained(name_or_path, **hub_arguments), **arguments)
 
     def _pack(self, *segments: tf.RaggedTensor) -> dict[str, tf.Tensor]:
         """Makes the model's inputs, int32 of shape (B, T), of one or two ragged segments of ids."""
@@ -101,7 +101,7 @@ class Preprocessor(keras.layers.Layer):
         """
         if self.tokenizer.has_vocabulary:
             return super().compute_output_spec(*args, **kwargs)
-        stand_in = type(self.tokenizer)(stand_in_model())
+        stand_in = self.tokenizer.stand_in()
         same = type(self)(**{**self.get_config(), "tokenizer": stand_in})
         return same.compute_output_spec(*args, **kwargs)
 

@@ -14,7 +14,7 @@ from bigbird_tf.preprocessing.context_windows import (
 from bigbird_tf.preprocessing.preprocessor import Preprocessor
 from bigbird_tf.preprocessing.text_bytes import TextBytes
 from bigbird_tf.preprocessing.text_input import to_batch, to_integer_tensor, to_string_tensor
-from bigbird_tf.preprocessing.tokenizer import BigBirdTokenizer
+from bigbird_tf.preprocessing.tokenizers import Tokenizer
 from bigbird_tf.preprocessing.word_boundaries import are_word_boundaries
 
 __all__ = ["QuestionAnsweringPreprocessor"]
@@ -33,7 +33,7 @@ class QuestionAnsweringPreprocessor(Preprocessor):
     `.unbatch()` follows the map.
 
     Args:
-        tokenizer: A `BigBirdTokenizer`.
+        tokenizer: A `Tokenizer`.
         max_length: The most pieces of an input, special ones included.
         padding: `"max_length"` or `"longest"`.
         pad_to_multiple_of: With `"longest"`, the step of the lengths.
@@ -61,7 +61,7 @@ class QuestionAnsweringPreprocessor(Preprocessor):
 
     def __init__(
         self,
-        tokenizer: BigBirdTokenizer,
+        tokenizer: Tokenizer,
         max_length: int = 4096,
         padding: str = "max_length",
         pad_to_multiple_of: int | None = None,

@@ -9,7 +9,7 @@ import tensorflow as tf
 from bigbird_tf.preprocessing.labels import check_label_names, holds_strings, label_ids
 from bigbird_tf.preprocessing.preprocessor import Preprocessor
 from bigbird_tf.preprocessing.text_input import first_of_batch, split_pairs, to_batch
-from bigbird_tf.preprocessing.tokenizer import BigBirdTokenizer
+from bigbird_tf.preprocessing.tokenizers import Tokenizer
 
 __all__ = ["SequenceClassificationPreprocessor"]
 
@@ -19,7 +19,7 @@ class SequenceClassificationPreprocessor(Preprocessor):
     """Turns texts, or pairs of texts, and labels into what `model.fit` takes.
 
     Args:
-        tokenizer: A `BigBirdTokenizer`.
+        tokenizer: A `Tokenizer`.
         max_length: The most pieces of an input, special ones included.
         padding: `"max_length"` or `"longest"`.
         pad_to_multiple_of: With `"longest"`, the step of the lengths.
@@ -35,7 +35,7 @@ class SequenceClassificationPreprocessor(Preprocessor):
 
     def __init__(
         self,
-        tokenizer: BigBirdTokenizer,
+        tokenizer: Tokenizer,
         max_length: int = 4096,
         padding: str = "max_length",
         pad_to_multiple_of: int | None = None,

@@ -10,7 +10,7 @@ from bigbird_tf.preprocessing.labels import check_label_names, holds_strings, la
 from bigbird_tf.preprocessing.packing import align_with_pieces
 from bigbird_tf.preprocessing.preprocessor import Preprocessor
 from bigbird_tf.preprocessing.text_input import first_of_batch, to_integer_tensor, to_ragged_strings
-from bigbird_tf.preprocessing.tokenizer import BigBirdTokenizer
+from bigbird_tf.preprocessing.tokenizers import Tokenizer
 
 __all__ = ["TokenClassificationPreprocessor"]
 
@@ -23,7 +23,7 @@ class TokenClassificationPreprocessor(Preprocessor):
     Words beyond `max_length` are cut off, with their labels.
 
     Args:
-        tokenizer: A `BigBirdTokenizer`.
+        tokenizer: A `Tokenizer`.
         max_length: The most pieces of an input, special ones included.
         padding: `"max_length"` or `"longest"`.
         pad_to_multiple_of: With `"longest"`, the step of the lengths.
@@ -38,7 +38,7 @@ class TokenClassificationPreprocessor(Preprocessor):
 
     def __init__(
         self,
-        tokenizer: BigBirdTokenizer,
+        tokenizer: Tokenizer,
         max_length: int = 4096,
         padding: str = "max_length",
         pad_to_multiple_of: int | None = None,

@@ -9,8 +9,8 @@ import tensorflow as tf
 from bigbird_tf.generation.decoding_arguments import check_decoding
 from bigbird_tf.models import BigBirdForCausalLM
 from bigbird_tf.models.prompts import prompt_pieces, to_text
-from bigbird_tf.models.special_ids import check_stop_ids
-from bigbird_tf.preprocessing import BigBirdTokenizer
+from bigbird_tf.models.special_ids import stop_ids_of
+from bigbird_tf.preprocessing.tokenizers import Tokenizer
 from bigbird_tf.serving.servable import Servable, check_rank
 
 __all__ = ["CausalLMServable"]
@@ -29,7 +29,7 @@ class CausalLMServable(Servable):
 
     Args:
         model: A `BigBirdForCausalLM`.
-        tokenizer: A `BigBirdTokenizer`, or `None`.
+        tokenizer: A `Tokenizer`, or `None`.
         max_new_tokens: The most tokens to add.
         stop_token_ids: As in `BigBirdForCausalLM.generate`.
         generation: Further arguments of `BigBirdForCausalLM.generate`, such as
@@ -40,7 +40,7 @@ class CausalLMServable(Servable):
     def __init__(
         self,
         model: BigBirdForCausalLM,
-        tokenizer: BigBirdTokenizer | None = None,
+        tokenizer: Tokenizer | None = None,
         *,
         max_new_tokens: int = 64,
         stop_token_ids: int | Sequence[int] | None = None,
@@ -55,9 +55,9 @@ class CausalLMServable(Servable):
                 f"`max_length`, {self.max_length}. Received: max_new_tokens={max_new_tokens!r}"
             )
         self.max_new_tokens = max_new_tokens
-        if tokenizer is not None and stop_token_ids is None:
-            check_stop_ids(self.model.stop_tokens(None), tokenizer)
         self.stops = self.model.stop_tokens(stop_token_ids)
+        if tokenizer is not None and stop_token_ids is None:
+            self.stops = stop_ids_of(self.stops, tokenizer)
         self.generation = _check_generation(generation or {}, max_new_tokens)
         self.num_return_sequences = self.generation.get("num_return_sequences", 1)
 

@@ -23,7 +23,7 @@ class EncoderServable(Servable):
 
     Args:
         model: A `BigBirdModel`.
-        tokenizer: A `BigBirdTokenizer`, or `None`.
+        tokenizer: A `Tokenizer`, or `None`.
     """
 
     def from_ids_outputs(self, inputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:

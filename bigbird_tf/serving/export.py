@@ -9,7 +9,7 @@ from typing import Any
 import tensorflow as tf
 
 from bigbird_tf.models.pretrained_model import PretrainedModel
-from bigbird_tf.preprocessing import BigBirdTokenizer
+from bigbird_tf.preprocessing.tokenizers import FastTokenizer, Tokenizer
 from bigbird_tf.serving.causal_lm import CausalLMServable
 from bigbird_tf.serving.encoder import EncoderServable
 from bigbird_tf.serving.masked_lm import MaskedLMServable
@@ -39,7 +39,7 @@ SERVABLES: dict[str, type[Servable]] = {
 
 
 def make_servable(
-    model: PretrainedModel, tokenizer: BigBirdTokenizer | None = None, **options: Any
+    model: PretrainedModel, tokenizer: Tokenizer | None = None, **options: Any
 ) -> Servable:
     """Gives the servable of a model's class.
 
@@ -76,7 +76,7 @@ def _option_names(servable_class: type[Servable]) -> list[str]:
 def export_saved_model(
     model: PretrainedModel,
     path: str | os.PathLike,
-    tokenizer: BigBirdTokenizer | None = None,
+    tokenizer: Tokenizer | None = None,
     *,
     warmup: bool = False,
     **options: Any,
@@ -92,7 +92,7 @@ def export_saved_model(
         model: A model with a head, or `BigBirdModel`.
         path: The model's folder, such as `"saved_models/qa"`. The SavedModel becomes a version in
             it: `path/1`, then `path/2` and so on. It is written whole or not at all.
-        tokenizer: The model's `BigBirdTokenizer`. `None` for a SavedModel on ids only, whose
+        tokenizer: The model's `Tokenizer`. `None` for a SavedModel on ids only, whose
             `serving_default` is the same as `from_ids`.
         warmup: Whether to add requests that TensorFlow Serving runs before it serves the version.
             Needs the package `tensorflow-serving-api`.
@@ -104,8 +104,8 @@ def export_saved_model(
 
     Raises:
         TypeError: If an argument is of a wrong type, or the head has no such option.
-        ValueError: If an option is impossible, or the tokenizer does not fit the model: it has more
-            pieces, or other ids of the special pieces that the model reads.
+        ValueError: If an option is impossible, or the tokenizer has more pieces than the model, or
+            is one that no SavedModel can hold.
         OSError: If the folder cannot be written.
         ImportError: If `warmup` is asked for without `tensorflow-serving-api`.
 
@@ -114,6 +114,8 @@ def export_saved_model(
     >>> bb.export_saved_model(model, "saved_models/qa", tokenizer)
     PosixPath('saved_models/qa/1')
     """
+    if isinstance(tokenizer, FastTokenizer):
+        raise ValueError(tokenizer.why_not_in_graph)
     servable = make_servable(model, tokenizer, **options)
     if warmup and tokenizer is None:
         raise ValueError("`warmup` needs a `tokenizer`: its requests are texts. Received: None")

@@ -5,9 +5,8 @@ from typing import Any
 import tensorflow as tf
 
 from bigbird_tf.models.pretrained_model import PretrainedModel
-from bigbird_tf.preprocessing import BigBirdTokenizer
 from bigbird_tf.preprocessing.text_bytes import TextBytes
-from bigbird_tf.preprocessing.vocabulary import SPECIAL_PIECES
+from bigbird_tf.preprocessing.tokenizers import Tokenizer
 from bigbird_tf.serving.servable import Servable, check_rank
 from bigbird_tf.serving.text_windows import TextWindows
 
@@ -17,8 +16,6 @@ __all__ = ["MaskedLMServable"]
 TOKENS_AT_ONCE = 4096
 # A text of nothing but masks would take the square of its length.
 MAX_FILLED_BYTES = 64 * 2**20
-WORD_BEGIN = "▁"
-MASK = SPECIAL_PIECES["mask_token"]
 
 
 class MaskedLMServable(Servable):
@@ -37,7 +34,7 @@ class MaskedLMServable(Servable):
 
     Args:
         model: A `BigBirdForMaskedLM` or `BigBirdForPreTraining`.
-        tokenizer: A `BigBirdTokenizer` that has `[MASK]`, or `None`.
+        tokenizer: A `Tokenizer` that has a mask token, or `None`.
         num_best: How many tokens to give for each mask, K.
         **options: `max_length`, `weight_dtype`.
     """
@@ -47,7 +44,7 @@ class MaskedLMServable(Servable):
     def __init__(
         self,
         model: PretrainedModel,
-        tokenizer: BigBirdTokenizer | None = None,
+        tokenizer: Tokenizer | None = None,
         *,
         num_best: int = 5,
         **options: Any,
@@ -119,9 +116,8 @@ class MaskedLMServable(Servable):
             _, starts, ends = self.tokenizer.tokenize_with_offsets(text)
             starts = tf.boolean_mask(starts.flat_values, is_mask)
             ends = tf.boolean_mask(ends.flat_values, is_mask)
-            tokens = self.tokenizer.detokenize(tf.reshape(found["ids"], [-1, 1]))
-            tokens = tf.reshape(tokens, tf.shape(found["ids"]))
-            space = self._space_before(text, rows, starts)
+            tokens = self.tokenizer.token_text(found["ids"])
+            space, starts, ends = self._mask_bytes(text, rows, starts, ends)
             filled = self._fill(tf.gather(text, rows), space, starts, ends, found["ids"], tokens)
             return {
                 name: _by_text(value, rows, windows.num_texts)
@@ -157,18 +153,26 @@ class MaskedLMServable(Servable):
         )
         return tf.cast(tf.where(count > 0)[:, 0], tf.int32)
 
-    def _space_before(self, text: tf.Tensor, rows: tf.Tensor, starts: tf.Tensor) -> tf.Tensor:
-        """Returns where the space that a mask takes begins, in bytes: int32 of shape (M,).
+    def _mask_bytes(
+        self, text: tf.Tensor, rows: tf.Tensor, starts: tf.Tensor, ends: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        """Returns where masks are in their texts, in bytes: int32 of shape (M,).
 
         Args:
             text: Strings of shape (B,).
             rows: The text that each mask is in.
-            starts: Where it begins.
+            starts, ends: The bytes of its token, which may have taken space.
+
+        Returns:
+            `(space, starts, ends)`: where the space that a mask takes begins, where the mask itself
+            begins and ends.
         """
-        if MASK not in self.tokenizer.lstrip:
-            return starts
-        _, space, _ = TextBytes.of(text).trim(rows, tf.zeros_like(starts), starts)
-        return space
+        text_bytes = TextBytes.of(text)
+        starts, ends, _ = text_bytes.trim(rows, starts, ends)
+        if self.tokenizer.mask_token not in self.tokenizer.lstrip:
+            return starts, starts, ends
+        _, space, _ = text_bytes.trim(rows, tf.zeros_like(starts), starts)
+        return space, starts, ends
 
     def _fill(
         self,
@@ -183,8 +187,7 @@ class MaskedLMServable(Servable):
         beginning = tf.zeros_like(starts)
         before = tf.strings.substr(texts, beginning, starts)
         after = tf.strings.substr(texts, ends, tf.strings.length(texts) - ends)
-        pieces = [self.tokenizer.id_to_token(i) for i in range(self.tokenizer.vocab_size)]
-        begins_word = tf.constant([piece.startswith(WORD_BEGIN) for piece in pieces])
+        begins_word = tf.constant(self.tokenizer.begins_word)
         # A new word needs a space, where there is none yet.
         # The last byte alone: the others may be no UTF-8.
         last = tf.strings.substr(before, tf.maximum(starts - 1, 0), tf.ones_like(starts))
@@ -198,7 +201,7 @@ class MaskedLMServable(Servable):
 
     def example_inputs(self, num_words: int) -> dict[str, list[str]]:
         """Gives a text of so many words and a mask."""
-        return {"text": ["word " * num_words + "[MASK]"]}
+        return {"text": ["word " * num_words + self.tokenizer.mask_token]}
 
 
 def _by_text(values: tf.Tensor, rows: tf.Tensor, num_texts: tf.Tensor) -> tf.Tensor:

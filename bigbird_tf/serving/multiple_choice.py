@@ -21,7 +21,7 @@ class MultipleChoiceServable(Servable):
 
     Args:
         model: A `BigBirdForMultipleChoice`.
-        tokenizer: A `BigBirdTokenizer`, or `None`.
+        tokenizer: A `Tokenizer`, or `None`.
     """
 
     input_rank = 3

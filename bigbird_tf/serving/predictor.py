@@ -13,7 +13,7 @@ from bigbird_tf import hub
 from bigbird_tf.config import BigBirdConfig
 from bigbird_tf.models.pretrained_model import PretrainedModel
 from bigbird_tf.models.registry import MODEL_CLASSES
-from bigbird_tf.preprocessing import BigBirdTokenizer
+from bigbird_tf.preprocessing.tokenizers import Tokenizer
 from bigbird_tf.serving.export import SERVABLES, make_servable
 
 __all__ = ["Predictor", "load_pretrained", "model_class_of", "read_records"]
@@ -42,7 +42,7 @@ def model_class_of(config: BigBirdConfig, class_name: str | None = None) -> type
 
 def load_pretrained(
     name_or_path: str | os.PathLike, class_name: str | None = None
-) -> tuple[Any, BigBirdTokenizer]:
+) -> tuple[Any, Tokenizer]:
     """Loads the model and the tokenizer of a pretrained directory or repository of the hub.
 
     Raises:
@@ -52,7 +52,7 @@ def load_pretrained(
     if class_name is None and hub.find_file(name_or_path, "modules.json") is not None:
         class_name = "BigBirdForSentenceEmbedding"
     model_class = model_class_of(BigBirdConfig.from_pretrained(name_or_path), class_name)
-    tokenizer = BigBirdTokenizer.from_pretrained(name_or_path)
+    tokenizer = Tokenizer.from_pretrained(name_or_path)
     return model_class.from_pretrained(name_or_path), tokenizer
 
 

@@ -6,13 +6,14 @@ from typing import Any
 import tensorflow as tf
 
 from bigbird_tf.models import BigBirdForQuestionAnswering
-from bigbird_tf.preprocessing import BigBirdTokenizer, QuestionAnsweringPreprocessor
+from bigbird_tf.preprocessing import QuestionAnsweringPreprocessor
 from bigbird_tf.preprocessing.answer_confidence import (
     AnswerCalibration,
     check_confidence_threshold,
 )
 from bigbird_tf.preprocessing.answer_decoding import best_spans, choose_answers
 from bigbird_tf.preprocessing.context_windows import fill_windows, plan_windows
+from bigbird_tf.preprocessing.tokenizers import Tokenizer
 from bigbird_tf.serving.servable import Servable, check_same_batch
 
 __all__ = ["QuestionAnsweringServable"]
@@ -32,7 +33,7 @@ class QuestionAnsweringServable(Servable):
 
     Args:
         model: A `BigBirdForQuestionAnswering`.
-        tokenizer: A `BigBirdTokenizer`, or `None`.
+        tokenizer: A `Tokenizer`, or `None`.
         doc_stride: By how many pieces the windows of a document begin after one another; half a
             window by default.
         max_question_length: Longer questions are cut to so many pieces.
@@ -50,7 +51,7 @@ class QuestionAnsweringServable(Servable):
     def __init__(
         self,
         model: BigBirdForQuestionAnswering,
-        tokenizer: BigBirdTokenizer | None = None,
+        tokenizer: Tokenizer | None = None,
         *,
         doc_stride: int | None = None,
         max_question_length: int | None = None,

@@ -25,7 +25,7 @@ class SequenceClassificationServable(Servable):
 
     Args:
         model: A `BigBirdForSequenceClassification`.
-        tokenizer: A `BigBirdTokenizer`, or `None`.
+        tokenizer: A `Tokenizer`, or `None`.
     """
 
     has_labels = True

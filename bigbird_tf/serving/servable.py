@@ -8,8 +8,8 @@ from typing import Any
 import tensorflow as tf
 
 from bigbird_tf.models.pretrained_model import PretrainedModel
-from bigbird_tf.models.special_ids import check_special_ids
-from bigbird_tf.preprocessing import BigBirdTokenizer
+from bigbird_tf.models.special_ids import adopt_special_ids
+from bigbird_tf.preprocessing.tokenizers import Tokenizer
 from bigbird_tf.serving.length_groups import run_by_length
 from bigbird_tf.serving.stored_dtype import with_stored_dtype
 from bigbird_tf.serving.text_windows import TextWindows
@@ -27,7 +27,7 @@ class Servable(abc.ABC):
 
     Args:
         model: The model.
-        tokenizer: A `BigBirdTokenizer`, or `None` for signatures on ids only.
+        tokenizer: A `Tokenizer`, or `None` for signatures on ids only.
         max_length: The longest input of the model, in pieces; longer texts are read in windows.
             `None` for the config's `max_position_embeddings`.
         weight_dtype: `"float16"` or `"bfloat16"` to store weights in half the size; they are
@@ -35,9 +35,8 @@ class Servable(abc.ABC):
             which computes products in 8 bits. `None` to store them as they are.
 
     Raises:
-        TypeError: If `tokenizer` is no `BigBirdTokenizer`.
-        ValueError: If an argument is impossible, or the tokenizer has more pieces than the model
-            or other ids of the special pieces that the model reads.
+        TypeError: If `tokenizer` is no `Tokenizer`.
+        ValueError: If an argument is impossible, or the tokenizer has more pieces than the model.
     """
 
     # Dimensions of the ids.
@@ -49,15 +48,15 @@ class Servable(abc.ABC):
     def __init__(
         self,
         model: PretrainedModel,
-        tokenizer: BigBirdTokenizer | None = None,
+        tokenizer: Tokenizer | None = None,
         *,
         max_length: int | None = None,
         weight_dtype: str | None = None,
     ):
-        config = model.config
         if tokenizer is not None:
-            _check_tokenizer(tokenizer, config.vocab_size)
-            check_special_ids(model, tokenizer)
+            _check_tokenizer(tokenizer, model.config.vocab_size)
+            adopt_special_ids(model, tokenizer)
+        config = model.config
         longest = config.max_position_embeddings
         max_length = longest if max_length is None else max_length
         if isinstance(max_length, bool) or not isinstance(max_length, int):
@@ -187,11 +186,11 @@ class Servable(abc.ABC):
         return TextWindows(ids, second, self.tokenizer, self.max_length, self.length_step)
 
 
-def _check_tokenizer(tokenizer: BigBirdTokenizer, vocab_size: int) -> None:
-    if not isinstance(tokenizer, BigBirdTokenizer):
+def _check_tokenizer(tokenizer: Tokenizer, vocab_size: int) -> None:
+    if not isinstance(tokenizer, Tokenizer):
         raise TypeError(
-            "`tokenizer` must be a `BigBirdTokenizer`, such as "
-            f"`BigBirdTokenizer.from_pretrained(directory)`. Received: {type(tokenizer).__name__}"
+            "`tokenizer` must be a `BigBirdTokenizer` or another `Tokenizer`, such as "
+            f"`Tokenizer.from_pretrained(directory)`. Received: {type(tokenizer).__name__}"
         )
     if tokenizer.vocab_size > vocab_size:
         raise ValueError(

@@ -4,7 +4,7 @@ import tensorflow as tf
 
 from bigbird_tf.preprocessing.context_windows import WindowPlan, plan_overlapping
 from bigbird_tf.preprocessing.packing import padded_length
-from bigbird_tf.preprocessing.tokenizer import BigBirdTokenizer
+from bigbird_tf.preprocessing.tokenizers import Tokenizer
 
 __all__ = ["TextWindows"]
 
@@ -32,7 +32,7 @@ class TextWindows:
         self,
         ids: tf.RaggedTensor,
         pair_ids: tf.RaggedTensor | None,
-        tokenizer: BigBirdTokenizer,
+        tokenizer: Tokenizer,
         max_length: int,
         length_step: int,
     ):

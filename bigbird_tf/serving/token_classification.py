@@ -42,7 +42,7 @@ class TokenClassificationServable(Servable):
 
     Args:
         model: A `BigBirdForTokenClassification`.
-        tokenizer: A `BigBirdTokenizer`, or `None`.
+        tokenizer: A `Tokenizer`, or `None`.
     """
 
     has_labels = True

@@ -8,7 +8,7 @@ import dataclasses
 import numpy as np
 import tensorflow as tf
 
-from bigbird_tf.preprocessing.tokenizer import BigBirdTokenizer
+from bigbird_tf.preprocessing.tokenizers import BigBirdTokenizer
 from examples.docs_qa.questions import Question, Split
 
 __all__ = ["IGNORED", "MAX_LENGTH", "EncodedSplit", "describe", "encode_split", "training_windows"]

@@ -1,6 +1,6 @@
 import pytest
 
-from bigbird_tf.preprocessing.tokenizer import BigBirdTokenizer
+from bigbird_tf.preprocessing.tokenizers import BigBirdTokenizer
 from examples.docs_qa.vocabulary import train_vocabulary
 from tests.examples.help_pages import library
 

@@ -10,9 +10,8 @@ from bigbird_tf import (
     BigBirdForSequenceClassification,
     BigBirdTokenizer,
     QuestionAnsweringPreprocessor,
-    export_saved_model,
 )
-from bigbird_tf.models.special_ids import check_special_ids, check_stop_ids
+from bigbird_tf.models.special_ids import adopt_special_ids, stop_ids_of
 from bigbird_tf.serving import make_servable
 from tests.contract import assert_close, randomize, tiny_config
 from tests.preprocessing.conftest import train_vocabulary
@@ -32,40 +31,59 @@ def make(cls, tokenizer, **fields):
     return model
 
 
-def test_question_answering_is_not_exported(tokenizer, tmp_path):
+def test_the_tokenizer_wins_in_question_answering(tokenizer):
     model = make(BigBirdForQuestionAnswering, tokenizer, sep_token_id=66)
-    message = r"same `sep_token_id`.*config.sep_token_id=66, tokenizer.sep_token_id=4.*replace\("
-    with pytest.raises(ValueError, match=message):
-        export_saved_model(model, tmp_path / "qa", tokenizer)
-    assert not list(tmp_path.iterdir())
-    # As the message says.
-    model.config = model.config.replace(sep_token_id=4)
-    check_special_ids(model, tokenizer)
-    assert make_servable(model, tokenizer).tokenizer is tokenizer
+    message = r"config.sep_token_id=66, tokenizer.sep_token_id=4.*tokenizer's\s+count"
+    with pytest.warns(UserWarning, match=message):
+        servable = make_servable(model, tokenizer)
+    assert model.config.sep_token_id == servable.config.sep_token_id == 4
+    # So ids find the question's end as strings do; and there is nothing to warn of any more.
+    ids = {key: np.asarray(value) for key, value in tokenizer([QUESTION], [CONTEXT]).items()}
+    expected = model({**ids, "question_lengths": _question_length(ids, tokenizer)})
+    assert_close(servable.from_ids_outputs(ids), expected)
+    adopt_special_ids(model, tokenizer)
+
+
+def _question_length(ids, tokenizer):
+    return tf.constant([int(np.argmax(ids["input_ids"][0] == tokenizer.sep_token_id)) + 1])
 
 
 def test_what_no_head_reads_may_differ(tokenizer):
     """Published configs have `<s>` and `</s>` the other way round than published vocabularies."""
     fields = {"bos_token_id": 1, "eos_token_id": 2, "sep_token_id": 66}
-    check_special_ids(make(BigBirdForSequenceClassification, tokenizer, **fields), tokenizer)
-    check_special_ids(make(BigBirdForCausalLM, tokenizer, **fields), tokenizer)
-    check_stop_ids((2,), tokenizer)
-    check_stop_ids((), tokenizer)
+    adopt_special_ids(make(BigBirdForSequenceClassification, tokenizer, **fields), tokenizer)
+    adopt_special_ids(make(BigBirdForCausalLM, tokenizer, **fields), tokenizer)
+    assert stop_ids_of((2,), tokenizer) == (2,)
+    assert stop_ids_of((), tokenizer) == ()
 
 
 def test_generate(tokenizer):
     model = make(BigBirdForCausalLM, tokenizer, pad_token_id=7, eos_token_id=1)
-    with pytest.raises(ValueError, match=r"same `pad_token_id`.*=7, tokenizer.pad_token_id=0"):
-        model.generate("the river", 2, tokenizer=tokenizer)
+    expected = make(BigBirdForCausalLM, tokenizer, eos_token_id=1)
+    texts = ["the river", "eleven birds walks on the river"]
+    with pytest.warns(UserWarning, match=r"config.pad_token_id=7, tokenizer.pad_token_id=0"):
+        found = model.generate(texts, 2, tokenizer=tokenizer)
+    assert found.numpy().tolist() == (
+        expected.generate(texts, 2, tokenizer=tokenizer).numpy().tolist()
+    )
     # 6 is the unknown piece, 9 an ordinary one.
     for end in (6, 9):
         model = make(BigBirdForCausalLM, tokenizer, eos_token_id=end)
         message = rf"config.eos_token_id=\({end},\), tokenizer.eos_token_id=1.*`stop_token_ids`"
-        with pytest.raises(ValueError, match=message):
-            model.generate("the river", 2, tokenizer=tokenizer)
-        with pytest.raises(ValueError, match=message):
-            make_servable(model, tokenizer, max_new_tokens=2)
+        with pytest.warns(UserWarning, match=message):
+            found = model.generate("the river", 2, tokenizer=tokenizer)
+        assert found == expected.generate("the river", 2, tokenizer=tokenizer)
+        with pytest.warns(UserWarning, match=message):
+            assert make_servable(model, tokenizer, max_new_tokens=2).stops == (1,)
         assert make_servable(model, tokenizer, max_new_tokens=2, stop_token_ids=[]).stops == ()
+
+
+def test_no_end_at_all(tokenizer):
+    class NoEnd:
+        all_special_ids, unk_token_id, eos_token_id = [0, 2], 0, None
+
+    with pytest.raises(ValueError, match=r"tokenizer.eos_token_id=None.*`stop_token_ids`"):
+        stop_ids_of((9,), NoEnd())
 
 
 @pytest.mark.parametrize("mode", ["eager", "graph"])

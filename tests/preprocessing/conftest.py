@@ -12,7 +12,7 @@ import pytest
 import sentencepiece
 import tensorflow as tf
 
-from bigbird_tf.preprocessing.tokenizer import BigBirdTokenizer
+from bigbird_tf.preprocessing.tokenizers import BigBirdTokenizer
 
 SHARED_VOCABULARY = Path(__file__).parents[3] / "shared/fixtures/vocab/gpt2.model"
 

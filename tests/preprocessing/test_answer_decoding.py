@@ -9,7 +9,7 @@ from bigbird_tf.preprocessing.answer_decoding import decode_answers
 from bigbird_tf.preprocessing.question_answering_preprocessor import QuestionAnsweringPreprocessor
 from bigbird_tf.preprocessing.word_boundaries import are_word_boundaries
 from tests.preprocessing.test_question_answering_preprocessor import CONTEXTS, QUESTIONS
-from tests.preprocessing.test_tokenizer import strings
+from tests.preprocessing.tokenizers.test_big_bird_tokenizer import strings
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import tensorflow as tf
 
 from bigbird_tf.preprocessing.masked_lm_preprocessor import MaskedLMPreprocessor
 from bigbird_tf.preprocessing.masking import MaskingRates, MaskingVocabulary, mask_words
-from bigbird_tf.preprocessing.tokenizer import BigBirdTokenizer
+from bigbird_tf.preprocessing.tokenizers import BigBirdTokenizer
 from tests.preprocessing.conftest import train_vocabulary
 from tests.preprocessing.preprocessor_test_case import PreprocessorTestCase, assert_same
 from tests.preprocessing.test_question_answering_preprocessor import long_text

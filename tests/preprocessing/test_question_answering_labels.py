@@ -9,7 +9,7 @@ import tensorflow as tf
 from hypothesis import strategies
 
 from bigbird_tf.preprocessing.question_answering_preprocessor import QuestionAnsweringPreprocessor
-from bigbird_tf.preprocessing.tokenizer import BigBirdTokenizer
+from bigbird_tf.preprocessing.tokenizers import BigBirdTokenizer
 from tests.preprocessing.conftest import train_vocabulary
 from tests.preprocessing.preprocessor_test_case import assert_same
 from tests.preprocessing.test_question_answering_preprocessor import CONTEXTS, long_text

@@ -18,9 +18,9 @@ from bigbird_tf.models.losses import weighted_crossentropy
 from bigbird_tf.models.prompts import Prompts, read_prompts, to_text
 from bigbird_tf.models.registry import register_model
 from bigbird_tf.models.special_ids import (
+    adopt_special_ids,
     check_in_vocabulary,
-    check_special_ids,
-    check_stop_ids,
+    stop_ids_of,
 )
 from bigbird_tf.nn.backend import compile_function, draw_seed
 from bigbird_tf.types import Inputs, Tensor
@@ -121,7 +121,7 @@ class BigBirdForCausalLM(BigBirdWithHead):
                 for any number.
             stop_token_ids: Tokens that end a continuation; `None` for the config's `eos_token_id`,
                 an empty list for none.
-            tokenizer: A `BigBirdTokenizer`.
+            tokenizer: A `Tokenizer`.
             seed: Of sampling; `None` draws another one each time.
 
         Returns:
@@ -131,8 +131,8 @@ class BigBirdForCausalLM(BigBirdWithHead):
 
         Raises:
             TypeError: If the prompts are strings and there is no tokenizer.
-            ValueError: If an argument is impossible, the tokenizer has other special ids than the
-                config, or prompt and new tokens together are more than `max_position_embeddings`.
+            ValueError: If an argument is impossible, or prompt and new tokens together are more
+                than `max_position_embeddings`.
             tf.errors.InvalidArgumentError: If an id is outside of the vocabulary, or a prompt has
                 no token.
         """
@@ -151,9 +151,9 @@ class BigBirdForCausalLM(BigBirdWithHead):
             min_new_tokens=min_new_tokens,
         )
         if tokenizer is not None:
-            check_special_ids(self, tokenizer)
+            adopt_special_ids(self, tokenizer)
             if stop_token_ids is None:
-                check_stop_ids(stops, tokenizer)
+                stops = stop_ids_of(stops, tokenizer)
         prompts = read_prompts(prompts, self.config, tokenizer, max_new_tokens)
         options = {
             # Python's integers, since NumPy's would be tensors of the compiled loop.

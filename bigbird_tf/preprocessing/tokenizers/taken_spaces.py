@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import tensorflow as tf
 
 from bigbird_tf.preprocessing.text_bytes import TextBytes
-from bigbird_tf.preprocessing.vocabulary import Vocabulary
+from bigbird_tf.preprocessing.tokenizers.vocabulary import Vocabulary
 
 __all__ = ["drop_taken_spaces"]
 

@@ -12,7 +12,7 @@ from hypothesis import strategies
 
 from bigbird_tf.preprocessing import BigBirdTokenizer, MaskedLMPreprocessor
 from tests.preprocessing.conftest import train_vocabulary
-from tests.preprocessing.test_tokenizer import strings
+from tests.preprocessing.tokenizers.test_big_bird_tokenizer import strings
 
 MODELS = [train_vocabulary(), train_vocabulary(normalization_rule_name="identity")]
 TOKENIZERS = [BigBirdTokenizer(model) for model in MODELS]

@@ -10,7 +10,7 @@ import random
 import numpy as np
 import pytest
 
-from bigbird_tf.preprocessing.tokenizer import BigBirdTokenizer
+from bigbird_tf.preprocessing.tokenizers import BigBirdTokenizer
 from tests.preprocessing.conftest import WORDS, train_vocabulary
 
 pytestmark = pytest.mark.parity

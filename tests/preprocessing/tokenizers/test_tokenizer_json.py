@@ -1,12 +1,13 @@
+import base64
 import json
 
 import pytest
 import sentencepiece
 
-from bigbird_tf.preprocessing.tokenizer import BigBirdTokenizer
-from bigbird_tf.preprocessing.tokenizer_json import read_tokenizer_json
+from bigbird_tf.preprocessing.tokenizers import BigBirdTokenizer
+from bigbird_tf.preprocessing.tokenizers.tokenizer_json import read_tokenizer_json
 from tests.preprocessing.conftest import train_vocabulary
-from tests.preprocessing.test_tokenizer import strings
+from tests.preprocessing.tokenizers.test_big_bird_tokenizer import strings
 
 SPECIAL = ["<pad>", "</s>", "<s>", "[CLS]", "[SEP]", "[MASK]", "<unk>"]
 
@@ -106,12 +107,33 @@ def test_without_prefix(content, tmp_path):
     assert "".join(pieces) == "the▁of"
 
 
+PREFIX = {"type": "Metaspace", "replacement": "▁", "prepend_scheme": "always"}
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
         ({"model": {"type": "BPE", "vocab": {}, "merges": []}}, "BPE"),
         ({"model": {"type": "Unigram", "vocab": []}}, "unk_id"),
-        ({"normalizer": {"type": "NFKC"}}, "NFKC"),
+        ({"normalizer": {"type": "NFD"}}, "NFD"),
+        ({"normalizer": {"type": "Lowercase"}}, "Lowercase"),
+        (
+            {"normalizer": {"type": "Replace", "pattern": {"String": "``"}, "content": '"'}},
+            "it replaces .*``",
+        ),
+        ({"pre_tokenizer": {"type": "Whitespace"}}, "splits text by Whitespace"),
+        ({"pre_tokenizer": None}, "splits text by None"),
+        (
+            {
+                "pre_tokenizer": {
+                    "type": "Sequence",
+                    "pretokenizers": [{"type": "WhitespaceSplit"}, PREFIX],
+                }
+            },
+            "splits text by WhitespaceSplit",
+        ),
+        ({"pre_tokenizer": {**PREFIX, "replacement": "_"}}, "writes spaces as '_'"),
+        ({"added_tokens": [{"id": 7, "content": "a", "single_word": True}]}, "`single_word`"),
         ({"model": None}, "unigram"),
     ],
 )
@@ -120,6 +142,51 @@ def test_other_tokenizers(content, tmp_path, change, message):
     path.write_text(json.dumps({**content, **change}))
     with pytest.raises(ValueError, match=message):
         read_tokenizer_json(path)
+
+
+def test_nfkc(content, tmp_path):
+    """SentencePiece's own table."""
+    content["normalizer"]["normalizers"].insert(0, {"type": "NFKC"})
+    (tmp_path / "tokenizer.json").write_text(json.dumps(content))
+    tokenizer = BigBirdTokenizer.from_pretrained(tmp_path)
+    assert pieces_of(tokenizer, "\uff54\uff48\uff45 \uff13") == pieces_of(tokenizer, "the 3")
+    proto = sentencepiece.sentencepiece_model_pb2.ModelProto.FromString(
+        read_tokenizer_json(tmp_path / "tokenizer.json")[0]
+    )
+    expected = train_vocabulary(normalization_rule_name="nfkc")
+    expected = sentencepiece.sentencepiece_model_pb2.ModelProto.FromString(expected)
+    assert proto.normalizer_spec.precompiled_charsmap == (
+        expected.normalizer_spec.precompiled_charsmap
+    )
+
+
+def test_precompiled_map_and_words_between_spaces(content, model, tmp_path):
+    """As XLM-RoBERTa's: SentencePiece's own rules, which make a space of all white space."""
+    proto = sentencepiece.sentencepiece_model_pb2.ModelProto
+    charsmap = proto.FromString(train_vocabulary()).normalizer_spec.precompiled_charsmap
+    content["normalizer"] = {
+        "type": "Precompiled",
+        "precompiled_charsmap": base64.b64encode(charsmap).decode(),
+    }
+    content["pre_tokenizer"] = {
+        "type": "Sequence",
+        "pretokenizers": [{"type": "WhitespaceSplit"}, PREFIX],
+    }
+    (tmp_path / "tokenizer.json").write_text(json.dumps(content))
+    expected = proto.FromString(model)
+    expected.normalizer_spec.precompiled_charsmap = charsmap
+    texts = strings(503)
+    assert BigBirdTokenizer.from_pretrained(tmp_path).tokenize(texts).to_list() == (
+        BigBirdTokenizer(expected.SerializeToString()).tokenize(texts).to_list()
+    )
+
+
+def test_spaces_stay_as_many_as_they_are(content, tmp_path):
+    """No rule makes one of them."""
+    content["normalizer"] = None
+    (tmp_path / "tokenizer.json").write_text(json.dumps(content))
+    tokenizer = BigBirdTokenizer.from_pretrained(tmp_path)
+    assert "".join(pieces_of(tokenizer, "the   of").split("|")) == "the   of"
 
 
 def test_no_json(tmp_path):

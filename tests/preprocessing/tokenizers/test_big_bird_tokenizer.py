@@ -10,7 +10,7 @@ import sentencepiece
 import tensorflow as tf
 
 from bigbird_tf.config import BigBirdConfig
-from bigbird_tf.preprocessing.tokenizer import BigBirdTokenizer
+from bigbird_tf.preprocessing.tokenizers import BigBirdTokenizer
 from tests.preprocessing.conftest import WORDS, train_vocabulary
 
 SCRIPTS = (

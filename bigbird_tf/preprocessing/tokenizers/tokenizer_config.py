@@ -53,6 +53,7 @@ def write_tokenizer_config(
     pieces: Mapping[int, str],
     lstrip: Iterable[str],
     rstrip: Iterable[str],
+    further: Iterable[str] = (),
 ) -> None:
     """Writes a `tokenizer_config.json` for `transformers`' `BigBirdTokenizer`.
 
@@ -61,7 +62,9 @@ def write_tokenizer_config(
         special: The special pieces by the names of `transformers`, such as `"mask_token"`.
         pieces: Those, and others that take spaces, by id.
         lstrip, rstrip: Which of them take the spaces before and behind them.
+        further: Special pieces that have no name.
     """
+    further = list(further)
     # By its name alone a token would take no space: `transformers` 5 has made one of it already.
     decoder = {
         str(index): {
@@ -70,10 +73,12 @@ def write_tokenizer_config(
             "normalized": False,
             "rstrip": piece in rstrip,
             "single_word": False,
-            "special": piece in special.values(),
+            "special": piece in special.values() or piece in further,
         }
         for index, piece in sorted(pieces.items())
     }
     config = {"tokenizer_class": "BigBirdTokenizer", "added_tokens_decoder": decoder, **special}
+    if further:
+        config["additional_special_tokens"] = further
     text = json.dumps(config, indent=2, sort_keys=True, ensure_ascii=False)
     path.write_text(text + "\n", encoding="utf-8")
