@@ -7,6 +7,7 @@ from typing import Any
 
 from bigbird_tf import models
 from bigbird_tf.checkpoints import transformers_format
+from bigbird_tf.checkpoints.sentence_transformers_format import read_options
 from bigbird_tf.checkpoints.tensor_files import TensorFiles, open_tensors
 from bigbird_tf.config import BigBirdConfig
 
@@ -40,7 +41,7 @@ def describe_checkpoint(name_or_path: str) -> dict[str, str]:
             lines |= _describe_tensors(config, tensors)
     except (OSError, ValueError, ImportError) as error:
         lines["does not load"] = str(error)
-    return lines | _describe_tokenizer(name_or_path, config)
+    return lines | _describe_sentences(name_or_path) | _describe_tokenizer(name_or_path, config)
 
 
 def _try(load: Callable) -> tuple:
@@ -104,6 +105,22 @@ def _heads(tensors: TensorFiles) -> Iterator[str]:
     for prefix, head in _HEADS.items():
         if any(name.startswith(prefix) for name in tensors):
             yield head
+
+
+def _describe_sentences(name_or_path: str) -> dict[str, str]:
+    try:
+        options = read_options(models.BigBirdForSentenceEmbedding, name_or_path)
+    except ValueError as error:
+        return {"sentences": f"do not load: {error}"}
+    if not options:
+        return {}
+    longest = options["max_seq_length"]
+    return {
+        "sentences": f"{options['pooling_mode']} over tokens"
+        + (", normalised" if options["normalize"] else "")
+        + (f", cut to {longest} tokens" if longest else "")
+        + (f", after the prompt {options['prompt']!r}" if options["prompt"] else "")
+    }
 
 
 def _describe_tokenizer(name_or_path: str, config: BigBirdConfig) -> dict[str, str]:

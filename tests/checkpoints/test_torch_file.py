@@ -332,7 +332,6 @@ class TestTorch:
             "positions": torch.arange(61).expand((1, -1)),
         }
 
-    @pytest.mark.filterwarnings("ignore:Detected pickle protocol 4:UserWarning")
     @pytest.mark.parametrize(
         "options",
         [{}, {"pickle_protocol": 4}, {"_use_new_zipfile_serialization": False}],
@@ -346,7 +345,8 @@ class TestTorch:
             tensors = {n: x for n, x in tensors.items() if not re.search("float8|uint[136]", n)}
         torch.save(tensors, file, **options)
         found = read_all(file)
-        loaded = torch.load(file, weights_only=True)
+        # PyTorch's own safe reader does not know protocol 4.
+        loaded = torch.load(file, weights_only="pickle_protocol" not in options)
         assert list(found) == list(loaded)
         for name, array in found.items():
             expected = loaded[name].detach()

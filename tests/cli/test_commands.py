@@ -6,7 +6,6 @@ import sys
 from pathlib import Path
 
 import pytest
-from safetensors.numpy import load_file, save_file
 
 from bigbird_tf import models
 from bigbird_tf.cli import commands, inputs
@@ -270,36 +269,6 @@ class TestInfo:
             "special ids": "pad 0, bos 2 (the config has 1), eos 1 (the config has 2), cls 3, "
             "sep 4, mask 5, unk 6",
         }
-
-    def test_what_does_not_load(self, run, tmp_path):
-        """A head of no class here, a part that is missing, no tokenizer, ids out of range."""
-        config = small_config(sep_token_id=66, vocab_size=53, num_hidden_layers=2)
-        models.BigBirdForQuestionAnswering(config).save_pretrained(tmp_path)
-        tensors = load_file(tmp_path / "model.safetensors")
-        tensors["cls.weight"] = tensors["qa_classifier.qa_outputs.weight"]
-        del tensors["bert.encoder.layer.1.output.dense.bias"]
-        save_file(tensors, tmp_path / "model.safetensors")
-        outcome = run("info", tmp_path)
-        assert outcome.code == 0
-        expected = (
-            r"does not load +tensors missing: bert\.encoder\.layer\.1\.output\.dense\.bias",
-            r"left out +cls\.weight: the model has no place",
-            r"tokenizer +does not load: .* It has: config\.json, model\.safetensors",
-            r"special ids +pad 0, bos 1, eos 2, sep 66 \(outside of the vocabulary\)",
-        )
-        for line in expected:
-            assert re.search(line, outcome.out), outcome.out
-
-    def test_a_config_with_an_empty_list_of_classes(self, run, tmp_path):
-        (tmp_path / "config.json").write_text('{"model_type": "big_bird", "architectures": []}')
-        outcome = run("info", tmp_path)
-        assert outcome.code == 0
-        assert re.search(r"^class +not named by the config", outcome.out, re.MULTILINE)
-
-    def test_model_of_another_kind(self, run, tmp_path):
-        (tmp_path / "config.json").write_text('{"model_type": "roberta"}')
-        outcome = run("info", tmp_path)
-        assert re.search(r"^does not load +.*model_type='roberta'", outcome.out)
 
     def test_a_line_for_each_field(self, run, tmp_path):
         """The shipped model's config has the names of 120 packages in it."""

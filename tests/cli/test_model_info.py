@@ -1,0 +1,74 @@
+"""What is said of checkpoints that are not whole; of a whole one, `test_commands.py` has all."""
+
+import re
+
+import pytest
+from safetensors.numpy import load_file, save_file
+
+from bigbird_tf import models
+from bigbird_tf.cli.model_info import describe_checkpoint
+from tests.serving.conftest import small_config
+
+
+def test_what_does_not_load(tmp_path):
+    """A head of no class here, a part that is missing, no tokenizer, ids out of range."""
+    config = small_config(sep_token_id=66, vocab_size=53, num_hidden_layers=2)
+    models.BigBirdForQuestionAnswering(config).save_pretrained(tmp_path)
+    tensors = load_file(tmp_path / "model.safetensors")
+    tensors["cls.weight"] = tensors["qa_classifier.qa_outputs.weight"]
+    del tensors["bert.encoder.layer.1.output.dense.bias"]
+    save_file(tensors, tmp_path / "model.safetensors")
+    lines = describe_checkpoint(str(tmp_path))
+    expected = {
+        "does not load": r"tensors missing: bert\.encoder\.layer\.1\.output\.dense\.bias; .*cls",
+        "left out": r"cls\.weight: the model has no place for them",
+        "tokenizer": r"does not load: .* It has: config\.json, model\.safetensors",
+        "special ids": r"pad 0, bos 1, eos 2, sep 66 \(outside of the vocabulary\)$",
+    }
+    for name, line in expected.items():
+        assert re.match(line, lines[name]), lines[name]
+
+
+def test_head_that_starts_fresh(tmp_path):
+    config = small_config(extra={"architectures": ["BigBirdForMultipleChoice"]})
+    models.BigBirdModel(config).save_pretrained(tmp_path)
+    config.save_pretrained(tmp_path)
+    lines = describe_checkpoint(str(tmp_path))
+    assert lines["heads"] == "none"
+    assert lines["starts fresh"] == "classifier.weight, classifier.bias"
+
+
+def test_no_weights(tmp_path):
+    small_config(extra={"architectures": ["BigBirdForSummaries"]}).save_pretrained(tmp_path)
+    lines = describe_checkpoint(str(tmp_path))
+    assert lines["class"].startswith("BigBirdForSummaries, of which there is none here")
+    assert re.search(r"no weights: .* It has: config\.json\.$", lines["does not load"])
+
+
+def test_sentence_embeddings(tmp_path):
+    model = models.BigBirdForSentenceEmbedding(
+        small_config(), normalize=True, max_seq_length=31, prompt="query: "
+    )
+    model.save_pretrained(tmp_path)
+    expected = "mean over tokens, normalised, cut to 31 tokens, after the prompt 'query: '"
+    assert describe_checkpoint(str(tmp_path))["sentences"] == expected
+    (tmp_path / "1_Pooling/config.json").write_text('{"pooling_mode": "lasttoken"}')
+    found = describe_checkpoint(str(tmp_path))["sentences"]
+    assert re.match(r"do not load: .*Received: 'lasttoken'", found)
+
+
+def test_a_config_with_an_empty_list_of_classes(tmp_path):
+    (tmp_path / "config.json").write_text('{"model_type": "big_bird", "architectures": []}')
+    assert describe_checkpoint(str(tmp_path))["class"].startswith("not named by the config")
+
+
+def test_model_of_another_kind(tmp_path):
+    (tmp_path / "config.json").write_text('{"model_type": "roberta"}')
+    lines = describe_checkpoint(str(tmp_path))
+    assert list(lines) == ["does not load"]
+    assert "model_type='roberta'" in lines["does not load"]
+
+
+def test_nothing_there(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"has no 'config\.json'"):
+        describe_checkpoint(str(tmp_path))
