@@ -18,25 +18,6 @@ COMMANDS = ("convert", "demo", "evaluate", "export", "info", "pattern", "predict
 PAGE = "Eleven birds walks in the stone house. A river sings for it."
 
 
-class Outcome:
-    def __init__(self, code, captured):
-        self.code, self.out, self.err = code, captured.out, captured.err
-
-
-@pytest.fixture
-def run(monkeypatch, capsys):
-    """Runs the command in this process."""
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["bigbird-tf", *map(str, arguments)])
-        monkeypatch.setenv("COLUMNS", "200")
-        with pytest.raises(SystemExit) as exit_:
-            commands.main()
-        return Outcome(exit_.value.code, capsys.readouterr())
-
-    return run
-
-
 @pytest.fixture(scope="module")
 def pretrained(tmp_path_factory):
     """A question-answering model as `save_pretrained` writes it."""

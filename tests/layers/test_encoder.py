@@ -140,6 +140,20 @@ def test_the_length_decides_each_call(mode):
             assert_close(output, np.asarray(encoder(x, mask)[0])[real])
 
 
+def test_a_limit_within_a_block():
+    """At the limit nothing is padded, which would make the sequence longer than the limit."""
+    fields = {"full_attention_up_to": 33, "num_hidden_layers": 1}
+    encoder, full = made(**fields), made(**fields, attention_type="original_full")
+    dynamic = as_function(encoder, arguments(), dynamic=True)
+    for length in (33, 34):
+        x, mask = arguments(length)
+        real = mask.astype(bool)
+        expected = np.asarray(full(x, mask)[0])[real]
+        for call in (encoder, dynamic):
+            difference = np.abs(np.asarray(call(x, mask)[0])[real] - expected).max()
+            assert (difference < 1e-4) == (length <= 33), length
+
+
 def test_one_trace_for_all_lengths():
     encoder = made()
     traced = as_function(encoder, arguments(), dynamic=True)

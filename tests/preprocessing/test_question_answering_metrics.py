@@ -137,6 +137,45 @@ class TestSquad2:
         assert result["best_f1"] == pytest.approx(100 * (3 + 2 / 3) / 5)
         assert result["best_f1_thresh"] == 0.4
 
+    def test_best_threshold_by_hand(self):
+        """Two without an answer, so that "" everywhere has two of five right.
+
+        In the order of probability: n1 is answered, 1; a, 2 again; b, half right, 2.5; c, 3.5;
+        n2, "" anyway, 3.5; and c is where that is reached first.
+        """
+        dataset = squad(
+            [
+                question("c", "river", is_impossible=False),
+                question("n1", is_impossible=True),
+                question("a", "bird", is_impossible=False),
+                question("n2", is_impossible=True),
+                question("b", "stone house green", is_impossible=False),
+            ]
+        )
+        predictions = {"a": "bird", "b": "house", "c": "river", "n1": "bird", "n2": ""}
+        probabilities = {"n1": 0.1, "a": 0.2, "b": 0.3, "c": 0.4, "n2": 0.5}
+        result = evaluate_squad(dataset, predictions, probabilities)
+        # One word of one, of three to find.
+        assert result["best_f1"] == pytest.approx(100 * 3.5 / 5)
+        assert result["best_f1_thresh"] == 0.4
+        assert (result["best_exact"], result["best_exact_thresh"]) == (60.0, 0.4)
+        # "" for all is best where the first answers are wrong, and that is a threshold of 0.
+        worse = {**predictions, "b": "x", "c": "x"}
+        result = evaluate_squad(dataset, worse, probabilities)
+        assert (result["best_exact"], result["best_exact_thresh"]) == (40.0, 0.0)
+
+    def test_a_probability_at_the_threshold_is_not_above_it(self):
+        probabilities = {"a": 0.5, "b": 0.5, "c": 0.5, "d": 0.5, "e": 0.5}
+        at, below = (
+            evaluate_squad(self.DATASET, self.PREDICTIONS, probabilities, threshold)
+            for threshold in (0.5, 0.4999)
+        )
+        assert at["exact"] == evaluate_squad(self.DATASET, self.PREDICTIONS)["exact"] == 40.0
+        assert (below["HasAns_exact"], below["NoAns_exact"]) == (0.0, 100.0)
+        # By default nothing is: a probability of 1 is not above 1.
+        certain = dict.fromkeys("abcde", 1.0)
+        assert evaluate_squad(self.DATASET, self.PREDICTIONS, certain)["exact"] == 40.0
+
     def test_missing_predictions_are_left_out(self):
         with pytest.warns(UserWarning, match="4 of 5"):
             result = evaluate_squad(self.DATASET, {"b": ""})

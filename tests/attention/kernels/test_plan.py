@@ -23,6 +23,27 @@ def test_a_processor_s_graph_has_chunks_of_its_cache():
     assert long.forward.edges == (0, 63, 127, 190, 254)
 
 
+def test_what_just_fits_the_cache_is_one_piece():
+    """64 rows of 128 KiB are 8 MiB, and the backward pass has half of that."""
+    made = plan("cpu", False, num_rows=64)
+    assert made.forward == Tiles(1, (0, 64))
+    assert made.backward == Tiles(1, (0, 32, 64))
+    assert plan("cpu", False, num_rows=65).forward == Tiles(1, (0, 32, 65))
+    made = plan("cpu", False, num_rows=32)
+    assert made.forward == Tiles(2, (0, 32))
+    assert made.backward == Tiles(1, (0, 32))
+    # Of twelve heads, 6 * 10 rows fit, 12 * 10 do not, and 6 is the most that divides them.
+    assert plan("cpu", False, num_rows=10).forward.heads == 6
+    # A row that is larger than the cache is a chunk of its own.
+    wide = make_plan((1, 1, 4096, 64 * 65), 4, LAYOUT, 64, 3, device="cpu", compiled=False)
+    assert wide.forward == wide.backward == Tiles(1, (0, 1, 2, 3))
+
+
+def test_no_more_chunks_than_rows():
+    assert plan("gpu", True, num_rows=2).backward.chunks(2) == [(0, 1), (1, 2)]
+    assert plan("gpu", True, num_rows=1).forward.chunks(1) == [(0, 1)]
+
+
 def test_sums_are_those_that_the_compiler_has():
     assert plan("cpu", True).sums == "slots"
     assert plan("tpu", True).sums == "product"

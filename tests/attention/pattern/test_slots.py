@@ -62,3 +62,22 @@ def test_slots_of_unknown_length_are_those_of_the_known_one(windows):
         np.testing.assert_array_equal(unknown.bias, known.bias)
         assert unknown.layout.groups == known.layout.groups
         assert unknown.layout.random_end >= known.layout.random_end
+
+
+def test_more_blocks_than_a_byte_counts():
+    """A window of one's own lets random blocks be any, also those from number 256 on."""
+    spec = PatternSpec(
+        num_heads=1,
+        block_size=1,
+        num_random_blocks=2,
+        window_before=2,
+        window_after=2,
+        full_attention_up_to=297,
+        max_length=299,
+    )
+    for num_blocks in (298, 299):
+        known = BlockPattern.of(spec, num_blocks).slots
+        unknown = slots_at(spec, keras.ops.convert_to_tensor(num_blocks))
+        np.testing.assert_array_equal(unknown.key_blocks, known.key_blocks)
+        np.testing.assert_array_equal(unknown.bias, known.bias)
+        assert known.key_blocks[..., known.layout.groups["random"]].max() > 255

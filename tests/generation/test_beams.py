@@ -1,0 +1,160 @@
+"""Which beams go on and which ends count: worked out by hand, and by loops over beams in Python."""
+
+import itertools
+
+import numpy as np
+import pytest
+from keras import ops
+
+from bigbird_tf.generation.decoding import beam_search
+
+STOP, PAD = 3, 0
+
+
+class Tree:
+    """Probabilities of the next token by all tokens so far; without an entry, all are alike."""
+
+    vocab_size = 4
+
+    def __init__(self, probabilities, max_new_tokens):
+        self.probabilities = probabilities
+        self.max_new_tokens = max_new_tokens
+
+    def logits(self, tokens):
+        even = [1 / self.vocab_size] * self.vocab_size
+        return np.log(np.array(self.probabilities.get(tuple(tokens), even), "float32"))
+
+    def step(self, tokens, t, cache):
+        """The cache is what each row has read so far; so rows must move with their beams."""
+        place = ops.arange(self.max_new_tokens, dtype="int32") == t
+        cache = ops.where(place, tokens[:, None], cache)
+        rows = np.asarray(cache)[:, : int(t) + 1].tolist()
+        return ops.convert_to_tensor(np.stack([self.logits(row) for row in rows])), cache
+
+    def search(self, **arguments):
+        cache = ops.full((1, self.max_new_tokens), -1, "int32")
+        options = {"stop_token_ids": (STOP,), "pad_token_id": PAD, "num_beams": 2}
+        tokens = beam_search(
+            self.step,
+            ops.convert_to_tensor(self.logits([])[None]),
+            cache,
+            max_new_tokens=self.max_new_tokens,
+            **{**options, **arguments},
+        )
+        return np.asarray(tokens).tolist()
+
+
+def test_an_end_counts_among_the_best_only():
+    """The third best candidate of two beams ends: two that go on were better, and it is dropped.
+
+    Without a length penalty it would beat all that follows: log 0.2 against log 0.4 + log 0.25.
+    """
+    tree = Tree({(): [0.1, 0.4, 0.3, 0.2]}, max_new_tokens=2)
+    assert tree.search(length_penalty=0.0)[0][0] == 1
+    # With three beams it is among the best.
+    assert tree.search(num_beams=3, length_penalty=0.0) == [[STOP, PAD]]
+
+
+def test_beams_go_on_though_the_best_candidates_end():
+    """The best token of both beams ends them; the next best goes on, and wins by its length.
+
+    The ends weigh 0.5 * 0.6 and 0.44 * 0.5. The first beam goes on with 0.5 * 0.398, and what
+    follows is certain: log 0.198 / 4 is more than log 0.3 / 2. Of three places for what has ended
+    one is free until then.
+    """
+    certain = [0.001, 0.001, 0.997, 0.001]
+    tree = Tree(
+        {
+            (): [0.05, 0.5, 0.44, 0.01],
+            (1,): [0.001, 0.001, 0.398, 0.6],
+            (2,): [0.3, 0.18, 0.02, 0.5],
+            (1, 2): certain,
+            (1, 2, 2): certain,
+        },
+        max_new_tokens=4,
+    )
+    found = tree.search(num_beams=3, num_return_sequences=3)
+    assert found == [[1, 2, 2, 2], [1, STOP, PAD, PAD], [2, STOP, PAD, PAD]]
+
+
+def test_both_beams_of_one_parent():
+    """The second beam dies out: 0.45 * 0.25 is less than 0.5 * 0.45, twice."""
+    tree = Tree(
+        {
+            (): [0.04, 0.5, 0.45, 0.01],
+            (1,): [0.45, 0.05, 0.45, 0.05],
+            (1, 0): [0.1, 0.1, 0.7, 0.1],
+            (1, 2): [0.9, 0.04, 0.03, 0.03],
+        },
+        max_new_tokens=3,
+    )
+    assert tree.search(num_return_sequences=2) == [[1, 2, 0], [1, 0, 2]]
+
+
+def test_the_search_ends_where_open_beams_are_behind():
+    """0.9 ends at once; 0.1 goes on, which at its present length is behind it.
+
+    Had it gone on, it would have won by length: log 0.1 / 3 ** 5 against log 0.9 / 1.
+    """
+    certain = [0.001, 0.997, 0.001, 0.001]
+    tree = Tree(
+        {(): [0.04, 0.06, 0.03, 0.87], (1,): certain, (1, 1): certain}, max_new_tokens=3
+    )
+    found = tree.search(num_beams=1, length_penalty=5.0)
+    assert found == [[STOP, PAD, PAD]]
+    # With two beams a place is free for another end, so that the search goes on.
+    found = tree.search(num_beams=2, length_penalty=5.0)
+    assert found == [[1, 1, 1]]
+
+
+def reference(tree, num_beams, stops, length_penalty):
+    """Beam search over lists, in the words of `transformers`; gives all that ended."""
+    running, finished, is_done = [(0.0, [])], [], False
+    for length in range(1, tree.max_new_tokens + 1):
+        candidates = []
+        for score, tokens in running:
+            logits = tree.logits(tokens).astype(float)
+            logs = logits - np.log(np.exp(logits).sum())
+            candidates += [(score + logs[v], [*tokens, v]) for v in range(tree.vocab_size)]
+        candidates.sort(key=lambda candidate: -candidate[0])
+        running = []
+        for rank, (score, tokens) in enumerate(candidates):
+            if tokens[-1] in stops or length == tree.max_new_tokens:
+                if rank < num_beams and not is_done:
+                    finished.append((score / length**length_penalty, tokens))
+            elif len(running) < num_beams:
+                running.append((score, tokens))
+        finished = sorted(finished, key=lambda end: -end[0])[:num_beams]
+        if not running:
+            break
+        best_open = running[0][0] / length**length_penalty
+        if len(finished) == num_beams and best_open <= finished[-1][0]:
+            is_done = True
+            break
+    return [tokens for _, tokens in finished]
+
+
+@pytest.mark.parametrize("num_beams", [2, 3])
+@pytest.mark.parametrize("stops", [(STOP,), (1, STOP)])
+def test_narrow_beams_are_those_of_a_loop(num_beams, stops):
+    rng = np.random.default_rng(5)
+    lengths = set()
+    for number in range(4):
+        tree = Tree({}, max_new_tokens=4)
+        tree.probabilities = {
+            tokens: rng.dirichlet([0.7] * 4) + 1e-4
+            for count in range(4)
+            for tokens in itertools.product(range(4), repeat=count)
+        }
+        length_penalty = (-0.5, 0.0, 1.0, 2.0)[number % 4]
+        found = tree.search(
+            num_beams=num_beams,
+            stop_token_ids=stops,
+            length_penalty=length_penalty,
+            num_return_sequences=num_beams,
+        )
+        expected = reference(tree, num_beams, stops, length_penalty)
+        padded = [[*tokens, *[PAD] * (4 - len(tokens))] for tokens in expected]
+        assert found[: len(padded)] == padded, number
+        lengths.update(map(len, expected))
+    assert len(lengths) > 2
