@@ -316,12 +316,21 @@ class BigBirdConfig:
             ) from error
 
     def save_pretrained(self, directory: str | os.PathLike) -> None:
-        """Writes `config.json`, in the form `transformers` reads, into a directory."""
+        """Writes `config.json`, in the form `transformers` reads, into a directory.
+
+        Raises:
+            OSError: If it cannot be written; a `config.json` that was there before stays.
+        """
         directory = Path(directory)
         directory.mkdir(parents=True, exist_ok=True)
         fields = {**self.to_dict(), "model_type": MODEL_TYPE}
         text = json.dumps(fields, indent=2, sort_keys=True, ensure_ascii=False)
-        (directory / CONFIG_NAME).write_text(text + "\n", encoding="utf-8")
+        partial = directory / f".{CONFIG_NAME}.{os.getpid()}.partial"
+        try:
+            partial.write_text(text + "\n", encoding="utf-8")
+            os.replace(partial, directory / CONFIG_NAME)
+        finally:
+            partial.unlink(missing_ok=True)
 
 
 def _check_token_ids(name: str, value: Any) -> int | tuple[int, ...]:

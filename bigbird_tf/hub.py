@@ -117,9 +117,7 @@ def find_file(
         if is_known_to_be_missing or (is_offline and isinstance(look_up("config.json"), str)):
             return None
         if isinstance(unreachable, HfHubHTTPError):
-            raise OSError(
-                f"The hub could not give {filename!r} of {str(name_or_path)!r}: {unreachable}"
-            ) from unreachable
+            raise _error_of_status(str(name_or_path), filename, unreachable) from unreachable
         if is_offline:
             raise FileNotFoundError(
                 f"{name_tried}, and {filename!r} of the hub's repository of that name is not in "
@@ -148,19 +146,22 @@ def find_file(
     except EntryNotFoundError:
         return None
     except HfHubHTTPError as error:
-        if error.response.status_code not in (401, 403):
-            raise OSError(
-                f"The hub could not give {filename!r} of {str(name_or_path)!r}: {error}"
-            ) from error
-        raise PermissionError(
-            f"The hub refuses access to {str(name_or_path)!r}: check `token=` (or HF_TOKEN, or "
-            f"what `hf auth login` stored). The hub's client says: {error}"
-        ) from error
+        raise _error_of_status(str(name_or_path), filename, error) from error
     except (OSError, HTTPError) as error:
         raise OSError(
             f"{filename!r} of {str(name_or_path)!r} could not be downloaded whole, and nothing of "
             f"it was kept. Try again. The hub's client says: {error}"
         ) from error
+
+
+def _error_of_status(repo_id: str, filename: str, error: Exception) -> OSError:
+    """Returns what to raise for an answer of the hub that is no file, by its status."""
+    if error.response.status_code not in (401, 403):
+        return OSError(f"The hub could not give {filename!r} of {repo_id!r}: {error}")
+    return PermissionError(
+        f"The hub refuses access to {repo_id!r}: check `token=` (or HF_TOKEN, or what `hf auth "
+        f"login` stored). The hub's client says: {error}"
+    )
 
 
 def _advice(path: Path) -> str:
@@ -183,10 +184,11 @@ def _ask_once(
     instead, and cannot be told not to.
 
     Returns:
-        What went wrong, if the hub cannot be reached or is out of order; `None` for any answer.
+        What went wrong, if the hub cannot be reached or is out of order, or forbids the file, of
+        which `hf_hub_download` makes a hub that cannot be reached; `None` for any other answer.
     """
     from huggingface_hub import constants, get_hf_file_metadata, hf_hub_url
-    from huggingface_hub.errors import HfHubHTTPError, HTTPError
+    from huggingface_hub.errors import HfHubHTTPError, HTTPError, RepositoryNotFoundError
 
     try:
         get_hf_file_metadata(
@@ -196,7 +198,9 @@ def _ask_once(
         )
     except HfHubHTTPError as error:
         status = error.response.status_code
-        return error if status in (408, 429) or status >= 500 else None
+        # Gated repositories have an error of their own, with this status, too.
+        is_forbidden = status == 403 and not isinstance(error, RepositoryNotFoundError)
+        return error if is_forbidden or status in (408, 429) or status >= 500 else None
     except (OSError, HTTPError) as error:
         return error
     return None

@@ -45,7 +45,7 @@ class HubServer:
         faults: What goes wrong with a file's download, by the file's name: `"break"` closes the
             connection in the middle, once; `"break always"`; `"truncate"` sends half of it as if
             it were all; `"corrupt"` changes a byte; `"unavailable"` is an error of the server;
-            `"down"` is one, too, as soon as the file is asked about.
+            `"down"` is one, too, as soon as the file is asked about; `"forbidden"` refuses it.
     """
 
     def __init__(self):
@@ -174,6 +174,8 @@ class HubServer:
                         return self.refuse(401, message=message)
                 if hub.faults.get(file) == "down":
                     return self.refuse(503)
+                if hub.faults.get(file) == "forbidden":
+                    return self.refuse(403, message="Forbidden: your token cannot read this")
                 if revision not in repository.revisions:
                     return self.refuse(404, "RevisionNotFound", "Invalid rev id")
                 if file not in repository.files:

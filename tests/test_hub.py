@@ -287,6 +287,12 @@ class TestAccess:
             BigBirdModel.from_pretrained(REPOSITORY, token="hf_wrong")
         assert not kept_files(cache)
 
+    def test_token_that_may_not(self, server, cache):
+        server.faults["config.json"] = "forbidden"
+        with pytest.raises(PermissionError, match=r"refuses access to .*: check `token=`"):
+            BigBirdModel.from_pretrained(REPOSITORY, token="hf_weak")
+        assert not kept_files(cache)
+
     def test_unknown_repository(self, server):
         with pytest.raises(
             FileNotFoundError,

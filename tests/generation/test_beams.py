@@ -97,9 +97,7 @@ def test_the_search_ends_where_open_beams_are_behind():
     Had it gone on, it would have won by length: log 0.1 / 3 ** 5 against log 0.9 / 1.
     """
     certain = [0.001, 0.997, 0.001, 0.001]
-    tree = Tree(
-        {(): [0.04, 0.06, 0.03, 0.87], (1,): certain, (1, 1): certain}, max_new_tokens=3
-    )
+    tree = Tree({(): [0.04, 0.06, 0.03, 0.87], (1,): certain, (1, 1): certain}, max_new_tokens=3)
     found = tree.search(num_beams=1, length_penalty=5.0)
     assert found == [[STOP, PAD, PAD]]
     # With two beams a place is free for another end, so that the search goes on.

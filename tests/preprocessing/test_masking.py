@@ -28,7 +28,9 @@ def chosen(row, order, rate, max_masked, **rates):
     uniform = np.zeros((1, len(row), 3), "float32")
     uniform[0, : len(order), 0] = order
     rates = MaskingRates(rate, **{"mask": 1.0, "random": 0.0, **rates})
-    ids, masked = mask_words(tf.constant([row]), tf.constant(uniform), VOCABULARY, rates, max_masked)
+    ids, masked = mask_words(
+        tf.constant([row]), tf.constant(uniform), VOCABULARY, rates, max_masked
+    )
     used = masked["masked_weights"][0].numpy() > 0
     positions = masked["masked_positions"][0].numpy()[used].tolist()
     assert np.flatnonzero(ids[0] == 9).tolist() == positions

@@ -45,6 +45,30 @@ def test_bound_on_a_step(tokens_at_once):
     assert max(map(len, steps)) == min(11, max(1, tokens_at_once // 5))
 
 
+def test_bound_on_a_step_of_unlike_lengths():
+    """Rows of full attention share steps, and what a step holds is as long as its longest row."""
+    lengths, steps = [2, 2, 2, 2, 2, 28, 28, 11], []
+    found = run(lengths, steps, same_up_to=30, tokens_at_once=60)
+    np.testing.assert_array_equal(found[:, 0], range(len(lengths)))
+    assert sorted(itertools.chain(*steps)) == list(range(len(lengths)))
+    for step in steps:
+        longest = -(-max(lengths[i] for i in step) // 5) * 5
+        assert len(step) * longest <= 60
+    # Two rows of 30 are 60.
+    assert max(map(len, steps)) == 2
+    # One more token than that allows makes three rows of 20 of it.
+    steps.clear()
+    run([16, 20, 17, 1], steps, same_up_to=20, tokens_at_once=59)
+    assert [len(step) for step in steps] == [2, 2]
+
+
+def test_the_longest_of_full_attention_is_still_full():
+    """20 tokens are; 21 are padded to 25, and have a step of their own."""
+    lengths, steps = [20, 21, 3], []
+    run(lengths, steps, same_up_to=20)
+    assert [sorted(step) for step in steps] == [[0, 2], [1]]
+
+
 def test_no_rows():
     assert run([], same_up_to=0).shape == (0, 2)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from bigbird_tf.serving import version_directory
 from bigbird_tf.serving.version_directory import next_version, write_version
 
 ROOT = Path(__file__).parents[2]
@@ -59,6 +60,35 @@ def test_writers_at_the_same_time(tmp_path):
         folders = list(pool.map(write, range(13)))
     assert sorted(int(folder.name) for folder in folders) == list(range(1, 14))
     assert sorted(int((f / "number").read_text()) for f in folders) == list(range(13))
+
+
+@pytest.mark.parametrize("others", [1, 3])
+def test_a_number_that_another_writer_takes_in_between(tmp_path, monkeypatch, others):
+    """It looks for a number, and before it renames, others write theirs: forced, several times."""
+    taken = []
+
+    def next_version_too_early(path):
+        number = next_version(path)
+        if len(taken) < others:
+            taken.append(number)
+            (path / str(number)).mkdir()
+            (path / str(number) / "saved_model.pb").write_bytes(b"another")
+        return number
+
+    monkeypatch.setattr(version_directory, "next_version", next_version_too_early)
+    version = write_version(tmp_path, write_file)
+    assert taken == list(range(1, others + 1))
+    assert version == tmp_path / str(others + 1)
+    assert (version / "saved_model.pb").read_bytes() == b"model"
+    for number in taken:
+        assert (tmp_path / str(number) / "saved_model.pb").read_bytes() == b"another"
+    assert len(list(tmp_path.iterdir())) == others + 1
+
+
+def test_versions_with_two_digits(tmp_path):
+    """After 9 comes 10, and after 10 not 10 again."""
+    (tmp_path / "9").mkdir()
+    assert [write_version(tmp_path, write_file).name for _ in range(2)] == ["10", "11"]
 
 
 def test_other_errors_of_the_rename_are_raised(tmp_path, monkeypatch):

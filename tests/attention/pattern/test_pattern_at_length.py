@@ -1,4 +1,4 @@
-"""Where full attention ends, to the token: for lengths that are known, and for those that are not."""
+"""Where full attention ends, to the token: for lengths that are known, and for others."""
 
 import keras
 import pytest

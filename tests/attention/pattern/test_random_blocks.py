@@ -72,6 +72,8 @@ def test_the_whole_grid_of_google(google_fixtures):
         (768, 64, 3, 4096),
         (592, 16, 3, 1024),
         (1216, 64, 1, 4096),
+        (1024, 128, 1, 1024),
+        (1024, 64, 3, 1024),
     ],
 )
 def test_live_transformers(length, block_size, num_random, longest):
@@ -182,6 +184,22 @@ def test_windows_need_not_be_symmetric():
         assert set(table[:, row].ravel().tolist()) <= allowed
     # What comes after a block may be drawn, which a symmetric window would not allow.
     assert (table[:, :, :] == np.arange(2, 12)[None, :, None]).any()
+
+
+def test_as_many_positions_as_tokens():
+    """What the live `transformers` draws for 1,024 tokens where it has 1,024 positions."""
+    tables = {
+        0: [[5, 4, 6, 6, 4, 6], [5, 6, 6, 2, 5, 5]],
+        1: [[6, 4, 1, 2, 3, 4], [6, 5, 6, 2, 4, 3]],
+    }
+    settings = {"block_size": 128, "random_plan": "transformers"}
+    for seed, table in tables.items():
+        drawn = draw(8, 2, 1, seed=seed, max_length=1024, **settings)
+        np.testing.assert_array_equal(drawn[..., 0], table)
+    # 897 positions are eight blocks, too, and 896 only seven.
+    draw(8, 2, 1, max_length=897, **settings)
+    with pytest.raises(ValueError, match=r"Received: max_length=896, .*1024 tokens"):
+        draw(8, 2, 1, max_length=896, **settings)
 
 
 def test_transformers_plan_needs_a_table_that_is_long_enough():
