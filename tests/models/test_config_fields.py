@@ -44,7 +44,7 @@ def test_which_models_have_a_pooler_and_read_it():
     found = {}
     for name in HEADS:
         model = getattr(models, name)(config())
-        pooler = model.backbone.pooler
+        pooler = getattr(model, "backbone", model).pooler
         found[name] = None if pooler is None else pooler.trainable
     assert found == {
         "BigBirdForCausalLM": False,
@@ -52,6 +52,7 @@ def test_which_models_have_a_pooler_and_read_it():
         "BigBirdForMultipleChoice": True,
         "BigBirdForPreTraining": True,
         "BigBirdForQuestionAnswering": None,
+        "BigBirdForSentenceEmbedding": False,
         "BigBirdForSequenceClassification": False,
         "BigBirdForTokenClassification": False,
     }

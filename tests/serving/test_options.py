@@ -2,6 +2,7 @@
 
 import inspect
 
+import numpy as np
 import pytest
 import tensorflow as tf
 
@@ -33,19 +34,17 @@ def watch(monkeypatch, module, name):
 
 
 class TestAllHeads:
-    @pytest.mark.parametrize("model_class", SERVABLES, ids=lambda cls: cls.__name__)
-    def test_max_length_and_weight_dtype(self, tokenizer, model_class):
-        options = {"max_new_tokens": 3} if "CausalLM" in model_class.__name__ else {}
-        made = make(
-            model_class.__name__, tokenizer, max_length=23, weight_dtype="float16", **options
-        )
-        assert type(made) is SERVABLES[model_class]
+    @pytest.mark.parametrize("name", SERVABLES)
+    def test_max_length_and_weight_dtype(self, tokenizer, name):
+        options = {"max_new_tokens": 3} if "CausalLM" in name else {}
+        made = make(name, tokenizer, max_length=23, weight_dtype="float16", **options)
+        assert type(made) is SERVABLES[name]
         assert made.max_length == 23
         assert {weight.dtype for weight in made.model.weights} == {"float16"}
         assert {variable.dtype for variable in made.variables.values()} == {tf.float16}
         windows = made.text_windows(tf.constant([LONG]))
         assert int(tf.reduce_max(windows.lengths)) == 23
-        plain = make(model_class.__name__, tokenizer, **options)
+        plain = make(name, tokenizer, **options)
         assert plain.max_length == plain.config.max_position_embeddings
         assert {weight.dtype for weight in plain.model.weights} == {"float32"}
 
@@ -84,9 +83,8 @@ class TestAllHeads:
                 "num_best", "no_answer_threshold", "confidence_threshold",
             },
         }  # fmt: skip
-        for model_class, servable_class in SERVABLES.items():
-            names = set(export._option_names(servable_class))
-            assert names == shared | own.get(model_class.__name__, set())
+        for name, servable_class in SERVABLES.items():
+            assert set(export._option_names(servable_class)) == shared | own.get(name, set())
 
 
 class TestQuestionAnswering:
@@ -186,6 +184,40 @@ class TestMaskedLM:
         monkeypatch.setattr(masked_lm, "MAX_FILLED_BYTES", 75)
         with pytest.raises(tf.errors.InvalidArgumentError, match="The filled texts of a call"):
             made._fill_masks(text)
+
+
+class TestSentenceEmbedding:
+    def make(self, tokenizer, max_length=None, **options):
+        config = small_config(num_hidden_layers=0)
+        model = models.BigBirdForSentenceEmbedding(config, **options)
+        return make_servable(model, tokenizer, max_length=max_length)
+
+    def test_whose_length_it_is(self, tokenizer):
+        """That of the export, else the model's, else all positions; and never more than these."""
+        assert self.make(tokenizer, max_length=19, max_seq_length=23).max_length == 19
+        assert self.make(tokenizer, max_seq_length=23).max_length == 23
+        assert self.make(tokenizer).max_length == 61
+        assert self.make(tokenizer, max_seq_length=62).max_length == 61
+
+    def test_the_prompt_stands_before_each_text(self, tokenizer):
+        made = self.make(tokenizer, prompt="river: ")
+        assert made.prompt == "river: "
+        prompted = made._embed(tf.constant(["bird"]))["sentence_embedding"].numpy()[0]
+        made.prompt = self.make(tokenizer).prompt
+        texts = tf.constant(["river: bird", "bird"])
+        written_out, plain = made._embed(texts)["sentence_embedding"].numpy()
+        np.testing.assert_allclose(prompted, written_out, rtol=1e-5, atol=1e-6)
+        assert np.abs(prompted - plain).max() > 1e-3
+
+    def test_what_is_beyond_is_cut_off(self, tokenizer):
+        """Ten pieces are [CLS], eight of the text, and [SEP]."""
+        made = self.make(tokenizer, max_length=10)
+        pieces = tokenizer.tokenize([LONG])[0].numpy().tolist()
+        cut, one_less = (tokenizer.detokenize([pieces[:count]]) for count in (8, 7))
+        texts = tf.concat([[LONG], cut, one_less], axis=0)
+        long, same, other = made._embed(texts)["sentence_embedding"].numpy()
+        np.testing.assert_allclose(long, same, rtol=1e-5, atol=1e-6)
+        assert np.abs(long - other).max() > 1e-4
 
 
 class TestCausalLM:
