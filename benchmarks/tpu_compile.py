@@ -1,106 +1,24 @@
 """What the compiler says of a TPU that is not there: `python -m benchmarks.tpu_compile`.
 
-libtpu from PyPI compiles for a topology by name. Nothing runs, so there is no time here: temporary
-memory and bytes accessed are the compiler's own numbers. In bytes accessed it counts the body of a
-loop once, whatever its turns: they compare formulations without loops only.
+libtpu from PyPI compiles for a topology by name. Nothing runs, so there is no time here: cycles are
+what the compiler estimates of each instruction, a loop's as often as it turns, and temporary memory
+is its own number. In bytes accessed it counts the body of a loop once, whatever its turns: they
+compare formulations without loops only.
 
-TensorFlow functions enter through `jax2tf.call_tf`. Needs the extra `tpu-check`.
+With KERAS_BACKEND=jax it compiles what that backend traces. Needs the extra `tpu-check`.
 """
 
-import functools
-import importlib
-import logging
-import os
-import re
-import time
 from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Annotated
 
+import keras
 import numpy as np
 import typer
+from keras import ops
 
 from benchmarks import measuring
+from benchmarks.absent_devices import BACKEND, TPU, compile_for, gradients
 from benchmarks.attention_peers import BLOCK, HEAD_SIZE, HEADS, RANDOM, padding_mask
-
-TOPOLOGY = "v5e:2x2"
-MEBI = 2**20
-
-
-@functools.cache
-def _sharding():
-    """Returns the placement on one device of the topology; and prepares JAX for TensorFlow."""
-    os.environ.update(
-        TPU_SKIP_MDS_QUERY="1",
-        TPU_ACCELERATOR_TYPE="v5litepod-4",
-        TPU_WORKER_HOSTNAMES="localhost",
-        # No device is taken, so several processes may compile at a time.
-        ALLOW_MULTIPLE_LIBTPU_LOAD="1",
-    )
-    # `call_tf` warns of functions that hold constants, with all their values.
-    logging.getLogger("absl").setLevel(logging.ERROR)
-    # JAX must not look for the TPU itself.
-    os.environ.setdefault("JAX_PLATFORMS", "cpu")
-    import jax
-    from jax.experimental import topologies
-    from jax.interpreters import mlir
-
-    # The module's name in its package is the function's.
-    module = importlib.import_module("jax.experimental.jax2tf.call_tf")
-    # TensorFlow's wheel has no TPU kernels registered; what XLA is given is the same on CPU.
-    mlir.register_lowering(
-        module.call_tf_p,
-        functools.partial(module._call_tf_lowering, platform="cpu"),
-        platform="tpu",
-    )
-    topology = topologies.get_topology_desc(platform="tpu", topology_name=TOPOLOGY)
-    return jax.sharding.SingleDeviceSharding(topology.devices[0])
-
-
-def compile_for_tpu(function: Callable, arguments: Any) -> dict[str, Any]:
-    """Compiles a TensorFlow function for the TPU.
-
-    Args:
-        function: Takes and gives tensors, of static shapes.
-        arguments: A list (of lists) of `(shape, dtype)`, the positional arguments.
-
-    Returns:
-        `temporary_mib`; `accessed_mib`, a loop's body once; `loops`, how many there are; and
-        `seconds` of lowering and compiling. Where the TPU's memory would not do, `temporary_mib`
-        is what the compiler says it needs, and `accessed_mib` and `loops` are `None`.
-    """
-    sharding = _sharding()
-    import jax
-    from jax.experimental import jax2tf
-
-    def is_leaf(x):
-        return isinstance(x, tuple)
-
-    structs = jax.tree.map(
-        lambda leaf: jax.ShapeDtypeStruct(leaf[0], leaf[1], sharding=sharding),
-        arguments,
-        is_leaf=is_leaf,
-    )
-    start = time.perf_counter()
-    lowered = jax.jit(jax2tf.call_tf(function)).trace(*structs).lower(lowering_platforms=("tpu",))
-    try:
-        compiled = lowered.compile()
-    except jax.errors.JaxRuntimeError as error:
-        found = re.search(r"HLO temporaries \(([\d.]+)([MG])\)", str(error))
-        if not found:
-            raise
-        needed = float(found[1]) * (1024 if found[2] == "G" else 1)
-        return {
-            "temporary_mib": needed,
-            "accessed_mib": None,
-            "loops": None,
-            "seconds": time.perf_counter() - start,
-        }
-    return {
-        "temporary_mib": compiled.memory_analysis().temp_size_in_bytes / MEBI,
-        "accessed_mib": compiled.cost_analysis()["bytes accessed"] / MEBI,
-        "loops": compiled.as_text().count(" while("),
-        "seconds": time.perf_counter() - start,
-    }
 
 
 def ours(length: int, batch: int, _: str) -> Callable:
@@ -122,19 +40,17 @@ def ours(length: int, batch: int, _: str) -> Callable:
 
 def full(length: int, batch: int, _: str) -> Callable:
     """Plain full attention, softmax in the dtype of the inputs: the least that it can take."""
-    import tensorflow as tf
-
     bias = ((1 - padding_mask(length, batch)) * -1e4)[:, None, None]
 
     def attention(query, key, value):
-        scores = tf.matmul(query * HEAD_SIZE**-0.5, key, transpose_b=True)
-        return tf.matmul(tf.nn.softmax(scores + tf.cast(bias, scores.dtype)), value)
+        scores = ops.matmul(query * HEAD_SIZE**-0.5, ops.swapaxes(key, -1, -2))
+        return ops.matmul(ops.softmax(scores + ops.cast(bias, scores.dtype)), value)
 
     return attention
 
 
 def model_garden(length: int, batch: int, dtype: str) -> Callable:
-    """The function of `tf-models-official`, whose layout is `(B, T, N, H)`."""
+    """The function of `tf-models-official`, whose layout is `(B, T, N, H)`; TensorFlow's alone."""
     import tensorflow as tf
     from official.nlp.modeling.layers import bigbird_attention as peer
 
@@ -151,25 +67,19 @@ ATTENTIONS = {"bigbird_tf": ours, "full attention": full, "Model Garden": model_
 
 
 def attention_in_both_modes(
-    peer: str, length: int, batch: int, dtype: str = "bfloat16"
+    peer: str, length: int, batch: int, dtype: str = "bfloat16", device: str = "tpu"
 ) -> dict[str, dict]:
-    """Compiles attention of a peer, forward and with its gradient."""
-    import tensorflow as tf
-
+    """Compiles attention of a peer for a device, forward and with its gradient."""
     attention = ATTENTIONS[peer](length, batch, dtype)
 
     def gradient(query, key, value, upstream):
-        with tf.GradientTape() as tape:
-            tape.watch([query, key, value])
-            context = attention(query, key, value)
-        upstream = tf.reshape(upstream, context.shape)
-        return tape.gradient(context, [query, key, value], output_gradients=upstream)
+        return gradients(lambda inputs: attention(*inputs), [query, key, value], upstream)
 
     middle = (length, HEADS) if peer == "Model Garden" else (HEADS, length)
     spec = ((batch, *middle, HEAD_SIZE), dtype)
     return {
-        "forward": compile_for_tpu(attention, [spec] * 3),
-        "gradient": compile_for_tpu(gradient, [spec] * 4),
+        "forward": compile_for(device, attention, [spec] * 3),
+        "gradient": compile_for(device, gradient, [spec] * 4),
     }
 
 
@@ -180,12 +90,17 @@ ENCODERS = {
 }
 
 
-def encoder_in_both_modes(
-    peer: str, length: int, batch: int, layers: int, policy: str
+def encoder_in_all_modes(
+    peer: str, length: int, batch: int, layers: int, policy: str, modes: tuple[str, ...]
 ) -> dict[str, dict]:
-    """Compiles the encoder of base size, forward and with its gradient."""
-    import tensorflow as tf
+    """Compiles the encoder of base size.
 
+    Args:
+        peer: Of `ENCODERS`.
+        length, batch, layers: Of the inputs and the encoder.
+        policy: The dtype policy.
+        modes: Of `"forward"`, `"gradient"` and `"step"`, which is a gradient and AdamW.
+    """
     import bigbird_tf as bb
 
     config = bb.BigBirdConfig(
@@ -196,6 +111,8 @@ def encoder_in_both_modes(
         **ENCODERS[peer],
     )
     model = bb.BigBirdModel(config, add_pooling_layer=False, dtype=policy)
+    optimizer = keras.optimizers.AdamW(1e-4)
+    optimizer.build(model.trainable_variables)
     others = [w.value for w in model.non_trainable_variables]
 
     def forward(weights, ids, training=False):
@@ -203,35 +120,42 @@ def encoder_in_both_modes(
         return outputs["last_hidden_state"]
 
     def gradient(weights, ids):
-        with tf.GradientTape() as tape:
-            tape.watch(weights)
+        def loss(weights):
             hidden = forward(weights, ids, training=True)
-            loss = tf.reduce_mean(tf.square(tf.cast(hidden, "float32")))
-        return tape.gradient(loss, weights)
+            return ops.mean(ops.square(ops.cast(hidden, "float32")))
 
-    weights = [(tuple(w.shape), w.dtype) for w in model.trainable_variables]
+        return gradients(loss, weights, ops.ones(()))
+
+    def step(weights, moments, ids):
+        return optimizer.stateless_apply(moments, gradient(weights, ids), weights)
+
+    weights, moments = (
+        [(tuple(w.shape), w.dtype) for w in variables]
+        for variables in (model.trainable_variables, optimizer.variables)
+    )
     ids = ((batch, length), "int32")
-    return {
-        "forward": compile_for_tpu(forward, [weights, ids]),
-        "gradient": compile_for_tpu(gradient, [weights, ids]),
+    inputs = {
+        "forward": (forward, [weights, ids]),
+        "gradient": (gradient, [weights, ids]),
+        "step": (step, [weights, moments, ids]),
     }
+    return {mode: compile_for("tpu", *inputs[mode]) for mode in modes}
 
 
 def report(title: str, by_peer: dict[str, dict[str, dict]]) -> None:
-    """Prints a table of each mode, with ratios to full attention."""
-    for mode in ("forward", "gradient"):
+    """Prints a table of each mode, with ratios of memory to full attention's."""
+    for mode in next(iter(by_peer.values())):
         base = by_peer.get("full attention", {}).get(mode, {}).get("temporary_mib")
         measuring.print_table(
             f"{title}, {mode}",
-            ["", "temporaries, MiB", "of full", "accessed, MiB", "loops", "compiled in, s"],
+            ["", "cycles, M", "temporaries, MiB", "of full", "accessed, MiB", "loops", "took, s"],
             [
                 [
                     peer,
+                    _or_not(found[mode]["cycles"], ",.1f"),
                     f"{found[mode]['temporary_mib']:,.0f}",
                     found[mode]["temporary_mib"] / base if base else "",
-                    "does not fit"
-                    if found[mode]["accessed_mib"] is None
-                    else f"{found[mode]['accessed_mib']:,.0f}",
+                    _or_not(found[mode]["accessed_mib"], ",.0f"),
                     found[mode]["loops"],
                     f"{found[mode]['seconds']:.1f}",
                 ]
@@ -240,17 +164,26 @@ def report(title: str, by_peer: dict[str, dict[str, dict]]) -> None:
         )
 
 
+def _or_not(value: float | None, form: str) -> str:
+    return "does not fit" if value is None else format(value, form)
+
+
 def main(
     lengths: Annotated[str, typer.Option(help="Lengths, with commas between.")] = "4096,16384",
     batch: Annotated[int, typer.Option(help="Sequences in a batch, of attention alone.")] = 4,
     layers: Annotated[int, typer.Option(help="Encoder blocks; 0 for attention alone.")] = 12,
+    step_layers: Annotated[
+        int, typer.Option(help="Encoder blocks of a training step; 0 for no such step.")
+    ] = 2,
     dtype: Annotated[
         str, typer.Option(help="The encoder's policy: mixed_bfloat16, bfloat16 or float32.")
     ] = "mixed_bfloat16",
-    peers: Annotated[str, typer.Option(help=f"Of {', '.join(ATTENTIONS)}.")] = ",".join(ATTENTIONS),
+    peers: Annotated[str, typer.Option(help=f"Of {', '.join(ATTENTIONS)}.")] = ",".join(
+        name for name in ATTENTIONS if name != "Model Garden" or BACKEND == "tensorflow"
+    ),
 ) -> None:
-    """Compiles attention and a whole encoder (one sequence) for a TPU v5e."""
-    results: dict[str, dict[int, dict]] = {"attention": {}, "encoder": {}}
+    """Compiles attention, and an encoder and its training step (one sequence), for a TPU v5e."""
+    results: dict[str, dict[int, dict]] = {"attention": {}, "encoder": {}, "step": {}}
     chosen = peers.split(",")
     of_attention = dtype.removeprefix("mixed_")
     for length in [int(part) for part in lengths.split(",")]:
@@ -259,22 +192,27 @@ def main(
         }
         results["attention"][length] = found
         report(f"attention, length {length}, batch {batch}, {of_attention}", found)
-        if layers:
-            results["encoder"][length] = found = {
-                peer: encoder_in_both_modes(peer, length, 1, layers, dtype)
+        for subject, count, modes in (
+            ("encoder", layers, ("forward", "gradient")),
+            ("step", step_layers, ("step",)),
+        ):
+            if not count:
+                continue
+            results[subject][length] = found = {
+                peer: encoder_in_all_modes(peer, length, 1, count, dtype, modes)
                 for peer in ENCODERS
                 if peer.removesuffix(" rematerialised") in chosen
             }
-            report(f"encoder of {layers} layers, length {length}, batch 1, {dtype}", found)
-    name = f"tpu_compile_{dtype}_{layers}layers_batch{batch}"
-    path = measuring.write_json(name, {"topology": TOPOLOGY, "results": results})
+            report(f"encoder of {count} layers, length {length}, batch 1, {dtype}", found)
+    name = f"tpu_compile_{BACKEND}_{dtype}_{layers}layers_batch{batch}"
+    path = measuring.write_json(name, {"topology": TPU, "results": results})
     panels: dict[str, dict[str, dict[int, float]]] = {}
     for subject, by_length in results.items():
-        for mode in ("forward", "gradient") if by_length else ():
+        for mode in next(iter(next(iter(by_length.values())).values())) if by_length else ():
             panels[f"{subject}, {mode}"] = measuring.lines_of(
-                by_length, lambda modes, mode=mode: modes[mode]["temporary_mib"]
+                by_length, lambda modes, mode=mode: modes[mode]["cycles"] or float("nan")
             )
-    print(f"Wrote {path} and {measuring.plot(name, panels, 'MiB of temporaries')}")
+    print(f"Wrote {path} and {measuring.plot(name, panels, 'million cycles')}")
 
 
 if __name__ == "__main__":

@@ -22,12 +22,24 @@ from bigbird_tf.attention.kernels.attention_weights import attention_weights
 from bigbird_tf.attention.kernels.key_sums import sums_by_product, sums_by_slot, sums_by_sorting
 from bigbird_tf.attention.kernels.plan import Plan, Tiles, make_plan
 from bigbird_tf.attention.pattern.slots import SlotLayout, Slots
-from bigbird_tf.nn.backend import call_traced_once, is_compiled_by_xla, serial_map, take
+from bigbird_tf.nn.backend import (
+    call_on_shares,
+    call_traced_once,
+    computed_once,
+    is_compiled_by_xla,
+    serial_map,
+    share_of,
+    take,
+)
 from bigbird_tf.nn.dense import as_matrix
 from bigbird_tf.nn.precision import at_least_float32
 from bigbird_tf.nn.serialized_execution import SerializedExecution
 
 __all__ = ["block_sparse_attention"]
+
+
+# Of queries, keys, values, the bias of keys, and the two tables.
+_AXES = ("BN", "BN", "BN", "B", "N", "")
 
 
 class _Static(NamedTuple):
@@ -39,6 +51,7 @@ class _Static(NamedTuple):
     tiles: Tiles
     sums: str
     serialize: bool
+    compute_once: bool = False
 
     def execution(self):
         """Returns what calls functions of a turn: one after the other, or as the backend likes."""
@@ -77,7 +90,7 @@ def block_sparse_attention(
     if plan is None:
         itemsize = {"float64": 8, "float32": 4}.get(keras.backend.standardize_dtype(query.dtype), 2)
         num_rows = None if query.shape[2] is None else slots.key_blocks.shape[1]
-        plan = make_plan(tuple(query.shape), itemsize, slots.layout, block_size, num_rows)
+        plan = make_plan(share_of(tuple(query.shape)), itemsize, slots.layout, block_size, num_rows)
     static = _Static(slots.layout, block_size, scale, plan.forward, plan.sums, plan.serialize)
     key_bias = ops.convert_to_tensor(key_bias, "float32")
 
@@ -88,16 +101,24 @@ def block_sparse_attention(
             ops.convert_to_tensor(slots.key_blocks, "int32"),
             ops.convert_to_tensor(slots.bias, "float32"),
         )
-        context = call_traced_once(_forward, query, key, value, key_bias, *tables, static=static)
+        inputs = (query, key, value, key_bias, *tables)
+        context = call_on_shares(
+            lambda *x: call_traced_once(_forward, *x, static=static), inputs, _AXES
+        )
 
         def gradient(upstream, **_):
-            inputs = (query, key, value, key_bias, *tables, context, upstream)
-            sums = plan.sums
-            if sums == "sorted" and is_compiled_by_xla():
-                # A function traced before may be differentiated in one that goes to XLA.
-                sums = "slots"
-            backward = static._replace(tiles=plan.backward, sums=sums)
-            gradients = call_traced_once(_backward, *inputs, static=backward)
+            # A function traced before may be differentiated in one that goes to XLA.
+            compiled = is_compiled_by_xla()
+            backward = static._replace(
+                tiles=plan.backward,
+                sums="slots" if plan.sums == "sorted" and compiled else plan.sums,
+                compute_once=plan.compute_once and compiled,
+            )
+            gradients = call_on_shares(
+                lambda *x: call_traced_once(_backward, *x, static=backward),
+                (*inputs, context, upstream),
+                (*_AXES, "BN", "BN"),
+            )
             return (*gradients, ops.zeros_like(key_bias))
 
         return context, gradient
@@ -139,14 +160,14 @@ def _backward(query, key, value, key_bias, key_blocks, slot_bias, context, upstr
         if layout.num_start + layout.num_end:
             q_ends, up_ends, delta_ends = (_ends(x, static) for x in (q, upstream, delta))
             query_ends, *ends = _gradients(
-                *(q_ends, k[:, None], v[:, None], bias, up_ends, delta_ends), scale, run
+                *(q_ends, k[:, None], v[:, None], bias, up_ends, delta_ends), static, run
             )
         for start, end in static.tiles.chunks(ops.shape(ids)[1]):
             chunk = _Chunk(start, end, ids, slot_bias, static)
             keys, values = run(chunk.gather, k, v)
             query_rows, *of_slots = _gradients(
                 *(chunk.rows(q), keys, values, chunk.bias(bias)),
-                *(chunk.rows(upstream), chunk.rows(delta), scale, run),
+                *(chunk.rows(upstream), chunk.rows(delta), static, run),
             )
             rows.append(query_rows)
             parts.append(of_slots)
@@ -259,24 +280,31 @@ def _delta(context, upstream):
     return ops.sum(at_least_float32(context) * at_least_float32(upstream), axis=-1, keepdims=True)
 
 
-def _gradients(query, key, value, bias, upstream, delta, scale, run):
+def _gradients(query, key, value, bias, upstream, delta, static, run):
     """Returns what flows back to queries (before scaling), keys (likewise) and values."""
+    once = computed_once if static.compute_once else lambda x: x
 
     def score_gradient(weights):
         weight_grad = ops.matmul(upstream, ops.swapaxes(value, -1, -2))
         difference = ops.cast(at_least_float32(weight_grad) - delta, weights.dtype)
         return ops.cast(weights * difference, query.dtype)
 
-    weights = run(attention_weights, query, key, bias, scale)
-    score_grad = run(score_gradient, weights)
+    weights = once(run(attention_weights, query, key, bias, static.scale))
+    score_grad = once(run(score_gradient, weights))
     weights = ops.cast(weights, query.dtype)
-    value_grad = run(_transposed_matmul, weights, upstream)
+    transposed_matmul = _matmul_to_transposed if static.compute_once else _transposed_matmul
+    value_grad = run(transposed_matmul, weights, upstream)
     query_grad = run(ops.matmul, score_grad, key)
-    return query_grad, run(_transposed_matmul, score_grad, query), value_grad
+    return query_grad, run(transposed_matmul, score_grad, query), value_grad
 
 
 def _transposed_matmul(a, b):
     return ops.matmul(ops.swapaxes(a, -1, -2), b)
+
+
+def _matmul_to_transposed(a, b):
+    """Returns the same; what is transposed are `b` and the result, not `a`, which is larger."""
+    return ops.swapaxes(ops.matmul(ops.swapaxes(b, -1, -2), a), -1, -2)
 
 
 def _key_sums(parts, ids, static):
@@ -292,6 +320,12 @@ def _key_sums(parts, ids, static):
     chunks = static.tiles.chunks(num_rows)
     if static.sums == "slots":
         return sums_by_slot(put_together(parts), ids, num_blocks, layout)
+    if static.sums == "product":
+        total = 0.0
+        for (start, end), readers in zip(chunks, parts, strict=True):
+            readers = put_together([readers])
+            total += sums_by_product(readers, ids[:, start:end], num_blocks, layout, start)
+        return total
     # Two chunks are summed one by one, which is faster than to put them together first. Each sum
     # is as long as the sequence, so there must not be more of them for longer ones.
     half = -(-len(chunks) // 2)
@@ -300,11 +334,7 @@ def _key_sums(parts, ids, static):
         last = min(first + half, len(chunks)) - 1
         of_rows = ids[:, chunks[first][0] : chunks[last][1]]
         readers = put_together(parts[first : last + 1])
-        if static.sums == "product":
-            sums = sums_by_product(readers, of_rows, num_blocks)
-        else:
-            sums = sums_by_sorting(readers, of_rows, num_blocks)
-        total += at_least_float32(sums)
+        total += at_least_float32(sums_by_sorting(readers, of_rows, num_blocks))
     return total
 
 

@@ -7,6 +7,7 @@ for block size, H for head size, S for slots of a row.
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
 
 from bigbird_tf.attention.pattern.slots import SlotLayout
@@ -97,11 +98,18 @@ def _sums_onto_random_blocks(parts: Any, ids: Tensor, num_blocks: Any, end: Tens
     return ops.reshape(sums, (group, num_blocks, width))
 
 
-def sums_by_product(parts: Any, ids: Tensor, num_blocks: Any) -> Tensor:
+def sums_by_product(
+    parts: Any, ids: Tensor, num_blocks: Any, layout: SlotLayout, first_row: int = 0
+) -> Tensor:
     """Adds up by one product with a 0/1 matrix, which a TPU is fastest at.
+
+    It has a column for each key block that some row may have read, so some rows at a time of a long
+    sequence take no more than as many of a short one.
 
     Args:
         parts, ids, num_blocks: As `sums_by_sorting`'s.
+        layout: What each slot is for.
+        first_row: Which row of the pattern the first one is.
 
     Returns:
         Tensor `(G, n * b, H)`, float32 at least.
@@ -109,11 +117,61 @@ def sums_by_product(parts: Any, ids: Tensor, num_blocks: Any) -> Tensor:
     group, num_rows, num_slots = ops.shape(ids)
     *_, width, head_size = parts.shape
     parts = ops.reshape(parts, (group, num_rows * num_slots, width // num_slots * head_size))
-    is_reader = _is_column(ops.reshape(ids, (group, -1)), num_blocks, parts.dtype)
-    total: Tensor = 0.0
+    columns, ranges = _columns(ids, num_blocks, layout, first_row)
+    count = sum(size for _, size in ranges)
+    is_reader = _is_column(ops.reshape(columns, (group, -1)), count, parts.dtype)
+    sums: Tensor = 0.0
     for addend in _bfloat16_addends(parts):
-        total += at_least_float32(ops.matmul(is_reader, addend))
+        sums += at_least_float32(ops.matmul(is_reader, addend))
+    if len(ranges) == 1:
+        return ops.reshape(sums, (group, -1, head_size))
+    total: Tensor = 0.0
+    column = 0
+    for begin, size in ranges:
+        # What is outside of the sequence was read by none.
+        outside = max(-begin, 0), max(begin + size - num_blocks, 0)
+        of_range = sums[:, column + outside[0] : column + size - outside[1]]
+        before, after = begin + outside[0], num_blocks - (begin + size - outside[1])
+        total += ops.pad(of_range, ((0, 0), (before, after), (0, 0)))
+        column += size
     return ops.reshape(total, (group, -1, head_size))
+
+
+def _columns(
+    ids: Tensor, num_blocks: Any, layout: SlotLayout, first_row: int
+) -> tuple[Tensor, list[tuple[Any, Any]]]:
+    """Returns the column of whom each slot has read, `(G, rows, S)`, and the columns' ranges.
+
+    Args:
+        ids, num_blocks, layout, first_row: As `sums_by_product`'s.
+
+    Returns:
+        `(columns, ranges)`; a range is its first key block and how many there are: the first blocks
+        of the sequence, those of the rows' windows, the last ones. Or all of them, if that is less.
+    """
+    num_rows = ids.shape[1]
+    everything = ids, [(0, num_blocks)]
+    if not isinstance(num_rows, int) or not isinstance(num_blocks, int):
+        return everything
+    random_end = layout.random_end if layout.num_random else 0
+    if random_end is None:
+        return everything
+    num_first = max(layout.num_start, random_end)
+    window = layout.num_start + first_row - layout.window_before, num_rows + layout.num_window - 1
+    last = num_blocks - layout.num_end, layout.num_end
+    if num_first + window[1] + last[1] >= num_blocks:
+        return everything
+    moves = {
+        "global_start": 0,
+        "window": num_first - window[0],
+        "global_end": num_first + window[1] - last[0],
+        "random": 0,
+    }
+    move = np.concatenate(
+        [np.full(span.stop - span.start, moves[name]) for name, span in layout.groups.items()]
+    )
+    # Slots that are not read get a column that is not theirs. Nothing flows back through them.
+    return ids + move.astype("int32"), [(0, num_first), window, last]
 
 
 def _bfloat16_addends(x: Tensor) -> Tensor:

@@ -14,8 +14,11 @@ __all__ = ["Plan", "Tiles", "make_plan"]
 
 # What one chunk gathers of the keys on a CPU, in bytes. Measured (benchmarks/RESULTS.md): larger
 # chunks leave the cache, and smaller ones pay more for the loop than they gain. The backward pass,
-# which holds more beside it, takes half of that. On a TPU such chunks stay in the chip's memory.
+# which holds more beside it, takes half of that.
 CACHE_BYTES = 8 * 2**20
+# On a TPU so much, and what belongs to it, stays in the chip's memory. Smaller chunks pay more for
+# the start of operations.
+TPU_BYTES = 16 * 2**20
 # A GPU would be bound by launches: all sequences and heads at once, in few chunks of rows, so that
 # what is gathered stays below a quarter of full attention's scores.
 GPU_CHUNKS = (2, 3)
@@ -49,12 +52,15 @@ class Plan:
             order of who was read, a kernel of TensorFlow that XLA does not have), `"slots"` (by
             what a slot is for) or `"product"` (as products with 0/1 matrices).
         serialize: Whether products run one after the other, where each takes all processors.
+        compute_once: Whether the backward pass keeps weights until all products have read them,
+            where XLA would compute them again for each; and transposes no weights.
     """
 
     forward: Tiles = Tiles()
     backward: Tiles = Tiles()
     sums: str = "slots"
     serialize: bool = False
+    compute_once: bool = False
 
     def __post_init__(self) -> None:
         if self.sums not in ("sorted", "slots", "product"):
@@ -103,9 +109,12 @@ def make_plan(
     if device == "gpu" and compiled:
         forward, backward = (few_launches(count) for count in GPU_CHUNKS)
         return Plan(forward, backward, "slots")
+    if device == "tpu" and compiled:
+        tiles = in_cache(TPU_BYTES)
+        return Plan(tiles, tiles, "product", compute_once=True)
     forward, backward = in_cache(CACHE_BYTES), in_cache(CACHE_BYTES // 2)
     if compiled:
-        return Plan(forward, backward, "product" if device == "tpu" else "slots")
+        return Plan(forward, backward, "slots")
     return Plan(forward, backward, "sorted", serialize=True)
 
 

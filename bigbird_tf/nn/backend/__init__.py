@@ -18,11 +18,13 @@ else:
     )
 
 SEED_DTYPE = _backend.SEED_DTYPE
+call_on_shares = _backend.call_on_shares
 call_traced_once = _backend.call_traced_once
 check_in_range = _backend.check_in_range
 check_when_run = _backend.check_when_run
 compile_function = _backend.compile_function
 compute_spec = _backend.compute_spec
+computed_once = _backend.computed_once
 device_type = _backend.device_type
 draw_seed = _backend.draw_seed
 has_exact_bfloat16_softmax = _backend.has_exact_bfloat16_softmax
@@ -32,17 +34,20 @@ replica_context = _backend.replica_context
 run_after = _backend.run_after
 same_shape = _backend.same_shape
 serial_map = _backend.serial_map
+share_of = _backend.share_of
 sorted_segment_sum = _backend.sorted_segment_sum
 take = _backend.take
 
 __all__ = [
     "NAME",
     "SEED_DTYPE",
+    "call_on_shares",
     "call_traced_once",
     "check_in_range",
     "check_when_run",
     "compile_function",
     "compute_spec",
+    "computed_once",
     "device_type",
     "draw_seed",
     "has_exact_bfloat16_softmax",
@@ -52,6 +57,7 @@ __all__ = [
     "run_after",
     "same_shape",
     "serial_map",
+    "share_of",
     "sorted_segment_sum",
     "take",
 ]

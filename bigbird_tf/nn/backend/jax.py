@@ -1,20 +1,25 @@
 """How loops, traces and checks run on JAX: what goes into a compiled function is XLA's."""
 
 import functools
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import keras
+from jax.sharding import PartitionSpec
 from keras import ops
 
 __all__ = [
     "SEED_DTYPE",
+    "call_on_shares",
     "call_traced_once",
     "check_in_range",
     "check_when_run",
     "compile_function",
     "compute_spec",
+    "computed_once",
     "device_type",
     "draw_seed",
     "has_exact_bfloat16_softmax",
@@ -24,6 +29,7 @@ __all__ = [
     "run_after",
     "same_shape",
     "serial_map",
+    "share_of",
     "sorted_segment_sum",
     "take",
 ]
@@ -54,6 +60,63 @@ def call_traced_once(function: Callable, *tensors, **static):
         What the function returns.
     """
     return function(*tensors, **static)
+
+
+def _partition(num_sequences: int, num_heads: int) -> tuple:
+    """Returns the mesh of the Keras distribution in force, and its axes for sequences and heads.
+
+    No axes where the devices do not divide them, and nothing where there are no axes.
+    """
+    distribution = keras.distribution.distribution()
+    if distribution is None:
+        return None, (), ()
+    mesh = distribution.device_mesh
+    sizes = dict(zip(mesh.axis_names, mesh.shape, strict=True))
+    by_head = tuple(name for name in sizes if name != distribution.batch_dim_name)
+    by_sequence = tuple(name for name in sizes if name == distribution.batch_dim_name)
+    if num_sequences % math.prod(sizes[name] for name in by_sequence):
+        by_sequence = ()
+    if num_heads % math.prod(sizes[name] for name in by_head):
+        by_head = ()
+    return (mesh.backend_mesh if by_sequence or by_head else None), by_sequence, by_head
+
+
+def share_of(shape: tuple) -> tuple:
+    """Returns the shape of a device's share of a tensor under `keras.distribution`.
+
+    Args:
+        shape: `(B, N, …)`.
+    """
+    mesh, *axes = _partition(*shape[:2])
+    if mesh is None:
+        return shape
+    counts = [math.prod(mesh.shape[name] for name in names) for names in axes]
+    return (shape[0] // counts[0], shape[1] // counts[1], *shape[2:])
+
+
+def call_on_shares(function: Callable, tensors: Sequence, axes: Sequence[str]) -> Any:
+    """Calls a function of sequences and heads on each device's share of them.
+
+    A loop over sequences and heads is nothing that XLA's partitioner could share out: it would
+    gather all of them on every device.
+
+    Args:
+        function: What to call; it treats each sequence and head alike, and apart from others.
+        tensors: Its tensors; the first is `(B, N, …)`.
+        axes: For each tensor, the letters of its first axes: `"BN"`, `"B"`, `"N"` or `""`.
+
+    Returns:
+        What the function returns: tensors `(B, N, …)`.
+    """
+    mesh, by_sequence, by_head = _partition(*tensors[0].shape[:2])
+    if mesh is None or not isinstance(tensors[0], jax.core.Tracer):
+        return function(*tensors)
+    names = {"B": by_sequence or None, "N": by_head or None}
+    specs = [PartitionSpec(*(names[letter] for letter in letters)) for letters in axes]
+    outputs = PartitionSpec(names["B"], names["N"])
+    return jax.shard_map(
+        function, mesh=mesh, in_specs=tuple(specs), out_specs=outputs, check_vma=False
+    )(*tensors)
 
 
 def compile_function(function: Callable, layer: keras.layers.Layer) -> Callable:
@@ -144,6 +207,15 @@ def recompute_barrier(upstream, x):
         x: A tensor of the forward pass, of any shape and dtype.
     """
     return x
+
+
+def computed_once(x):
+    """Returns `x`, which XLA computes once, instead of again in every kernel that reads it.
+
+    Args:
+        x: A tensor.
+    """
+    return jax.lax.optimization_barrier(x)
 
 
 def replica_context() -> None:

@@ -1,7 +1,8 @@
 """How loops, traces and checks run on TensorFlow."""
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -12,11 +13,13 @@ from tensorflow.python.ops import control_flow_util
 
 __all__ = [
     "SEED_DTYPE",
+    "call_on_shares",
     "call_traced_once",
     "check_in_range",
     "check_when_run",
     "compile_function",
     "compute_spec",
+    "computed_once",
     "device_type",
     "draw_seed",
     "has_exact_bfloat16_softmax",
@@ -26,6 +29,7 @@ __all__ = [
     "run_after",
     "same_shape",
     "serial_map",
+    "share_of",
     "sorted_segment_sum",
     "take",
 ]
@@ -73,6 +77,25 @@ def call_traced_once(function: Callable, *tensors, **static):
     if not tf.executing_eagerly():
         return _graph_function(function)(*tensors, **static)
     return function(*tensors, **static)
+
+
+def share_of(shape: tuple) -> tuple:
+    """Returns the shape of a device's share of a tensor: a replica computes what it has."""
+    return shape
+
+
+def call_on_shares(function: Callable, tensors: Sequence, axes: Sequence[str]) -> Any:
+    """Calls a function of sequences and heads: a replica computes all that it has.
+
+    Args:
+        function: What to call.
+        tensors: Its tensors.
+        axes: Not needed here.
+
+    Returns:
+        What the function returns.
+    """
+    return function(*tensors)
 
 
 @functools.cache
@@ -149,6 +172,18 @@ def recompute_barrier(upstream, x):
     """
     with tf.control_dependencies([upstream]):
         return tf.identity(x)
+
+
+def computed_once(x):
+    """Returns `x`, which XLA computes once, instead of again in every kernel that reads it.
+
+    Args:
+        x: A tensor of what XLA compiles; TensorFlow has no such kernel without it.
+    """
+    # TensorFlow has no public name for it.
+    from tensorflow.compiler.tf2xla.ops import gen_xla_ops
+
+    return gen_xla_ops.xla_optimization_barrier([x])[0]
 
 
 def replica_context() -> tf.distribute.ReplicaContext | None:

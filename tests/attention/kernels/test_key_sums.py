@@ -48,7 +48,11 @@ def test_all_are_equal_to_one_by_one(seed, group, rows, left, right, window, num
         sums_by_slot(*inputs, layout),
         # Where it is not known which blocks are random ones.
         sums_by_slot(*inputs, dataclasses.replace(layout, random_end=None)),
-        sums_by_product(*inputs),
+        sums_by_product(*inputs, layout),
+        sum(
+            sums_by_product(inputs[0][:, at : at + 2], inputs[1][:, at : at + 2], n, layout, at)
+            for at in range(0, rows, 2)
+        ),
     ):
         np.testing.assert_allclose(sums, expected, rtol=0, atol=1e-5)
 
@@ -63,7 +67,7 @@ def test_half_precision_is_added_in_float32(dtype):
     layout = SlotLayout(1, 0, window_before=0, window_after=0, num_random=0)
     by_sorting = sums_by_sorting(parts, tf.constant(ids), 1 + rows)
     by_slot = sums_by_slot(parts, tf.constant(ids), 1 + rows, layout)
-    by_product = sums_by_product(parts, tf.constant(ids), 1 + rows)
+    by_product = sums_by_product(parts, tf.constant(ids), 1 + rows, layout)
     assert by_sorting.dtype == dtype
     assert by_slot.dtype == by_product.dtype == "float32"
     for sums in by_sorting, by_slot, by_product:

@@ -50,6 +50,16 @@ def test_sums_are_those_that_the_compiler_has():
     assert plan("gpu", False).sums == "sorted"
 
 
+def test_a_tpu_s_chunks_stay_in_its_memory():
+    made = plan("tpu", True)
+    assert (made.sums, made.compute_once) == ("product", True)
+    # Here, too, a row gathers 128 KiB.
+    assert made.forward == made.backward == Tiles(2, (0, 62))
+    assert len(plan("tpu", True, num_rows=254, length=16384).backward.chunks(254)) == 2
+    assert not plan("cpu", True).compute_once
+    assert not plan("gpu", True).compute_once
+
+
 def test_a_gpu_launches_few_kernels_however_long_the_sequence():
     for num_rows, length in ((62, 4096), (1022, 65536)):
         made = plan("gpu", True, num_rows, length)

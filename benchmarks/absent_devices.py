@@ -1,0 +1,168 @@
+"""Compiles for a TPU or a GPU that is not there, by libtpu and by JAX's plugin for CUDA.
+
+TensorFlow functions enter through `jax2tf.call_tf`.
+"""
+
+import functools
+import importlib
+import logging
+import os
+import re
+import time
+from collections.abc import Callable
+from typing import Any
+from unittest import mock
+
+import keras
+from keras import ops
+
+from benchmarks import hlo_text
+
+__all__ = ["BACKEND", "GPU", "TPU", "compile_for", "gradients"]
+
+BACKEND = keras.backend.backend()
+TPU = "v5e:2x2"
+GPU = "NVIDIA H100 80GB HBM3"
+# What XLA asks of a device: NVIDIA's numbers of an H100 (SXM5).
+_GPU_CONFIG = f"""
+gpu_device_info {{
+  threads_per_block_limit: 1024
+  threads_per_warp: 32
+  shared_memory_per_block: 49152
+  shared_memory_per_core: 233472
+  shared_memory_per_block_optin: 232448
+  threads_per_core_limit: 2048
+  core_count: 132
+  fpus_per_core: 128
+  block_dim_limit_x: 2147483647
+  block_dim_limit_y: 65535
+  block_dim_limit_z: 65535
+  memory_bandwidth: 3352320000000
+  l2_cache_size: 52428800
+  clock_rate_ghz: 1.98
+  device_memory_size: 84929347584
+  registers_per_core_limit: 65536
+  registers_per_block_limit: 65536
+  cuda_compute_capability {{ major: 9 }}
+}}
+platform_name: "CUDA"
+dnn_version_info {{ major: 9 minor: 7 }}
+runtime_version {{ major: 12 minor: 8 }}
+device_description_str: "{GPU}"
+"""
+_PLATFORMS = {"tpu": "tpu", "gpu": "cuda"}
+MEBI = 2**20
+
+
+@functools.cache
+def _sharding(device: str):
+    """Returns the placement on one device; and prepares JAX for TensorFlow."""
+    os.environ.update(
+        TPU_SKIP_MDS_QUERY="1",
+        TPU_ACCELERATOR_TYPE="v5litepod-4",
+        TPU_WORKER_HOSTNAMES="localhost",
+        # No device is taken, so several processes may compile at a time.
+        ALLOW_MULTIPLE_LIBTPU_LOAD="1",
+    )
+    # `call_tf` warns of functions that hold constants, with all their values.
+    logging.getLogger("absl").setLevel(logging.ERROR)
+    # JAX must not look for the device itself.
+    os.environ.setdefault("JAX_PLATFORMS", "cpu")
+    import jax
+    from jax.experimental import topologies
+
+    platform = _PLATFORMS[device]
+    if BACKEND == "tensorflow":
+        from jax.interpreters import mlir
+
+        # The module's name in its package is the function's.
+        module = importlib.import_module("jax.experimental.jax2tf.call_tf")
+        # TensorFlow's wheel has no kernels of these registered; what XLA is given is the same on
+        # CPU.
+        mlir.register_lowering(
+            module.call_tf_p,
+            functools.partial(module._call_tf_lowering, platform="cpu"),
+            platform=platform,
+        )
+    if device == "tpu":
+        topology = topologies.get_topology_desc(platform=platform, topology_name=TPU)
+    else:
+        topology = topologies.get_topology_desc(
+            platform=platform, topology_name=GPU, topology="1x1x1", target_config=_GPU_CONFIG
+        )
+    return jax.sharding.SingleDeviceSharding(topology.devices[0])
+
+
+def compile_for(device: str, function: Callable, arguments: Any) -> dict[str, Any]:
+    """Compiles a function of Keras' backend for a device.
+
+    Args:
+        device: `"tpu"` or `"gpu"`.
+        function: Takes and gives tensors, of static shapes.
+        arguments: A list (of lists) of `(shape, dtype)`, the positional arguments.
+
+    Returns:
+        `cycles`, in millions, of a TPU, `launches` of a GPU; `temporary_mib`; `accessed_mib`, a
+        loop's body once; `loops`, how many there are; and `seconds` of lowering and compiling.
+        Where the device's memory would not do, `temporary_mib` is what the compiler says it needs,
+        and the numbers before and after it are `None`.
+    """
+    sharding = _sharding(device)
+    import jax
+
+    from bigbird_tf.attention.kernels import plan
+
+    def is_leaf(x):
+        return isinstance(x, tuple)
+
+    structs = jax.tree.map(
+        lambda leaf: jax.ShapeDtypeStruct(leaf[0], leaf[1], sharding=sharding),
+        arguments,
+        is_leaf=is_leaf,
+    )
+    if BACKEND == "tensorflow":
+        from jax.experimental import jax2tf
+
+        function = jax2tf.call_tf(function)
+    start = time.perf_counter()
+    # The machine that compiles has no such device to be asked for.
+    with mock.patch.object(plan, "device_type", return_value=device):
+        lowered = jax.jit(function).trace(*structs).lower(lowering_platforms=(_PLATFORMS[device],))
+    measure = "cycles" if device == "tpu" else "launches"
+    try:
+        compiled = lowered.compile()
+    except jax.errors.JaxRuntimeError as error:
+        found = re.search(r"HLO temporaries \(([\d.]+)([MG])\)", str(error))
+        if not found:
+            raise
+        return {
+            measure: None,
+            "temporary_mib": float(found[1]) * (1024 if found[2] == "G" else 1),
+            "accessed_mib": None,
+            "loops": None,
+            "seconds": time.perf_counter() - start,
+        }
+    text = compiled.as_text()
+    return {
+        measure: hlo_text.cycles(text) / 1e6 if device == "tpu" else hlo_text.launches(text),
+        "temporary_mib": compiled.memory_analysis().temp_size_in_bytes / MEBI,
+        "accessed_mib": compiled.cost_analysis()["bytes accessed"] / MEBI,
+        "loops": text.count(" while("),
+        "seconds": time.perf_counter() - start,
+    }
+
+
+def gradients(function: Callable, inputs: list, upstream) -> list:
+    """Returns what flows back to the inputs of a function of their list, on Keras' backend."""
+    if BACKEND == "jax":
+        import jax
+
+        output, pullback = jax.vjp(lambda *x: function(list(x)), *inputs)
+        return list(pullback(ops.reshape(upstream, output.shape)))
+    import tensorflow as tf
+
+    with tf.GradientTape() as tape:
+        tape.watch(inputs)
+        output = function(inputs)
+    upstream = tf.reshape(upstream, output.shape)
+    return tape.gradient(output, inputs, output_gradients=upstream)
