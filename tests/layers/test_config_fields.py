@@ -73,30 +73,20 @@ def assert_feed_forward(layer):
     assert layer.layer_norm.epsilon == 0.014
 
 
-@pytest.mark.parametrize("layer_class", [BlockSparseAttention, CausalAttention])
-def test_attention(layer_class):
-    attention_type = "original_full" if layer_class is CausalAttention else "simulated_sparse"
-    pattern = {
-        "num_heads": 3, "block_size": 8, "num_random_blocks": 2, "num_window_blocks": 7,
-        "num_global_blocks": 9, "random_plan": "transformers",
-        "inference_random_blocks": "first_block", "full_attention_up_to": 33, "max_length": 67,
-        "seed": 4,
-    }  # fmt: skip
-    own = {
-        "key_dim": 5, "dropout": 0.12, "use_bias": False, "use_output_bias": True,
-        "attention_type": attention_type, "kernel_initializer": "he_normal",
-        "bias_initializer": "ones",
-    }  # fmt: skip
-    taken = set(inspect.signature(BlockSparseAttention).parameters) - {"kwargs"}
-    assert taken == {*pattern, *own}
-    layer = layer_class(**pattern, **own, dtype="mixed_bfloat16", name="named")
+PATTERN = {
+    "num_heads": 3, "block_size": 8, "num_random_blocks": 2, "num_window_blocks": 7,
+    "num_global_blocks": 9, "random_plan": "transformers",
+    "inference_random_blocks": "first_block", "full_attention_up_to": 33, "max_length": 67,
+    "seed": 4,
+}  # fmt: skip
+PROJECTIONS = {
+    "key_dim": 5, "dropout": 0.12, "use_bias": False, "use_output_bias": True,
+    "kernel_initializer": "he_normal", "bias_initializer": "ones",
+}  # fmt: skip
+
+
+def assert_attention(layer, given):
     layer.build((2, 40, 21), (2, 40, 11), (2, 40, 17))
-    assert layer.spec == PatternSpec(
-        num_heads=3, block_size=8, num_random_blocks=2, window_before=3, window_after=3,
-        num_global_start=5, num_global_end=4, random_plan="transformers",
-        inference_random_blocks="first_block", full_attention_up_to=33, max_length=67, seed=4,
-    )  # fmt: skip
-    assert layer.attention_type == attention_type
     assert layer.dropout_layer.rate == 0.12
     denses = {
         "query": (layer.query_dense, (21, 15), False),
@@ -109,9 +99,32 @@ def test_attention(layer_class):
         assert isinstance(dense.kernel_initializer, keras.initializers.HeNormal), name
         assert isinstance(dense.bias_initializer, keras.initializers.Ones), name
         assert dense.dtype_policy.name == "mixed_bfloat16", name
-    for name, value in {**pattern, **own}.items():
+    for name, value in given.items():
         if not name.endswith("initializer"):
             assert layer.get_config()[name] == value, name
+
+
+def test_attention():
+    given = {**PATTERN, **PROJECTIONS, "attention_type": "simulated_sparse"}
+    assert set(inspect.signature(BlockSparseAttention).parameters) - {"kwargs"} == set(given)
+    layer = BlockSparseAttention(**given, dtype="mixed_bfloat16")
+    assert layer.spec == PatternSpec(
+        num_heads=3, block_size=8, num_random_blocks=2, window_before=3, window_after=3,
+        num_global_start=5, num_global_end=4, random_plan="transformers",
+        inference_random_blocks="first_block", full_attention_up_to=33, max_length=67, seed=4,
+    )  # fmt: skip
+    assert layer.attention_type == "simulated_sparse"
+    assert_attention(layer, given)
+
+
+def test_causal_attention():
+    given = {"num_heads": 3, **PROJECTIONS, "attention_type": "original_full"}
+    assert_attention(CausalAttention(**given, dtype="mixed_bfloat16"), given)
+    config = CONFIG.replace(is_decoder=True, attention_type="original_full")
+    layer = EncoderBlock(config).attention
+    assert (layer.num_heads, layer.key_dim, layer.dropout_layer.rate) == (3, 7, 0.12)
+    assert (layer.use_bias, layer.use_output_bias) == (False, True)
+    assert_initial(layer.kernel_initializer)
 
 
 def test_attention_of_a_block():
@@ -215,6 +228,9 @@ def test_language_model_head():
     head = LanguageModelHead(CONFIG)
     head.build((None, None, 21))
     assert_language_model_head(head)
+    assert head.decoder is None
+    untied = LanguageModelHead(CONFIG.replace(tie_word_embeddings=False))
+    assert_dense(untied.decoder, 59, use_bias=False)
 
 
 def test_pre_training_head():
@@ -246,10 +262,11 @@ def test_dtype_of_all_parts():
 
 
 def test_no_field_is_forgotten():
-    """Those that are not here act in models: ids of special tokens, names and kinds of labels."""
+    """Switches are tested by themselves; ids and names and kinds of labels act in models."""
     elsewhere = {
         "pad_token_id", "bos_token_id", "eos_token_id", "sep_token_id", "is_decoder", "id2label",
-        "label2id", "problem_type", "gradient_checkpointing", "extra",
+        "label2id", "problem_type", "gradient_checkpointing", "tie_word_embeddings",
+        "extra",
     }  # fmt: skip
     assert {field.name for field in dataclasses.fields(BigBirdConfig)} == {*FIELDS, *elsewhere}
     defaults = BigBirdConfig()

@@ -53,6 +53,14 @@ def test_without_ignored_labels_it_is_keras():
     )
 
 
+@pytest.mark.parametrize(("label", "expected"), [(-100, 1.0), (-99, 0.5), (-101, 0.5), (-1, 0.5)])
+def test_no_other_negative_label_is_ignored(label, expected):
+    """A label that is none of the classes is wrong, not left out, or mistakes would stay hidden."""
+    metric = SparseAccuracy()
+    metric.update_state(np.array([label, 2]), np.eye(7, dtype="float32")[[0, 2]])
+    np.testing.assert_allclose(metric.result(), expected)
+
+
 def test_accuracy():
     metric = SparseAccuracy()
     right = (LOGITS.argmax(-1) == LABELS)[COUNTS]
