@@ -152,17 +152,17 @@ def compile_for(device: str, function: Callable, arguments: Any) -> dict[str, An
     }
 
 
-def gradients(function: Callable, inputs: list, upstream) -> list:
+def gradients(function: Callable, inputs: list, grad_output) -> list:
     """Returns what flows back to the inputs of a function of their list, on Keras' backend."""
     if BACKEND == "jax":
         import jax
 
         output, pullback = jax.vjp(lambda *x: function(list(x)), *inputs)
-        return list(pullback(ops.reshape(upstream, output.shape)))
+        return list(pullback(ops.reshape(grad_output, output.shape)))
     import tensorflow as tf
 
     with tf.GradientTape() as tape:
         tape.watch(inputs)
         output = function(inputs)
-    upstream = tf.reshape(upstream, output.shape)
-    return tape.gradient(output, inputs, output_gradients=upstream)
+    grad_output = tf.reshape(grad_output, output.shape)
+    return tape.gradient(output, inputs, output_gradients=grad_output)

@@ -72,8 +72,8 @@ def attention_in_both_modes(
     """Compiles attention of a peer for a device, forward and with its gradient."""
     attention = ATTENTIONS[peer](length, batch, dtype)
 
-    def gradient(query, key, value, upstream):
-        return gradients(lambda inputs: attention(*inputs), [query, key, value], upstream)
+    def gradient(query, key, value, grad_output):
+        return gradients(lambda inputs: attention(*inputs), [query, key, value], grad_output)
 
     middle = (length, HEADS) if peer == "Model Garden" else (HEADS, length)
     spec = ((batch, *middle, HEAD_SIZE), dtype)

@@ -136,8 +136,8 @@ def test_call_traced_once():
 
 def test_recompute_barrier_waits():
     @tf.function
-    def late(upstream, x):
-        return recompute_barrier(tf.exp(upstream), x) + 1
+    def late(grad_output, x):
+        return recompute_barrier(tf.exp(grad_output), x) + 1
 
     graph = late.get_concrete_function(tf.constant(1.0), tf.constant(2.0)).graph
     (identity,) = [

@@ -106,7 +106,7 @@ def block_sparse_attention(
             lambda *x: call_traced_once(_forward, *x, static=static), inputs, _AXES
         )
 
-        def gradient(upstream, **_):
+        def gradient(grad_output, **_):
             # A function traced before may be differentiated in one that goes to XLA.
             compiled = is_compiled_by_xla()
             backward = static._replace(
@@ -116,7 +116,7 @@ def block_sparse_attention(
             )
             gradients = call_on_shares(
                 lambda *x: call_traced_once(_backward, *x, static=backward),
-                (*inputs, context, upstream),
+                (*inputs, context, grad_output),
                 (*_AXES, "BN", "BN"),
             )
             return (*gradients, ops.zeros_like(key_bias))
@@ -132,55 +132,57 @@ def _forward(query, key, value, key_bias, key_blocks, slot_bias, static):
 
     def one_turn(q, k, v, bias, ids):
         run = static.execution()
-        ends, rows = None, []
+        from_global, rows = None, []
         if layout.num_start + layout.num_end:
-            q_ends = _ends(q, static)
-            weights = run(attention_weights, q_ends, k[:, None], bias, scale)
-            ends = run(ops.matmul, ops.cast(weights, v.dtype), v[:, None])
+            q_global = _global_queries(q, static)
+            weights = run(attention_weights, q_global, k[:, None], bias, scale)
+            from_global = run(ops.matmul, ops.cast(weights, v.dtype), v[:, None])
         for start, end in static.tiles.chunks(ops.shape(ids)[1]):
             chunk = _Chunk(start, end, ids, slot_bias, static)
             (keys,) = run(chunk.gather, k)
             weights = run(attention_weights, chunk.rows(q), keys, chunk.bias(bias), scale)
             (values,) = run(chunk.gather, v)
             rows.append(run(ops.matmul, ops.cast(weights, v.dtype), values))
-        return [_with_ends(rows, ends, ops.shape(ids)[0], static)]
+        return [_with_global_queries(rows, from_global, ops.shape(ids)[0], static)]
 
     inputs = (query, key, value)
     return _map_turns(one_turn, inputs, key_bias, key_blocks, static, num_outputs=1)[0]
 
 
-def _backward(query, key, value, key_bias, key_blocks, slot_bias, context, upstream, static):
+def _backward(query, key, value, key_bias, key_blocks, slot_bias, context, grad_output, static):
     """Returns what flows back to query, key and value, `(B, N, T, H)` each."""
     layout, scale = static.layout, static.scale
 
-    def one_turn(q, k, v, context, upstream, bias, ids):
+    def one_turn(q, k, v, context, grad_output, bias, ids):
         run = static.execution()
-        delta = _delta(context, upstream)
-        query_ends, rows, parts = None, [], []
+        delta = _delta(context, grad_output)
+        query_global, rows, parts = None, [], []
         if layout.num_start + layout.num_end:
-            q_ends, up_ends, delta_ends = (_ends(x, static) for x in (q, upstream, delta))
-            query_ends, *ends = _gradients(
-                *(q_ends, k[:, None], v[:, None], bias, up_ends, delta_ends), static, run
+            q_global, grad_global, delta_global = (
+                _global_queries(x, static) for x in (q, grad_output, delta)
+            )
+            query_global, *from_global = _gradients(
+                *(q_global, k[:, None], v[:, None], bias, grad_global, delta_global), static, run
             )
         for start, end in static.tiles.chunks(ops.shape(ids)[1]):
             chunk = _Chunk(start, end, ids, slot_bias, static)
             keys, values = run(chunk.gather, k, v)
             query_rows, *of_slots = _gradients(
                 *(chunk.rows(q), keys, values, chunk.bias(bias)),
-                *(chunk.rows(upstream), chunk.rows(delta), static, run),
+                *(chunk.rows(grad_output), chunk.rows(delta), static, run),
             )
             rows.append(query_rows)
             parts.append(of_slots)
-        gradients = [_with_ends(rows, query_ends, ops.shape(ids)[0], static)]
+        gradients = [_with_global_queries(rows, query_global, ops.shape(ids)[0], static)]
         for number, of_chunks in enumerate(zip(*parts, strict=True)):
             total = _key_sums(of_chunks, ids, static)
-            if query_ends is not None:
-                total += ops.cast(ends[number][:, 0], total.dtype)
+            if query_global is not None:
+                total += ops.cast(from_global[number][:, 0], total.dtype)
             gradients.append(total)
         scales = (scale, scale, 1.0)
         return [ops.cast(x * s, q.dtype) for x, s in zip(gradients, scales, strict=True)]
 
-    inputs = (query, key, value, context, upstream)
+    inputs = (query, key, value, context, grad_output)
     return _map_turns(one_turn, inputs, key_bias, key_blocks, static, num_outputs=3)
 
 
@@ -272,20 +274,22 @@ class _Chunk:
         return bias if partial is None else bias + partial.reshape(1, 1, block_size, -1)
 
 
-def _delta(context, upstream):
+def _delta(context, grad_output):
     """Returns the sum of weight × what flows back to it, for each query: `(…, 1)`.
 
     Softmax's derivative needs it. It is the product of the result and what flows back to that.
     """
-    return ops.sum(at_least_float32(context) * at_least_float32(upstream), axis=-1, keepdims=True)
+    return ops.sum(
+        at_least_float32(context) * at_least_float32(grad_output), axis=-1, keepdims=True
+    )
 
 
-def _gradients(query, key, value, bias, upstream, delta, static, run):
+def _gradients(query, key, value, bias, grad_output, delta, static, run):
     """Returns what flows back to queries (before scaling), keys (likewise) and values."""
     once = computed_once if static.compute_once else lambda x: x
 
     def score_gradient(weights):
-        weight_grad = ops.matmul(upstream, ops.swapaxes(value, -1, -2))
+        weight_grad = ops.matmul(grad_output, ops.swapaxes(value, -1, -2))
         difference = ops.cast(at_least_float32(weight_grad) - delta, weights.dtype)
         return ops.cast(weights * difference, query.dtype)
 
@@ -293,7 +297,7 @@ def _gradients(query, key, value, bias, upstream, delta, static, run):
     score_grad = once(run(score_gradient, weights))
     weights = ops.cast(weights, query.dtype)
     transposed_matmul = _matmul_to_transposed if static.compute_once else _transposed_matmul
-    value_grad = run(transposed_matmul, weights, upstream)
+    value_grad = run(transposed_matmul, weights, grad_output)
     query_grad = run(ops.matmul, score_grad, key)
     return query_grad, run(transposed_matmul, score_grad, query), value_grad
 
@@ -338,19 +342,19 @@ def _key_sums(parts, ids, static):
     return total
 
 
-def _ends(x, static):
+def _global_queries(x, static):
     """The queries of global blocks, from `(G, T, H)` to `(G, 1, blocks * b, H)`."""
     left = static.layout.num_start * static.block_size
     right = ops.shape(x)[1] - static.layout.num_end * static.block_size
     return ops.concatenate([x[:, :left], x[:, right:]], axis=1)[:, None]
 
 
-def _with_ends(rows, ends, heads, static):
+def _with_global_queries(rows, from_global, heads, static):
     """Puts global queries `(G, 1, blocks * b, H)` around chunks `(R, 1, b, H)`: `(G, T, H)`."""
     rows = [ops.reshape(x, (heads, -1, x.shape[-1])) for x in rows]
-    if ends is not None:
+    if from_global is not None:
         left = static.layout.num_start * static.block_size
-        rows = [ends[:, 0, :left], *rows, ends[:, 0, left:]]
+        rows = [from_global[:, 0, :left], *rows, from_global[:, 0, left:]]
     return _concatenate(rows, 1)
 
 

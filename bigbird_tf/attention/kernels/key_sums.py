@@ -72,8 +72,8 @@ def sums_by_slot(parts: Any, ids: Tensor, num_blocks: Any, layout: SlotLayout) -
     total = total[:, num_before : num_before + num_blocks]
 
     middle = ops.zeros_like(total[:, num_start : num_blocks - num_end])
-    ends = [ops.sum(groups[name], axis=1) for name in ("global_start", "global_end")]
-    total += ops.concatenate([ends[0], middle, ends[1]], axis=1)
+    global_sums = [ops.sum(groups[name], axis=1) for name in ("global_start", "global_end")]
+    total += ops.concatenate([global_sums[0], middle, global_sums[1]], axis=1)
 
     if layout.num_random:
         total += _sums_onto_random_blocks(

@@ -199,11 +199,11 @@ def take(x, indices):
     return jnp.take(x, indices, axis=0, mode="clip")
 
 
-def recompute_barrier(upstream, x):
+def recompute_barrier(grad_output, x):
     """Returns `x`: XLA decides by itself when to compute.
 
     Args:
-        upstream: What flows back: a tensor of the backward pass.
+        grad_output: What flows back: a tensor of the backward pass.
         x: A tensor of the forward pass, of any shape and dtype.
     """
     return x

@@ -160,17 +160,17 @@ def take(x, indices):
     return tf.gather(x, indices)
 
 
-def recompute_barrier(upstream, x):
-    """Returns `x`, but not before `upstream` is there.
+def recompute_barrier(grad_output, x):
+    """Returns `x`, but not before `grad_output` is there.
 
     What a backward pass computes again from what it has kept, TensorFlow would compute as soon as
     it can, in the forward pass, and keep.
 
     Args:
-        upstream: What flows back: a tensor of the backward pass.
+        grad_output: What flows back: a tensor of the backward pass.
         x: A tensor of the forward pass, of any shape and dtype.
     """
-    with tf.control_dependencies([upstream]):
+    with tf.control_dependencies([grad_output]):
         return tf.identity(x)
 
 

@@ -60,12 +60,12 @@ class Case:
         self.block = block
         shape = (batch, heads, n * block, head_size)
         self.qkv = [rng.normal(size=shape).astype("float32") for _ in range(3)]
-        self.upstream = rng.normal(size=shape).astype("float32")
+        self.grad_output = rng.normal(size=shape).astype("float32")
         self.mask = rng.random((batch, n * block)) < real
         # A query with no real key at all averages over padding, where scores have lost their
         # digits beside -10000. What it gives is not compared.
         self.has_key = ((self.counts()[None] > 0) & self.mask[:, None, None, :]).any(-1)
-        self.upstream *= self.has_key[..., None]
+        self.grad_output *= self.has_key[..., None]
 
     def counts(self):
         """How often each query lists each key, counted one by one: `(N, T, T)`."""
@@ -90,20 +90,20 @@ class Case:
         return ((1.0 - self.mask) * MASKED).astype("float32")
 
     def oracle(self):
-        """Gives context and gradients of dense attention, in float64."""
+        """Returns context and gradients of dense attention, in float64."""
         q, k, v = (x.astype("float64") for x in self.qkv)
-        counts, upstream = self.counts()[None], self.upstream.astype("float64")
+        counts, grad_output = self.counts()[None], self.grad_output.astype("float64")
         scores = q @ np.swapaxes(k, -1, -2) + self.key_bias[:, None, None, :]
         # What is not read must not decide on what is subtracted.
         scores = np.where(counts > 0, scores, -1e9)
         weights = counts * np.exp(scores - scores.max(-1, keepdims=True))
         weights /= np.maximum(weights.sum(-1, keepdims=True), 1e-300)
         context = weights @ v
-        weight_grad = upstream @ np.swapaxes(v, -1, -2)
-        delta = (context * upstream).sum(-1, keepdims=True)
+        weight_grad = grad_output @ np.swapaxes(v, -1, -2)
+        delta = (context * grad_output).sum(-1, keepdims=True)
         score_grad = weights * (weight_grad - delta)
         transposed = np.swapaxes(score_grad, -1, -2), np.swapaxes(weights, -1, -2)
-        return context, score_grad @ k, transposed[0] @ q, transposed[1] @ upstream
+        return context, score_grad @ k, transposed[0] @ q, transposed[1] @ grad_output
 
     def plan(self, machine, chunk=8 * 2**20, known=True) -> Plan:
         device, compiled = MACHINES[machine]
@@ -121,7 +121,7 @@ class Case:
             )
 
     def sparse(self, q, k, v, key_bias, key_blocks=None, slot_bias=None, plan=None):
-        """Gives context and gradients of the kernel, as a function to trace."""
+        """Returns context and gradients of the kernel, as a function to trace."""
         slots = self.slots
         if key_blocks is not None:
             slots = Slots(key_blocks, slot_bias, slots.layout)
@@ -129,7 +129,7 @@ class Case:
         def context(q, k, v):
             return block_sparse_attention(q, k, v, key_bias, slots, self.block, plan=plan)
 
-        return value_and_gradients(context, [q, k, v], ops.cast(self.upstream, q.dtype))
+        return value_and_gradients(context, [q, k, v], ops.cast(self.grad_output, q.dtype))
 
     def check(self, outputs, tolerance=2e-5, dtype="float32"):
         has_key = self.has_key[..., None]
@@ -226,7 +226,7 @@ def test_values_and_gradients_under_xla(case, machine):
 def test_empty_batch(machine):
     case = Case()
     tensors = [x[:0] for x in case.tensors()]
-    case.upstream = case.upstream[:0]
+    case.grad_output = case.grad_output[:0]
     for output in case.sparse(*tensors, plan=case.plan(machine)):
         assert output.shape == (0, *case.qkv[0].shape[1:])
 
@@ -279,7 +279,7 @@ def test_function_traced_before_it_is_differentiated_under_xla():
         with tf.GradientTape() as tape:
             tape.watch([q, k, v])
             output = context(q, k, v, key_bias)
-        return output, *tape.gradient(output, [q, k, v], case.upstream)
+        return output, *tape.gradient(output, [q, k, v], case.grad_output)
 
     outputs = gradients(*inputs)
     np.testing.assert_allclose(outputs[0], expected, rtol=0, atol=1e-5)
@@ -310,7 +310,7 @@ def test_finite_with_any_mask(dtype, real):
     case = Case(real=0.0)
     if real != "none":
         case.mask[:, 4 if real == "one" else -1] = True
-    case.upstream += 1
+    case.grad_output += 1
     # Scores of a thousand, so that exponentials overflow if nothing is subtracted first.
     case.qkv[0] *= 100
     for output in case.sparse(*case.tensors(dtype)):
@@ -331,7 +331,7 @@ def test_nothing_flows_outside_of_the_pattern(machine, chunk):
         tape.watch([q, k, v])
         context = block_sparse_attention(q, k, v, key_bias, case.slots, b, plan=plan)
         blocks = [
-            tf.reduce_sum((context * case.upstream)[:, :, i * b : (i + 1) * b]) for i in range(n)
+            tf.reduce_sum((context * case.grad_output)[:, :, i * b : (i + 1) * b]) for i in range(n)
         ]
     for i, block in enumerate(blocks):
         q_grad, k_grad, v_grad = tape.gradient(block, [q, k, v])
