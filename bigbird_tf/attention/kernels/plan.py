@@ -16,9 +16,9 @@ __all__ = ["Plan", "Tiles", "make_plan"]
 # chunks leave the cache, and smaller ones pay more for the loop than they gain. The backward pass,
 # which holds more beside it, takes half of that.
 CACHE_BYTES = 8 * 2**20
-# On a TPU so much, and what belongs to it, stays in the chip's memory. Smaller chunks pay more for
-# the start of operations.
-TPU_BYTES = 16 * 2**20
+# On a TPU so much, and what belongs to it, stays in the chip's memory, forward and backward.
+# Smaller chunks pay more for the start of operations.
+TPU_BYTES = (16 * 2**20, 8 * 2**20)
 # A GPU would be bound by launches: all sequences and heads at once, in few chunks of rows, so that
 # what is gathered stays below a quarter of full attention's scores.
 GPU_CHUNKS = (2, 3)
@@ -110,8 +110,8 @@ def make_plan(
         forward, backward = (few_launches(count) for count in GPU_CHUNKS)
         return Plan(forward, backward, "slots")
     if device == "tpu" and compiled:
-        tiles = in_cache(TPU_BYTES)
-        return Plan(tiles, tiles, "product", compute_once=True)
+        forward, backward = (in_cache(size) for size in TPU_BYTES)
+        return Plan(forward, backward, "product", compute_once=True)
     forward, backward = in_cache(CACHE_BYTES), in_cache(CACHE_BYTES // 2)
     if compiled:
         return Plan(forward, backward, "slots")

@@ -109,7 +109,7 @@ class Case:
         device, compiled = MACHINES[machine]
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(plans, "CACHE_BYTES", chunk)
-            patch.setattr(plans, "TPU_BYTES", chunk)
+            patch.setattr(plans, "TPU_BYTES", (chunk, chunk // 2))
             return make_plan(
                 self.qkv[0].shape,
                 4,
