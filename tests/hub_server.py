@@ -237,3 +237,13 @@ class HubServer:
                 return None
 
         return Handler
+
+
+def kept_files(cache):
+    """Lists what the cache holds of contents: finished, and not."""
+    return [path for path in cache.rglob("*") if path.is_file() and "blobs" in path.parts]
+
+
+def lower_case(requests):
+    """Returns requests with the names of their headers in lower case."""
+    return [(m, p, {k.lower(): v for k, v in headers.items()}) for m, p, headers in requests]

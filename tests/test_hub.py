@@ -18,7 +18,7 @@ from bigbird_tf.models import BigBirdModel
 from tests.checkpoints.test_tensor_files import write_shards
 from tests.checkpoints.torch_archive import write_torch_file
 from tests.contract import randomize, tiny_config
-from tests.hub_server import COMMIT, HubServer
+from tests.hub_server import COMMIT, HubServer, kept_files, lower_case
 
 REPOSITORY = "someone/bigbird-tiny"
 
@@ -50,11 +50,6 @@ def server(saved, monkeypatch, tmp_path):
 @pytest.fixture
 def cache(tmp_path):
     return tmp_path / "cache"
-
-
-def kept_files(cache):
-    """Lists what the cache holds of contents: finished, and not."""
-    return [path for path in cache.rglob("*") if path.is_file() and "blobs" in path.parts]
 
 
 def assert_same_weights(found, expected):
@@ -395,8 +390,3 @@ class TestPush:
     def test_existing_repository(self, server, model):
         model.push_to_hub(REPOSITORY, token="hf_mine")
         assert_same_weights(BigBirdModel.from_pretrained(REPOSITORY), model)
-
-
-def lower_case(requests):
-    """Returns requests with the names of their headers in lower case."""
-    return [(m, p, {k.lower(): v for k, v in headers.items()}) for m, p, headers in requests]

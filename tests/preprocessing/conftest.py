@@ -115,3 +115,8 @@ def saved_model_process(tmp_path_factory):
     process.process.stdin.close()
     process.process.wait(timeout=60)
     process.process.stdout.close()
+
+
+def sentencepiece_ids(model: bytes, text: str) -> list[int]:
+    """Returns the pieces of a text as SentencePiece itself finds them."""
+    return sentencepiece.SentencePieceProcessor(model_proto=model).encode(text)
