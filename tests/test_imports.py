@@ -84,7 +84,7 @@ def test_the_scan_sees_unguarded_imports():
 
 
 def asks_for_the_backend(tree: ast.AST) -> bool:
-    """Tells whether `backend()` is called, as `keras.backend.backend()` is."""
+    """Returns whether `backend()` is called, as `keras.backend.backend()` is."""
     calls = [node.func for node in ast.walk(tree) if isinstance(node, ast.Call)]
     return any(isinstance(f, ast.Attribute) and f.attr == "backend" for f in calls)
 

@@ -87,7 +87,7 @@ class MaskingPreprocessor(Preprocessor):
         return x, masked["masked_ids"], masked["masked_weights"]
 
     def get_config(self) -> dict[str, Any]:
-        """Gives the constructor's arguments."""
+        """Returns the constructor's arguments."""
         return {
             **super().get_config(),
             "mask_rate": self.mask_rate,

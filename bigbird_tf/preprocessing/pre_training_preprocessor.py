@@ -162,7 +162,7 @@ class PreTrainingPreprocessor(MaskingPreprocessor):
         return tf.maximum(last, 0)
 
     def get_config(self) -> dict[str, Any]:
-        """Gives the constructor's arguments."""
+        """Returns the constructor's arguments."""
         return {**super().get_config(), "other_rate": self.other_rate}
 
 

@@ -85,7 +85,7 @@ class Preprocessor(keras.layers.Layer):
         )
 
     def get_config(self) -> dict[str, Any]:
-        """Gives the constructor's arguments; the vocabulary is an asset and no part of them."""
+        """Returns the constructor's arguments; the vocabulary is an asset and no part of them."""
         return {
             **super().get_config(),
             "tokenizer": keras.saving.serialize_keras_object(self.tokenizer),

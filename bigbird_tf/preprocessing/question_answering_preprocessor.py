@@ -226,7 +226,7 @@ class QuestionAnsweringPreprocessor(Preprocessor):
         is_scalar: bool,
         text_bytes: TextBytes,
     ) -> tf.Tensor:
-        """Gives the answers' bytes, int32 of shape (B, A, 2), (-1, -1) where there is none."""
+        """Returns the answers' bytes, int32 of shape (B, A, 2), (-1, -1) where there is none."""
         texts = _to_answers("answer_texts", to_string_tensor("answer_texts", texts), is_scalar)
         starts = to_integer_tensor("answer_starts", starts)
         starts = _to_answers("answer_starts", starts, is_scalar)
@@ -265,7 +265,7 @@ class QuestionAnsweringPreprocessor(Preprocessor):
         return tf.pad(ragged.to_tensor(-1), [[0, 0], [0, 1], [0, 0]], constant_values=-1)
 
     def get_config(self) -> dict[str, Any]:
-        """Gives the constructor's arguments."""
+        """Returns the constructor's arguments."""
         return {
             **super().get_config(),
             "doc_stride": self.doc_stride,
@@ -276,7 +276,7 @@ class QuestionAnsweringPreprocessor(Preprocessor):
 
 
 def _to_answers(name: str, value: tf.Tensor | tf.RaggedTensor, is_scalar: bool) -> tf.RaggedTensor:
-    """Gives a ragged tensor of shape (B, None) of one answer or several for each question."""
+    """Returns a ragged tensor of shape (B, None) of one answer or several for each question."""
     rank = value.shape.rank
     if rank not in ((0, 1) if is_scalar else (1, 2)):
         raise ValueError(

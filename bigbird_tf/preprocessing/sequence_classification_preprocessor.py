@@ -115,5 +115,5 @@ class SequenceClassificationPreprocessor(Preprocessor):
         return tf.minimum(tf.reduce_sum(hot, axis=-2), 1.0)
 
     def get_config(self) -> dict[str, Any]:
-        """Gives the constructor's arguments."""
+        """Returns the constructor's arguments."""
         return {**super().get_config(), "labels": self.labels}

@@ -93,7 +93,7 @@ class TokenClassificationPreprocessor(Preprocessor):
         return first_of_batch(result) if is_scalar else result
 
     def _label_ids(self, label: Any, words: tf.RaggedTensor, is_scalar: bool) -> tf.RaggedTensor:
-        """Gives int32 class ids in the ragged shape of the words, -1 where there is none."""
+        """Returns int32 class ids in the ragged shape of the words, -1 where there is none."""
         if holds_strings(label):
             label = label_ids(label, self.labels, optional=True)
         else:
@@ -117,5 +117,5 @@ class TokenClassificationPreprocessor(Preprocessor):
             return label.with_flat_values(tf.identity(label.flat_values))
 
     def get_config(self) -> dict[str, Any]:
-        """Gives the constructor's arguments."""
+        """Returns the constructor's arguments."""
         return {**super().get_config(), "labels": self.labels}

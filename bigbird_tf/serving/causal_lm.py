@@ -62,7 +62,7 @@ class CausalLMServable(Servable):
         self.num_return_sequences = self.generation.get("num_return_sequences", 1)
 
     def string_signatures(self) -> dict[str, Any]:
-        """Gives `serving_default`."""
+        """Returns `serving_default`."""
 
         @tf.function(
             input_signature=[tf.TensorSpec([None], tf.string, name="text")], autograph=False
@@ -113,7 +113,7 @@ class CausalLMServable(Servable):
             return {"continuation": tf.reshape(text, tf.shape(tokens)[:-1]), "tokens": tokens}
 
     def example_inputs(self, num_words: int) -> dict[str, list[str]]:
-        """Gives a prompt of so many words."""
+        """Returns a prompt of so many words."""
         return {"text": ["word " * num_words]}
 
 

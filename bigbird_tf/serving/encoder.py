@@ -32,7 +32,7 @@ class EncoderServable(Servable):
         return {name: tf.cast(value, tf.float32) for name, value in outputs.items()}
 
     def string_signatures(self) -> dict[str, Any]:
-        """Gives `serving_default`."""
+        """Returns `serving_default`."""
 
         @tf.function(
             input_signature=[tf.TensorSpec([None], tf.string, name="text")], autograph=False
@@ -74,5 +74,5 @@ class EncoderServable(Servable):
         return {"cls": mean["cls"], "mean": mean["sum"] / mean["count"]}
 
     def example_inputs(self, num_words: int) -> dict[str, list[str]]:
-        """Gives a text of so many words."""
+        """Returns a text of so many words."""
         return {"text": ["word " * num_words]}

@@ -41,7 +41,7 @@ SERVABLES: dict[str, type[Servable]] = {
 def make_servable(
     model: PretrainedModel, tokenizer: Tokenizer | None = None, **options: Any
 ) -> Servable:
-    """Gives the servable of a model's class.
+    """Returns the servable of a model's class.
 
     Args:
         model: A BigBird model.

@@ -60,13 +60,13 @@ class MaskedLMServable(Servable):
         self.num_best = num_best
 
     def from_ids_outputs(self, inputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        """Gives the logits at all positions."""
+        """Returns the logits at all positions."""
         ids = inputs["input_ids"]
         positions = tf.broadcast_to(tf.range(tf.shape(ids)[1])[tf.newaxis], tf.shape(ids))
         return super().from_ids_outputs({**inputs, "masked_positions": positions})
 
     def string_signatures(self) -> dict[str, Any]:
-        """Gives `serving_default`."""
+        """Returns `serving_default`."""
 
         @tf.function(
             input_signature=[tf.TensorSpec([None], tf.string, name="text")], autograph=False
@@ -129,7 +129,7 @@ class MaskedLMServable(Servable):
             }
 
     def _check_size(self, text: tf.Tensor, windows: TextWindows) -> tf.Tensor:
-        """Gives the texts if what is filled fits: a copy of a text for each mask and token."""
+        """Returns the texts if what is filled fits: a copy of a text for each mask and token."""
         is_mask = tf.cast(windows.ids == self.tokenizer.mask_token_id, tf.int64)
         length = tf.cast(tf.strings.length(text), tf.int64)
         size = tf.reduce_sum(tf.reduce_sum(is_mask, axis=1) * length) * self.num_best
@@ -143,7 +143,7 @@ class MaskedLMServable(Servable):
             return tf.identity(text)
 
     def _windows_with_masks(self, windows: TextWindows) -> tf.Tensor:
-        """Gives the indices of windows that a mask belongs to; others need not be computed."""
+        """Returns the indices of windows that a mask belongs to; others need not be computed."""
         is_mask = tf.cast(windows.ids.flat_values == self.tokenizer.mask_token_id, tf.int32)
         before = tf.concat([[0], tf.cumsum(is_mask)], axis=0)
         plan = windows.plan
@@ -200,7 +200,7 @@ class MaskedLMServable(Servable):
         return before + tokens + after[:, tf.newaxis]
 
     def example_inputs(self, num_words: int) -> dict[str, list[str]]:
-        """Gives a text of so many words and a mask."""
+        """Returns a text of so many words and a mask."""
         return {"text": ["word " * num_words + self.tokenizer.mask_token]}
 
 

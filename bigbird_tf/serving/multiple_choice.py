@@ -27,7 +27,7 @@ class MultipleChoiceServable(Servable):
     input_rank = 3
 
     def string_signatures(self) -> dict[str, Any]:
-        """Gives `serving_default`."""
+        """Returns `serving_default`."""
         signature = [
             tf.TensorSpec([None], tf.string, name="text"),
             tf.TensorSpec([None, None], tf.string, name="choices"),
@@ -61,5 +61,5 @@ class MultipleChoiceServable(Servable):
         return {"choice": choice, "answer": answer, "probabilities": tf.nn.softmax(logits)}
 
     def example_inputs(self, num_words: int) -> dict[str, list]:
-        """Gives a text of so many words and two choices."""
+        """Returns a text of so many words and two choices."""
         return {"text": ["word " * num_words], "choices": [["yes", "no"]]}

@@ -20,7 +20,7 @@ __all__ = ["Predictor", "load_pretrained", "model_class_of", "read_records"]
 
 
 def model_class_of(config: BigBirdConfig, class_name: str | None = None) -> type[PretrainedModel]:
-    """Gives the class of a checkpoint's model: the one asked for, or that its config names.
+    """Returns the class of a checkpoint's model: the one asked for, or that its config names.
 
     Args:
         config: The checkpoint's config, whose `architectures` names its class.
@@ -114,7 +114,7 @@ class Predictor:
         return sorted(self._specs)
 
     def __call__(self, records: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-        """Gives the outputs of records, each by name, in plain Python types.
+        """Returns the outputs of records, each by name, in plain Python types.
 
         Raises:
             ValueError: If a record has other names than `input_names`, or records do not fit
@@ -146,7 +146,7 @@ class Predictor:
     def in_batches(
         self, records: Iterable[dict[str, Any]], batch_size: int = 8
     ) -> Iterator[dict[str, Any]]:
-        """Gives the outputs one after the other, computed in batches."""
+        """Returns the outputs one after the other, computed in batches."""
         for batch in _batches(records, batch_size):
             yield from self(batch)
 

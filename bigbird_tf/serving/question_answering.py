@@ -101,7 +101,7 @@ class QuestionAnsweringServable(Servable):
         )
 
     def string_signatures(self) -> dict[str, Any]:
-        """Gives `serving_default` and `n_best`."""
+        """Returns `serving_default` and `n_best`."""
         signature = [tf.TensorSpec([None], tf.string, name=n) for n in ("question", "context")]
 
         @tf.function(input_signature=signature, autograph=False)
@@ -167,5 +167,5 @@ class QuestionAnsweringServable(Servable):
             return {**found, "score": tf.maximum(found["score"], tf.float32.min)}
 
     def example_inputs(self, num_words: int) -> dict[str, list[str]]:
-        """Gives a question and a document of so many words."""
+        """Returns a question and a document of so many words."""
         return {"question": ["What is this?"], "context": ["word " * num_words]}

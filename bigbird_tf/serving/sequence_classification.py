@@ -31,7 +31,7 @@ class SequenceClassificationServable(Servable):
     has_labels = True
 
     def string_signatures(self) -> dict[str, Any]:
-        """Gives `serving_default` and `pair`."""
+        """Returns `serving_default` and `pair`."""
         text_spec = tf.TensorSpec([None], tf.string, name="text")
         pair_spec = tf.TensorSpec([None], tf.string, name="text_pair")
 
@@ -50,7 +50,7 @@ class SequenceClassificationServable(Servable):
         }
 
     def _logits(self, windows: TextWindows) -> tf.Tensor:
-        """Gives the logits of each text, float32 of shape (B, num_labels)."""
+        """Returns the logits of each text, float32 of shape (B, num_labels)."""
 
         def compute(rows):
             return rows, {"logits": self.encode(**windows.fill(rows)[0])}
@@ -70,5 +70,5 @@ class SequenceClassificationServable(Servable):
         return {"labels": tf.gather(self.labels, order), "probabilities": probabilities}
 
     def example_inputs(self, num_words: int) -> dict[str, list[str]]:
-        """Gives a text of so many words."""
+        """Returns a text of so many words."""
         return {"text": ["word " * num_words]}

@@ -93,7 +93,7 @@ class Servable(abc.ABC):
         return lambda **inputs: encode(*(inputs[name] for name in names))
 
     def signatures(self) -> dict[str, Any]:
-        """Gives all signatures, as concrete functions by name."""
+        """Returns all signatures, as concrete functions by name."""
         from_ids = self._from_ids().get_concrete_function()
         if self.tokenizer is None:
             return {"serving_default": from_ids, "from_ids": from_ids}
@@ -101,14 +101,14 @@ class Servable(abc.ABC):
 
     @abc.abstractmethod
     def string_signatures(self) -> dict[str, Any]:
-        """Gives the signatures on raw strings, `serving_default` among them."""
+        """Returns the signatures on raw strings, `serving_default` among them."""
 
     @abc.abstractmethod
     def example_inputs(self, num_words: int) -> dict[str, list[str]]:
-        """Gives inputs of `serving_default`, a batch of one text of about so many words."""
+        """Returns inputs of `serving_default`, a batch of one text of about so many words."""
 
     def from_ids_outputs(self, inputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        """Gives what the signature `from_ids` gives for int32 inputs by name."""
+        """Returns what the signature `from_ids` gives for int32 inputs by name."""
         outputs = self.encode(**inputs)
         return outputs if isinstance(outputs, dict) else {"logits": outputs}
 

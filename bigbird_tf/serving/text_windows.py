@@ -94,7 +94,7 @@ class TextWindows:
         return x, piece, is_text & is_own
 
     def mean_over_windows(self, values: tf.Tensor) -> tf.Tensor:
-        """Gives the mean over each text's windows: (W, …) to (B, …)."""
+        """Returns the mean over each text's windows: (W, …) to (B, …)."""
         return tf.math.unsorted_segment_mean(values, self.plan.example, self.num_texts)
 
     @property
@@ -106,7 +106,7 @@ class TextWindows:
 def _flat_index(
     ragged: tf.RaggedTensor, rows: tf.Tensor, columns: tf.Tensor, wanted: tf.Tensor
 ) -> tf.Tensor:
-    """Gives where `ragged[rows[i], columns[i, j]]` is among its flat values; 0 if not wanted."""
+    """Returns where `ragged[rows[i], columns[i, j]]` is among its flat values; 0 if not wanted."""
     starts = tf.cast(tf.gather(ragged.row_starts(), rows), tf.int32)
     return tf.where(wanted, starts[:, tf.newaxis] + columns, 0)
 

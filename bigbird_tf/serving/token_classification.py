@@ -48,7 +48,7 @@ class TokenClassificationServable(Servable):
     has_labels = True
 
     def string_signatures(self) -> dict[str, Any]:
-        """Gives `serving_default`."""
+        """Returns `serving_default`."""
 
         @tf.function(
             input_signature=[tf.TensorSpec([None], tf.string, name="text")], autograph=False
@@ -165,7 +165,7 @@ class TokenClassificationServable(Servable):
         return tag if tag in TAGS_ALONE or set(others) & set(self.labels) else ""
 
     def example_inputs(self, num_words: int) -> dict[str, list[str]]:
-        """Gives a text of so many words."""
+        """Returns a text of so many words."""
         return {"text": ["word " * num_words]}
 
 

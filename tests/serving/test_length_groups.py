@@ -8,7 +8,7 @@ from bigbird_tf.serving.length_groups import run_by_length
 
 
 def run(lengths, steps=None, **options):
-    """Gives each row's index and its length as padded by its group."""
+    """Returns each row's index and its length as padded by its group."""
     lengths = tf.constant(lengths, tf.int32)
 
     @tf.function(input_signature=[tf.TensorSpec([None], tf.int32)])

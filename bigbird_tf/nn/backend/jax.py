@@ -39,12 +39,12 @@ SEED_DTYPE = "uint32"
 
 
 def is_compiled_by_xla() -> bool:
-    """Tells whether what is being traced goes to XLA: here it always does."""
+    """Returns whether what is being traced goes to XLA: here it always does."""
     return True
 
 
 def has_exact_bfloat16_softmax() -> bool:
-    """Tells whether softmax of bfloat16 is computed in float32 inside: XLA rounds each step."""
+    """Returns whether softmax of bfloat16 is computed in float32 inside: XLA rounds each step."""
     return False
 
 
@@ -257,7 +257,7 @@ def check_when_run(tensor, *checks):
 
 
 def same_shape(x, y, axes: int) -> bool:
-    """Tells whether the first axes are of the same sizes."""
+    """Returns whether the first axes are of the same sizes."""
     return x.shape[:axes] == y.shape[:axes]
 
 

@@ -39,14 +39,14 @@ SEED_DTYPE = "int32"
 
 
 def is_compiled_by_xla() -> bool:
-    """Tells whether what is being traced goes to XLA, which has not all of TensorFlow's kernels."""
+    """Whether what is traced goes to XLA, which has not all of TensorFlow's kernels."""
     return not tf.executing_eagerly() and control_flow_util.GraphOrParentsInXlaContext(
         tf.compat.v1.get_default_graph()
     )
 
 
 def has_exact_bfloat16_softmax() -> bool:
-    """Tells whether softmax of bfloat16 is computed in float32 inside, and rounded at the end.
+    """Returns whether softmax of bfloat16 is computed in float32 inside, and rounded at the end.
 
     That of oneDNN is. XLA's, and TensorFlow's own without oneDNN, round each step. A graph decides
     when it is traced: a server of an export in bfloat16 should have oneDNN too.

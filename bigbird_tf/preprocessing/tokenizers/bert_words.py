@@ -265,7 +265,7 @@ class _Finder:
 def _mark(
     characters: _Characters, number: tf.Tensor, first: tf.Tensor, end: tf.Tensor
 ) -> _Characters:
-    """Gives the characters from `first` up to `end` to the units of these numbers."""
+    """Returns the characters from `first` up to `end` to the units of these numbers."""
     # Up at the first one and down at the end, which adds up to the number or to none.
     changes = tf.math.unsorted_segment_sum(
         tf.concat([number, -number], 0),

@@ -98,7 +98,7 @@ class _SharedModel(tf.saved_model.experimental.TrackableResource):
 
 
 def _let_user_defined_pieces_win(model: bytes) -> bytes:
-    """Gives the model with one unreachable piece more, which makes user-defined pieces win.
+    """Returns the model with one unreachable piece more, which makes user-defined pieces win.
 
     The kernel's SentencePiece scores a user-defined piece by the best score of the normal ones, so
     that in a vocabulary whose scores are all 0, as that of Google's BigBird encoders, `[MASK]` in

@@ -206,7 +206,7 @@ def _charsmap(rule: str) -> bytes:
 
 
 def _maps_white_space(spec: Any) -> bool:
-    """Tells whether no white space but spaces is left."""
+    """Returns whether no white space but spaces is left."""
     proto = sentencepiece_model_pb2.ModelProto()
     proto.normalizer_spec.CopyFrom(spec)
     proto.pieces.add(piece="<unk>", type=proto.SentencePiece.UNKNOWN)

@@ -49,7 +49,7 @@ class WordPieceTokenizer(Tokenizer):
     """Turns text into the pieces of a WordPiece vocabulary and into a model's input.
 
     Runs eagerly, in `tf.data` maps, in `tf.function` and in SavedModels, on one string or a batch.
-    Gives the pieces of `BertTokenizer` of `transformers`, and its offsets, in bytes: a text is
+    Returns the pieces of `BertTokenizer` of `transformers`, and its offsets, in bytes: a text is
     cleaned, split at spaces, punctuation and Chinese characters, and its words are cut into the
     longest pieces that fit, by `tensorflow_text`. Invalid UTF-8 is dropped, as U+FFFD is.
 
