@@ -148,7 +148,12 @@ def lengthen(
     write_pretrained_directory(output_dir, config, tensors, f"BigBird{head or 'Model'}", files)
 
 
-def _tokenizer_files(name_or_path, settings, max_length: int, hub_options) -> dict[str, bytes]:
+def _tokenizer_files(
+    name_or_path: str | os.PathLike,
+    settings: dict[str, Any],
+    max_length: int,
+    hub_options: dict[str, Any],
+) -> dict[str, bytes]:
     """Returns the contents of a tokenizer's files by name; without any, there is none to keep."""
     files = {}
     for name in _TOKENIZER_FILES:

@@ -107,8 +107,8 @@ class FastTokenizer(Tokenizer):
         # Inputs are cut and padded by `call`.
         self._backend.no_truncation()
         self._backend.no_padding()
-        for token in self._added_tokens:
-            added = library.AddedToken(token["content"], **{flag: token[flag] for flag in FLAGS})
+        for given in self._added_tokens:
+            added = library.AddedToken(given["content"], **{flag: given[flag] for flag in FLAGS})
             add = self._backend.add_special_tokens if added.special else self._backend.add_tokens
             add([added])
         ids = self._backend.get_vocab(with_added_tokens=True)
@@ -148,9 +148,11 @@ class FastTokenizer(Tokenizer):
         special, added = files.tokens(defaults, vocabulary)
         by_id = {token.id: token.content for token in added}
         by_id.update({index: token for token, index in vocabulary.items()})
-        names = {name: by_id.get(index) for name, index in special.items()}
+        names = {
+            name: None if index is None else by_id.get(index) for name, index in special.items()
+        }
         listed = {token["content"]: token for token in content.get("added_tokens") or []}
-        beside = [
+        beside: list[str | Mapping[str, Any]] = [
             token.to_dict()
             for token in added
             if any(listed.get(token.content, {}).get(f) != getattr(token, f) for f in FLAGS)

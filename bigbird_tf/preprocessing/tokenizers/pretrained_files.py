@@ -122,7 +122,7 @@ class PretrainedFiles:
             # The older form, in which this file says more.
             said.update(self.read_json(SPECIAL_MAP_NAME) or {})
         named = {name: said.get(name, default) for name, default in defaults.items()}
-        further = next((said[name] for name in FURTHER_NAMES if said.get(name)), [])
+        further: Any = next((said[name] for name in FURTHER_NAMES if said.get(name)), [])
         further = further.values() if isinstance(further, dict) else further
         named.update({str(number): value for number, value in enumerate(further)})
         return {
@@ -174,13 +174,14 @@ def _give_ids(
 
     for token in listed:
         add(token)
-    for name, token in named.items():
+    for name, chosen in named.items():
         # What a kind of tokenizer has by default need not be there.
-        is_default = token is not None and token.content == defaults.get(name)
-        if token is not None and not (is_default and token.content not in ids):
-            add(token)
+        is_default = chosen is not None and chosen.content == defaults.get(name)
+        if chosen is not None and not (is_default and chosen.content not in ids):
+            add(chosen)
     by_name = {
-        name: None if named[name] is None else ids.get(named[name].content) for name in defaults
+        name: None if (chosen := named[name]) is None else ids.get(chosen.content)
+        for name in defaults
     }
     return by_name, sorted(added.values(), key=lambda token: token.id)
 

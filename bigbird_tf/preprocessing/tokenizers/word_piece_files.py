@@ -92,7 +92,7 @@ def _read_normalizer(normalizer: Mapping[str, Any] | None) -> dict[str, Any]:
     Raises:
         NotExpressibleError: If there are others than BERT's.
     """
-    settings = {
+    settings: dict[str, Any] = {
         "do_lower_case": False,
         "strip_accents": False,
         "tokenize_chinese_chars": False,

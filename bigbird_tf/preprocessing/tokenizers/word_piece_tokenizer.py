@@ -4,7 +4,7 @@ import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import keras
 import numpy as np
@@ -175,7 +175,7 @@ class WordPieceTokenizer(Tokenizer):
         self._added = added
         self._kernel = WordPieceKernel(
             tokens,
-            unk_token=self._special_tokens["unk_token"],
+            unk_token=cast(str, self._special_tokens["unk_token"]),  # it is required
             prefix=self.continuing_subword_prefix,
             max_characters=self.max_input_chars_per_word,
             splitter=WordSplitter(self.rules, found),
@@ -194,7 +194,7 @@ class WordPieceTokenizer(Tokenizer):
         defaults = {**DEFAULT_TOKENS, **settings.pop("special_tokens", {})}
         special, added = files.tokens(defaults, ids)
         by_id = {token.id: token.content for token in added}
-        names = {
+        names: dict[str, Any] = {
             name: None if index is None else by_id.get(index) or vocabulary[index]
             for name, index in special.items()
         }
@@ -241,7 +241,7 @@ class WordPieceTokenizer(Tokenizer):
     def token_to_id(self, token: str) -> int:
         """Returns the id of a token, or `unk_token_id` where the vocabulary has no such token."""
         self._require_model()
-        return self._ids.get(token, self.unk_token_id)
+        return self._ids.get(token, cast(int, self.unk_token_id))
 
     def _tokenize(self, text: tf.Tensor) -> Tokens:
         return self._kernel.tokenize(text)
@@ -272,10 +272,11 @@ class WordPieceTokenizer(Tokenizer):
         behind = [
             token[len(prefix) :] if token.startswith(prefix) else f" {token}" for token in tokens
         ]
-        return tuple(
+        first, others = (
             np.array([_clean_up(text).encode() for text in texts], object)
             for texts in (tokens, behind)
         )
+        return first, others
 
     def token_text(self, ids: tf.Tensor) -> tf.Tensor:
         """Returns what each token adds to a text, without a space before it; strings like `ids`."""
