@@ -116,13 +116,7 @@ def untyped(tree: ast.AST) -> list[str]:
     return found
 
 
-# As in pyproject.toml.
-PARTLY_TYPED = ("attention/kernels/", "nn/backend/")
-
-
-@pytest.mark.parametrize(
-    "path", [p for p in SOURCES if not relative(p).startswith(PARTLY_TYPED)], ids=relative
-)
+@pytest.mark.parametrize("path", SOURCES, ids=relative)
 def test_functions_have_types(path):
     assert untyped(ast.parse(path.read_text(encoding="utf-8"))) == []
 

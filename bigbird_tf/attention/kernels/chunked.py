@@ -13,7 +13,8 @@ head size, G for heads of a turn, R for rows of a chunk in all heads of a turn, 
 row.
 """
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import keras
 from keras import ops
@@ -34,6 +35,7 @@ from bigbird_tf.nn.backend import (
 from bigbird_tf.nn.dense import as_matrix
 from bigbird_tf.nn.precision import at_least_float32
 from bigbird_tf.nn.serialized_execution import SerializedExecution
+from bigbird_tf.types import Tensor
 
 __all__ = ["block_sparse_attention"]
 
@@ -53,22 +55,22 @@ class _Static(NamedTuple):
     serialize: bool
     compute_once: bool = False
 
-    def execution(self):
+    def execution(self) -> Any:
         """Returns what calls functions of a turn: one after the other, or as the backend likes."""
         return SerializedExecution() if self.serialize else lambda function, *args: function(*args)
 
 
 def block_sparse_attention(
-    query,
-    key,
-    value,
-    key_bias,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    key_bias: Tensor,
     slots: Slots,
     block_size: int,
     *,
     scale: float = 1.0,
     plan: Plan | None = None,
-):
+) -> Tensor:
     """Computes block-sparse attention (BigBird paper, section 2).
 
     Args:
@@ -126,7 +128,15 @@ def block_sparse_attention(
     return attention(query, key, value, key_bias)
 
 
-def _forward(query, key, value, key_bias, key_blocks, slot_bias, static):
+def _forward(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    key_bias: Tensor,
+    key_blocks: Tensor,
+    slot_bias: Tensor,
+    static: _Static,
+) -> Any:
     """Returns the context `(B, N, T, H)`."""
     layout, scale = static.layout, static.scale
 
@@ -186,7 +196,14 @@ def _backward(query, key, value, key_bias, key_blocks, slot_bias, context, grad_
     return _map_turns(one_turn, inputs, key_bias, key_blocks, static, num_outputs=3)
 
 
-def _map_turns(function, tensors, key_bias, key_blocks, static, num_outputs):
+def _map_turns(
+    function: Callable,
+    tensors: Any,
+    key_bias: Tensor,
+    key_blocks: Tensor,
+    static: _Static,
+    num_outputs: int,
+) -> Any:
     """Applies a function to some heads at a time, one turn after the other; or once to all.
 
     Args:
@@ -228,11 +245,11 @@ def _map_turns(function, tensors, key_bias, key_blocks, static, num_outputs):
 class _Chunk:
     """Rows of the heads of a turn, from row `start` to `end`: R in all."""
 
-    def __init__(self, start, end, ids, slot_bias, static):
+    def __init__(self, start: Any, end: Any, ids: Tensor, slot_bias: Tensor, static: _Static):
         self.start, self.end, self.static = start, end, static
         self.ids, self.slot_bias = ids[:, start:end], slot_bias[start:end]
 
-    def rows(self, x):
+    def rows(self, x: Tensor) -> Tensor:
         """The queries of these rows, from `(G, T, H)` to `(R, 1, b, H)`."""
         block_size, num_start = self.static.block_size, self.static.layout.num_start
         first = (num_start + self.start) * block_size
@@ -241,7 +258,7 @@ class _Chunk:
         x = as_matrix(x)[first:last] if self.static.tiles.heads == 1 else x[:, first:last]
         return ops.reshape(x, (-1, 1, block_size, x.shape[-1]))
 
-    def gather(self, *tensors):
+    def gather(self, *tensors: Any) -> Tensor:
         """The key blocks that these rows read, from `(G, T, H)` to `(R, 1, S * b, H)` each."""
         heads, length, head_size = ops.shape(tensors[0])
         block_size, num_slots = self.static.block_size, self.ids.shape[-1]
@@ -254,7 +271,7 @@ class _Chunk:
         blocks = (take(x, ids) for x in blocks)
         return [ops.reshape(x, (-1, 1, num_slots * block_size, head_size)) for x in blocks]
 
-    def bias(self, key_bias):
+    def bias(self, key_bias: Tensor) -> Tensor:
         """The bias of these rows' scores, from that of keys `(1 or G, 1, 1, T)`.
 
         Of each key, `(R, 1, 1, S * b)`; of each query and key, `(R, 1, b, S * b)`, where blocks are
@@ -302,16 +319,16 @@ def _gradients(query, key, value, bias, grad_output, delta, static, run):
     return query_grad, run(transposed_matmul, score_grad, query), value_grad
 
 
-def _transposed_matmul(a, b):
+def _transposed_matmul(a: Tensor, b: Tensor) -> Tensor:
     return ops.matmul(ops.swapaxes(a, -1, -2), b)
 
 
-def _matmul_to_transposed(a, b):
+def _matmul_to_transposed(a: Tensor, b: Tensor) -> Tensor:
     """Returns the same; what is transposed are `b` and the result, not `a`, which is larger."""
     return ops.swapaxes(ops.matmul(ops.swapaxes(b, -1, -2), a), -1, -2)
 
 
-def _key_sums(parts, ids, static):
+def _key_sums(parts: Any, ids: Tensor, static: _Static) -> Any:
     """Adds up what flows back to gathered blocks, `(R, 1, S * b, H)` a chunk: `(G, T, H)`."""
     layout = static.layout
     heads, num_rows, num_slots = ops.shape(ids)
@@ -358,5 +375,5 @@ def _with_global_queries(rows, from_global, heads, static):
     return _concatenate(rows, 1)
 
 
-def _concatenate(parts, axis):
+def _concatenate(parts: Any, axis: int) -> Tensor:
     return parts[0] if len(parts) == 1 else ops.concatenate(list(parts), axis=axis)

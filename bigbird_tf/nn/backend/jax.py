@@ -11,6 +11,8 @@ import keras
 from jax.sharding import PartitionSpec
 from keras import ops
 
+from bigbird_tf.types import Tensor
+
 __all__ = [
     "SEED_DTYPE",
     "call_on_shares",
@@ -48,7 +50,7 @@ def has_exact_bfloat16_softmax() -> bool:
     return False
 
 
-def call_traced_once(function: Callable, *tensors, **static):
+def call_traced_once(function: Callable, *tensors: Any, **static: Any) -> Any:
     """Calls a function.
 
     Args:
@@ -141,7 +143,7 @@ def compile_function(function: Callable, layer: keras.layers.Layer) -> Callable:
     return call
 
 
-def compute_spec(function: Callable, inputs):
+def compute_spec(function: Callable, inputs: Tensor) -> Any:
     """Returns what a function that computes specs gives for inputs of which sizes are unknown.
 
     JAX cannot compare or divide sizes that it does not know. So two different sizes are tried: what
@@ -174,7 +176,7 @@ def compute_spec(function: Callable, inputs):
     return keras.tree.map_structure(merged, trial(2), trial(3))
 
 
-def serial_map(function: Callable, count, shape, dtype, num_outputs: int) -> list:
+def serial_map(function: Callable, count: Any, shape: Any, dtype: Any, num_outputs: int) -> list:
     """Calls a function with 0, 1, … one after the other, and stacks what it returns.
 
     Args:
@@ -188,7 +190,7 @@ def serial_map(function: Callable, count, shape, dtype, num_outputs: int) -> lis
     return jax.lax.map(function, jnp.arange(count, dtype="int32"))
 
 
-def take(x, indices):
+def take(x: Tensor, indices: Tensor) -> Tensor:
     """Returns `x[indices]`: rows of `x`. Indices must be in its range.
 
     Args:
@@ -209,7 +211,7 @@ def recompute_barrier(grad_output, x):
     return x
 
 
-def computed_once(x):
+def computed_once(x: Tensor) -> Tensor:
     """Returns `x`, which XLA computes once, instead of again in every kernel that reads it.
 
     Args:
@@ -223,7 +225,7 @@ def replica_context() -> None:
     return None
 
 
-def run_after(tensors, function: Callable, *args):
+def run_after(tensors: Any, function: Callable, *args: Any) -> Tensor:
     """Calls a function on tensors: XLA decides by itself on the order.
 
     Args:
@@ -237,7 +239,7 @@ def run_after(tensors, function: Callable, *args):
     return function(*args)
 
 
-def check_when_run(tensor, *checks):
+def check_when_run(tensor: Tensor, *checks: Any) -> Any:
     """Returns a tensor. Compiled functions have no checks, and shapes are always known here.
 
     Args:
@@ -261,7 +263,7 @@ def same_shape(x, y, axes: int) -> bool:
     return x.shape[:axes] == y.shape[:axes]
 
 
-def check_in_range(ids, size, message: str):
+def check_in_range(ids: Tensor, size: Any, message: str) -> Tensor:
     """Returns integers, after a check that all are in `[0, size)`.
 
     Args:
@@ -280,7 +282,7 @@ def check_in_range(ids, size, message: str):
     return check_when_run(ids, (lambda: ops.all((ids >= 0) & (ids < size)), message))
 
 
-def draw_seed():
+def draw_seed() -> Tensor | None:
     """Returns another int32 scalar each time."""
     return keras.random.randint((), 0, 2**31 - 1)
 
@@ -290,7 +292,7 @@ def device_type() -> str:
     return {"cpu": "cpu", "tpu": "tpu"}.get(jax.default_backend(), "gpu")
 
 
-def sorted_segment_sum(x, ids, count):
+def sorted_segment_sum(x: Tensor, ids: Tensor, count: Any) -> Tensor:
     """Adds up the rows of `x` by their ids.
 
     Args:

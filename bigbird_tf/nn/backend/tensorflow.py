@@ -11,6 +11,8 @@ from keras import ops
 # TensorFlow asks itself so, and has no public name for it.
 from tensorflow.python.ops import control_flow_util
 
+from bigbird_tf.types import Tensor
+
 __all__ = [
     "SEED_DTYPE",
     "call_on_shares",
@@ -63,7 +65,7 @@ def _rounds_at_the_end() -> bool:
         return bool(tf.reduce_all(tf.nn.softmax(x) == rounded))
 
 
-def call_traced_once(function: Callable, *tensors, **static):
+def call_traced_once(function: Callable, *tensors: Any, **static: Any) -> Any:
     """Calls a function; in a TensorFlow graph all callers share one trace of it.
 
     Args:
@@ -99,7 +101,7 @@ def call_on_shares(function: Callable, tensors: Sequence, axes: Sequence[str]) -
 
 
 @functools.cache
-def _graph_function(function):
+def _graph_function(function: Callable) -> Any:
     return tf.function(function, autograph=False)
 
 
@@ -115,7 +117,7 @@ def compile_function(function: Callable, layer: keras.layers.Layer) -> Callable:
     return lambda *args, **kwargs: compiled(*args, **kwargs)
 
 
-def compute_spec(function: Callable, inputs):
+def compute_spec(function: Callable, inputs: Tensor) -> Any:
     """Returns what a function that computes specs gives for inputs of which sizes are unknown.
 
     Args:
@@ -125,7 +127,7 @@ def compute_spec(function: Callable, inputs):
     return function(inputs)
 
 
-def serial_map(function: Callable, count, shape, dtype, num_outputs: int) -> list:
+def serial_map(function: Callable, count: Any, shape: Any, dtype: Any, num_outputs: int) -> list:
     """Calls a function with 0, 1, … one after the other, and stacks what it returns.
 
     One at a time is the point: parallel turns hold several chunks, and leave the cache.
@@ -150,7 +152,7 @@ def serial_map(function: Callable, count, shape, dtype, num_outputs: int) -> lis
     )
 
 
-def take(x, indices):
+def take(x: Tensor, indices: Tensor) -> Tensor:
     """Returns `x[indices]`: rows of `x`. Indices must be in its range.
 
     Args:
@@ -174,7 +176,7 @@ def recompute_barrier(grad_output, x):
         return tf.identity(x)
 
 
-def computed_once(x):
+def computed_once(x: Tensor) -> Tensor:
     """Returns `x`, which XLA computes once, instead of again in every kernel that reads it.
 
     Args:
@@ -197,7 +199,7 @@ def replica_context() -> tf.distribute.ReplicaContext | None:
     return context if context is not None and context.num_replicas_in_sync > 1 else None
 
 
-def run_after(tensors, function: Callable, *args):
+def run_after(tensors: Any, function: Callable, *args: Any) -> Tensor:
     """Calls a function on tensors; its operations run once some other tensors are there.
 
     Args:
@@ -212,7 +214,7 @@ def run_after(tensors, function: Callable, *args):
         return function(*args)
 
 
-def check_when_run(tensor, *checks):
+def check_when_run(tensor: Tensor, *checks: Any) -> Any:
     """Returns a tensor that is there only if all is well.
 
     XLA leaves the checks out.
@@ -234,12 +236,12 @@ def check_when_run(tensor, *checks):
         return tf.identity(tensor)
 
 
-def same_shape(x, y, axes: int):
+def same_shape(x: Tensor, y: Tensor, axes: int) -> Tensor:
     """Returns a bool tensor: whether the first axes are of the same sizes."""
     return tf.reduce_all(tf.equal(tf.shape(x)[:axes], tf.shape(y)[:axes]))
 
 
-def check_in_range(ids, size, message: str):
+def check_in_range(ids: Tensor, size: Any, message: str) -> Tensor:
     """Returns integers, after a check that all are in `[0, size)`.
 
     Args:
@@ -265,7 +267,7 @@ def check_in_range(ids, size, message: str):
         return tf.identity(ids)
 
 
-def draw_seed():
+def draw_seed() -> Tensor | None:
     """Returns another int32 scalar each time, also each time that a graph runs."""
     # Not of a Keras seed generator: a SavedModel would have to take its variable along.
     return tf.random.uniform((), maxval=2**31 - 1, dtype=tf.int32)
@@ -278,7 +280,7 @@ def device_type() -> str:
     return "gpu" if tf.config.list_logical_devices("GPU") else "cpu"
 
 
-def sorted_segment_sum(x, ids, count):
+def sorted_segment_sum(x: Tensor, ids: Tensor, count: Any) -> Tensor:
     """Adds up the rows of `x` by their ids, one pass over the memory. XLA has no such kernel.
 
     Args:
