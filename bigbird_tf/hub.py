@@ -154,7 +154,7 @@ def find_file(
         ) from error
 
 
-def _error_of_status(repo_id: str, filename: str, error: Exception) -> OSError:
+def _error_of_status(repo_id: str, filename: str, error: Any) -> OSError:
     """Returns what to raise for an answer of the hub that is no file, by its status."""
     if error.response.status_code not in (401, 403):
         return OSError(f"The hub could not give {filename!r} of {repo_id!r}: {error}")

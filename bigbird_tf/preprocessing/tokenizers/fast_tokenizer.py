@@ -51,8 +51,13 @@ class FastTokenizer(Tokenizer):
 
     Args:
         model: A `tokenizer.json`: its path, or its bytes.
-        cls_token, sep_token, mask_token, pad_token, unk_token, bos_token, eos_token: The special
-            tokens; `None` for none.
+        cls_token: The token that begins an input; `None` for none. So with the others.
+        sep_token: The separator.
+        mask_token: The mask.
+        pad_token: Padding.
+        unk_token: What stands for words that the vocabulary lacks.
+        bos_token: The token that begins a text.
+        eos_token: The token that ends a text.
         added_tokens: Tokens beside those of the file, as dictionaries that `transformers` writes of
             an `AddedToken`.
         **kwargs: `name` and the like, as for every Keras layer.

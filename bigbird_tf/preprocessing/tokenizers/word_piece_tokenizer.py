@@ -67,8 +67,13 @@ class WordPieceTokenizer(Tokenizer):
         clean_text: Whether control characters are dropped, and all white space becomes spaces.
         max_input_chars_per_word: Longer words become the unknown token.
         continuing_subword_prefix: What pieces begin with that go on with a word.
-        cls_token, sep_token, mask_token, pad_token, unk_token, bos_token, eos_token: The special
-            tokens; `None` for none.
+        cls_token: The token that begins an input; `None` for none. So with the others.
+        sep_token: The separator.
+        mask_token: The mask.
+        pad_token: Padding.
+        unk_token: What stands for words that the vocabulary lacks.
+        bos_token: The token that begins a text.
+        eos_token: The token that ends a text.
         added_tokens: Tokens that are found before words are split: texts, or dictionaries as
             `transformers` writes an `AddedToken`. Those that `vocabulary` does not have get the ids
             behind it.
