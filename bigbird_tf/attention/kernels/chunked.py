@@ -159,7 +159,17 @@ def _forward(
     return _map_turns(one_turn, inputs, key_bias, key_blocks, static, num_outputs=1)[0]
 
 
-def _backward(query, key, value, key_bias, key_blocks, slot_bias, context, grad_output, static):
+def _backward(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    key_bias: Tensor,
+    key_blocks: Tensor,
+    slot_bias: Tensor,
+    context: Tensor,
+    grad_output: Tensor,
+    static: _Static,
+) -> Any:
     """Returns what flows back to query, key and value, `(B, N, T, H)` each."""
     layout, scale = static.layout, static.scale
 
@@ -291,7 +301,7 @@ class _Chunk:
         return bias if partial is None else bias + partial.reshape(1, 1, block_size, -1)
 
 
-def _delta(context, grad_output):
+def _delta(context: Tensor, grad_output: Tensor) -> Tensor:
     """Returns the sum of weight × what flows back to it, for each query: `(…, 1)`.
 
     Softmax's derivative needs it. It is the product of the result and what flows back to that.
@@ -301,7 +311,16 @@ def _delta(context, grad_output):
     )
 
 
-def _gradients(query, key, value, bias, grad_output, delta, static, run):
+def _gradients(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    bias: Tensor,
+    grad_output: Tensor,
+    delta: Tensor,
+    static: _Static,
+    run: Any,
+) -> Any:
     """Returns what flows back to queries (before scaling), keys (likewise) and values."""
     once = computed_once if static.compute_once else lambda x: x
 
@@ -359,14 +378,14 @@ def _key_sums(parts: Any, ids: Tensor, static: _Static) -> Any:
     return total
 
 
-def _global_queries(x, static):
+def _global_queries(x: Tensor, static: _Static) -> Tensor:
     """The queries of global blocks, from `(G, T, H)` to `(G, 1, blocks * b, H)`."""
     left = static.layout.num_start * static.block_size
     right = ops.shape(x)[1] - static.layout.num_end * static.block_size
     return ops.concatenate([x[:, :left], x[:, right:]], axis=1)[:, None]
 
 
-def _with_global_queries(rows, from_global, heads, static):
+def _with_global_queries(rows: Tensor, from_global: Tensor, heads: int, static: _Static) -> Tensor:
     """Puts global queries `(G, 1, blocks * b, H)` around chunks `(R, 1, b, H)`: `(G, T, H)`."""
     rows = [ops.reshape(x, (heads, -1, x.shape[-1])) for x in rows]
     if from_global is not None:

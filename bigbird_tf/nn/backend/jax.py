@@ -201,7 +201,7 @@ def take(x: Tensor, indices: Tensor) -> Tensor:
     return jnp.take(x, indices, axis=0, mode="clip")
 
 
-def recompute_barrier(grad_output, x):
+def recompute_barrier(grad_output: Tensor, x: Tensor) -> Tensor:
     """Returns `x`: XLA decides by itself when to compute.
 
     Args:
@@ -258,7 +258,7 @@ def check_when_run(tensor: Tensor, *checks: Any) -> Any:
     return tensor
 
 
-def same_shape(x, y, axes: int) -> bool:
+def same_shape(x: Tensor, y: Tensor, axes: int) -> bool:
     """Returns whether the first axes are of the same sizes."""
     return x.shape[:axes] == y.shape[:axes]
 

@@ -162,7 +162,7 @@ def take(x: Tensor, indices: Tensor) -> Tensor:
     return tf.gather(x, indices)
 
 
-def recompute_barrier(grad_output, x):
+def recompute_barrier(grad_output: Tensor, x: Tensor) -> Tensor:
     """Returns `x`, but not before `grad_output` is there.
 
     What a backward pass computes again from what it has kept, TensorFlow would compute as soon as
