@@ -18,7 +18,7 @@ $(VENV)/.installed: setup.cfg pyproject.toml
 		'say which one with `make PYTHON=/path/to/python3`' >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
-		--editable '.[test,examples,tensorflow-$(TENSORFLOW)]'
+		--editable '.[test,examples,tensorflow-$(subst .,-,$(TENSORFLOW))]'
 	@touch $@
 
 demo: $(VENV)/.installed

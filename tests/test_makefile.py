@@ -53,7 +53,7 @@ def test_the_first_that_runs(make, tmp_path, pythons, expected):
 
 @pytest.mark.parametrize(
     ("arguments", "extra"),
-    [([], "tensorflow-2.20"), (["TENSORFLOW=2.21"], "tensorflow-2.21")],
+    [([], "tensorflow-2-20"), (["TENSORFLOW=2.21"], "tensorflow-2-21")],
 )
 def test_which_tensorflow(make, arguments, extra):
     done = make({"python3": RUNS}, "--dry-run", *arguments)
@@ -62,8 +62,17 @@ def test_which_tensorflow(make, arguments, extra):
     settings = configparser.ConfigParser()
     settings.read(ROOT / "setup.cfg")
     needed = settings["options.extras_require"][extra].split()
-    version = extra.removeprefix("tensorflow-")
+    version = extra.removeprefix("tensorflow-").replace("-", ".")
     assert needed == [f"tensorflow=={version}.*", f"tensorflow-text=={version}.1"]
+
+
+def test_pip_finds_all_extras():
+    """pip passes over an extra, with a warning, whose name has a dot: it asks for a dash."""
+    settings = configparser.ConfigParser()
+    settings.read(ROOT / "setup.cfg")
+    names = list(settings["options.extras_require"])
+    assert names
+    assert names == [re.sub(r"[-_.]+", "-", name).lower() for name in names]
 
 
 def test_none_that_runs(make, tmp_path):
