@@ -105,6 +105,27 @@ def test_the_search_ends_where_open_beams_are_behind():
     assert found == [[1, 1, 1]]
 
 
+def test_a_prompt_that_is_done_takes_no_more_ends():
+    """The first prompt has ended; the loop goes on for the second, which has not.
+
+    At the last token all beams end. That of the first would win by its length, and is too late.
+    """
+    certain = [0.001, 0.997, 0.001, 0.001]
+    tree = Tree({(1,): certain, (1, 1): certain, (2,): certain, (2, 1): certain}, max_new_tokens=3)
+    first = np.log(np.array([[0.04, 0.06, 0.03, 0.87], [0.01, 0.01, 0.97, 0.01]], "float32"))
+    found = beam_search(
+        tree.step,
+        ops.convert_to_tensor(first),
+        ops.full((2, 3), -1, "int32"),
+        num_beams=1,
+        max_new_tokens=3,
+        stop_token_ids=(STOP,),
+        pad_token_id=PAD,
+        length_penalty=5.0,
+    )
+    assert np.asarray(found).tolist() == [[STOP, PAD, PAD], [2, 1, 1]]
+
+
 def reference(tree, num_beams, stops, length_penalty):
     """Beam search over lists, in the words of `transformers`; gives all that ended."""
     running, finished, is_done = [(0.0, [])], [], False
