@@ -1,7 +1,10 @@
 """What loads from the hub hands on all that says how: for every file that it asks for."""
 
+from types import SimpleNamespace
+
 import huggingface_hub
 import pytest
+from huggingface_hub.errors import HfHubHTTPError
 
 from bigbird_tf import checkpoints, hub
 from bigbird_tf.config import BigBirdConfig
@@ -113,3 +116,29 @@ def test_push(monkeypatch, private):
         ("made", {"private": private, "exist_ok": True}),
         ("someone/made", ["config.json", "model.safetensors"], {"commit_message": "first"}),
     ]
+
+
+@pytest.mark.parametrize(
+    ("status", "is_final"),
+    [
+        (401, False),
+        (403, True),
+        (404, False),
+        (408, True),
+        (429, True),
+        (499, False),
+        (500, True),
+        (503, True),
+    ],
+)
+def test_answers_after_which_nothing_more_is_asked(monkeypatch, status, is_final):
+    """A hub that is out of order, or forbids the file; all others `hf_hub_download` tells apart."""
+    response = SimpleNamespace(status_code=status, headers={}, request=None)
+    error = HfHubHTTPError("no", response=response)
+
+    def refuse(url, **options):
+        raise error
+
+    monkeypatch.setattr(huggingface_hub, "get_hf_file_metadata", refuse)
+    found = hub._ask_once("someone/model", "config.json", None, None)
+    assert found is (error if is_final else None)

@@ -14,6 +14,7 @@ from bigbird_tf.attention import BlockPattern
 from bigbird_tf.attention.pattern import pattern_figure, pattern_report
 from bigbird_tf.checkpoints import model_garden_checkpoint
 from bigbird_tf.cli import commands
+from bigbird_tf.cli.inputs import parse_options
 from bigbird_tf.serving import evaluation, predictor
 
 
@@ -148,6 +149,15 @@ class TestPredict:
         outcome = run("predict", "a/model")
         assert (outcome.code, outcome.out) == (1, "")
         assert "There is no text" in outcome.err
+
+
+@pytest.mark.parametrize(
+    "name", ["class_name", "model", "name_or_path", "path", "signature", "tokenizer", "warmup"]
+)
+def test_what_no_option_of_a_head_may_set(name):
+    """Else it would be given twice, or to another function than is meant."""
+    with pytest.raises(ValueError, match=f"--option cannot set {name}"):
+        parse_options([f"{name}=1"])
 
 
 class TestEvaluate:
