@@ -49,17 +49,17 @@ docs: $(VENV)/.docs
 docs-serve: $(VENV)/.docs
 	$(MKDOCS) serve
 
-# Needs the peers: pip install torch '.[parity,model-garden]'
+# Needs the peers: see CONTRIBUTING.md.
 parity: $(VENV)/.installed
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m parity
 
-# Models, layers and attention on Keras' JAX backend. Needs JAX: pip install '.[jax]'
+# Models, layers and attention on Keras' JAX backend. Needs JAX, see CONTRIBUTING.md.
 jax: $(VENV)/.installed
 	$(BIN)/python -m pytest -m jax
 	KERAS_BACKEND=jax JAX_PLATFORMS=cpu $(BIN)/python -m pytest -n 2 --dist loadfile \
 		tests/nn tests/attention tests/layers tests/generation tests/models
 
-# Needs libtpu: pip install '.[tpu-check]'
+# Needs libtpu: see CONTRIBUTING.md.
 tpu: $(VENV)/.installed
 	$(BIN)/python -m pytest -m tpu
 

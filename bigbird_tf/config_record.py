@@ -23,7 +23,7 @@ class FrozenDict(dict):
     __setitem__ = __delitem__ = __ior__ = _refuse
     clear = pop = popitem = setdefault = update = _refuse
 
-    def __hash__(self) -> int:  # type: ignore[override]  # that of `dict` is None  # type: ignore[override]  # that of `dict` is None
+    def __hash__(self) -> int:  # type: ignore[override]  # that of `dict` is None
         return hash(frozenset(self.items()))
 
     def __reduce__(self) -> tuple:

@@ -25,7 +25,7 @@ class QuantizableModel(ConfiguredModel):
     def quantize(
         self,
         mode: str | None = None,
-        config: BigBirdConfig | None = None,
+        config: Any = None,
         filters: Any = None,
         **kwargs: Any,
     ) -> None:

@@ -29,7 +29,7 @@ def check_in_vocabulary(config: BigBirdConfig, name: str, *ids: int) -> None:
 
 
 def adopt_special_ids(model: Any, tokenizer: Any) -> None:
-    """Returns a model the special ids of its tokenizer where its config says others, and warns.
+    """Replaces a model's special ids by its tokenizer's where they differ, and warns.
 
     Call it wherever a model and a tokenizer meet. Published configs are wrong about them now and
     then, and what texts become decides. What a model does not read may differ, as do `bos_token_id`

@@ -99,7 +99,20 @@ class PatternSpec:
 
     @property
     def arguments(self) -> dict[str, Any]:
-        """What `symmetric` takes to make this spec, for the configs of layers."""
+        """What `symmetric` takes to make this spec, for the configs of layers.
+
+        Raises:
+            ValueError: If one side has other window or global blocks than `symmetric` gives it.
+        """
+        if self.window_before != self.window_after or not (
+            0 <= self.num_global_start - self.num_global_end <= 1
+        ):
+            raise ValueError(
+                "A layer's arguments say symmetric patterns only. Received: window_before="
+                f"{self.window_before}, window_after={self.window_after}, num_global_start="
+                f"{self.num_global_start}, num_global_end={self.num_global_end}. Hand the "
+                "`PatternSpec` on itself"
+            )
         fields = dataclasses.asdict(self)
         for name in ("num_global_start", "num_global_end", "window_before", "window_after"):
             del fields[name]

@@ -67,3 +67,16 @@ def test_ends_of_short_sequences():
     spec = PatternSpec(num_heads=1, num_global_start=2, num_global_end=2)
     assert [spec.num_global_at(n) for n in (1, 2, 3, 9)] == [(1, 0), (2, 0), (2, 1), (2, 2)]
     assert [spec.num_blocks(length) for length in (1, 64, 65)] == [1, 1, 2]
+
+
+@pytest.mark.parametrize(
+    "sides",
+    [
+        {"window_before": 2, "window_after": 0},
+        {"num_global_start": 2, "num_global_end": 0},
+        {"num_global_start": 1, "num_global_end": 2},
+    ],
+)
+def test_arguments_of_layers_are_symmetric(sides):
+    with pytest.raises(ValueError, match=rf"{next(iter(sides))}={next(iter(sides.values()))}"):
+        _ = PatternSpec(num_heads=2, **sides).arguments
