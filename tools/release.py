@@ -62,6 +62,7 @@ def main(version: str, root: Path = ROOT) -> None:
 
     Raises:
         ValueError: If the version cannot be released, or there are changes that are not committed.
+        subprocess.CalledProcessError: If Git refuses the commit or the tag.
     """
     if _git(root, "status", "--porcelain"):
         raise ValueError("There are changes that are not committed. Commit or stash them.")
@@ -73,10 +74,20 @@ def main(version: str, root: Path = ROOT) -> None:
         version_file: with_version(version_file.read_text(encoding="utf-8"), version),
         changelog: dated_changelog(changelog.read_text(encoding="utf-8"), version, today),
     }
-    for file, text in written.items():
-        file.write_text(text, encoding="utf-8")
-    _git(root, "commit", "--all", "--message", f"Release {version}")
-    _git(root, "tag", "--annotate", f"v{version}", "--message", f"Release {version}")
+    before = {file: file.read_bytes() for file in written}
+    head = _git(root, "rev-parse", "HEAD").strip()
+    try:
+        for file, text in written.items():
+            file.write_text(text, encoding="utf-8")
+        _git(root, "commit", "--all", "--message", f"Release {version}")
+        _git(root, "tag", "--annotate", f"v{version}", "--message", f"Release {version}")
+    except BaseException:
+        for file, content in before.items():
+            file.write_bytes(content)
+        if _git(root, "rev-parse", "HEAD").strip() != head:
+            # Takes the commit back, not the files.
+            _git(root, "reset", "--quiet", head)
+        raise
     print(f"Committed and tagged v{version}. Publish it: git push --follow-tags")
 
 
@@ -85,3 +96,5 @@ if __name__ == "__main__":
         main(*sys.argv[1:2] or [""])
     except ValueError as error:
         sys.exit(f"No release: {error}")
+    except subprocess.CalledProcessError as error:
+        sys.exit(f"No release: {error}\n{error.stderr}")

@@ -95,6 +95,8 @@ def _read_array(shape: Any, name: Any, data: Any) -> _Array:
         dtype = np.dtype(name)
     else:
         raise ValueError(f"an array has the dtype {name!r}")
+    if not isinstance(data, bytes):
+        raise ValueError(f"the data of an array are a {type(data).__name__}, bytes were expected")
     return _check(_Array(tuple(shape), dtype, [data]))
 
 

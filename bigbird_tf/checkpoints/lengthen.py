@@ -4,7 +4,6 @@ import json
 import os
 import re
 import warnings
-from collections.abc import Mapping
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -17,7 +16,7 @@ from bigbird_tf.checkpoints.pretrained_directory import (
     check_output_directory,
     write_pretrained_directory,
 )
-from bigbird_tf.checkpoints.tensor_files import open_tensors
+from bigbird_tf.checkpoints.tensor_files import TensorFiles, open_tensors
 from bigbird_tf.config import CONFIG_NAME, BigBirdConfig
 from bigbird_tf.layers import BigBirdEmbeddings, Encoder, Pooler
 
@@ -45,6 +44,7 @@ _SAME_SETTINGS = (
     "problem_type",
 )
 _TOKENIZER_CONFIG = "tokenizer_config.json"
+_SENTENCEPIECE = "spiece.model"
 _TOKENIZER_FILES = (
     _TOKENIZER_CONFIG,
     "tokenizer.json",
@@ -53,6 +53,7 @@ _TOKENIZER_FILES = (
     "vocab.txt",
     "vocab.json",
     "merges.txt",
+    _SENTENCEPIECE,
 )
 _TOKENIZER_CLASSES = {"bert": "BertTokenizer", "roberta": "RobertaTokenizer"}
 # Heads that both sides have; the others are left out.
@@ -96,9 +97,9 @@ def lengthen(
     out with a warning.
 
     The original's tokenizer comes along: `Tokenizer.from_pretrained` makes a `WordPieceTokenizer`
-    of BERT's, a `FastTokenizer` of RoBERTa's. A BERT config does not say which piece is the
-    separator; `BigBirdForQuestionAnswering` needs to know where it is given ids alone:
-    `sep_token_id=102` for the published ones.
+    of BERT's, a `FastTokenizer` of RoBERTa's, a `BigBirdTokenizer` of `spiece.model`. A BERT
+    config does not say which piece is the separator; `BigBirdForQuestionAnswering` needs to know
+    where it is given ids alone: `sep_token_id=102` for the published ones.
 
     RoBERTa counts positions from its padding's id + 1 and skips padding; here they count from 0,
     which is the same for texts that are padded at their end.
@@ -164,8 +165,10 @@ def _tokenizer_files(
         return {}
     try:
         said = json.loads(files.get(_TOKENIZER_CONFIG, b"{}"))
-        # By the model's kind alone, `transformers` would take it for BigBird's own tokenizer.
-        said.setdefault("tokenizer_class", _TOKENIZER_CLASSES[settings["model_type"]])
+        # By the model's kind alone, `transformers` would take it for BigBird's own tokenizer,
+        # which reads SentencePiece only.
+        if _SENTENCEPIECE not in files:
+            said.setdefault("tokenizer_class", _TOKENIZER_CLASSES[settings["model_type"]])
     except (AttributeError, ValueError) as error:
         raise ValueError(
             f"The {_TOKENIZER_CONFIG} of {name_or_path} must be a JSON object. Received: {error}"
@@ -186,6 +189,11 @@ def _read_settings(file: Path) -> dict[str, Any]:
             f"{file} must be the config of one of {', '.join(map(repr, _PREFIXES))}. Received: "
             f"model_type={model_type!r}"
         )
+    if not isinstance(longest := settings.get("max_position_embeddings"), int):
+        raise ValueError(
+            f"{file} must say how many positions the model has, an integer. Received: "
+            f"max_position_embeddings={longest!r}"
+        )
     positions = settings.get("position_embedding_type") or "absolute"
     if settings.get("is_decoder") or settings.get("add_cross_attention") or positions != "absolute":
         raise ValueError(
@@ -198,12 +206,13 @@ def _read_settings(file: Path) -> dict[str, Any]:
 
 def _head_of(settings: dict[str, Any]) -> str | None:
     """Returns the head's name as classes end in it, if BigBird has such a head."""
-    architecture = (settings.get("architectures") or [""])[0]
-    return next((head for head in _SHARED_HEADS if architecture.endswith(head)), None)
+    names = settings.get("architectures")
+    architecture = names[0] if isinstance(names, list) and names else names
+    return next((head for head in _SHARED_HEADS if str(architecture).endswith(head)), None)
 
 
 def _rename(
-    stored: Mapping[str, np.ndarray], model_type: str, head: str | None
+    stored: TensorFiles, model_type: str, head: str | None
 ) -> tuple[dict[str, np.ndarray], list[str]]:
     """Returns the tensors by BigBird's names, and the names of those it has no place for."""
     prefix = _PREFIXES[model_type]
@@ -227,17 +236,27 @@ def _rename(
             left_out.append(name)
             continue
         tensors[name] = stored[stored_name]
+
+    def need(name, part):
+        if name not in tensors:
+            raise ValueError(
+                f"The checkpoint {stored.source} does not fit its config, and nothing was written. "
+                f"It has no tensor {name} (by BigBird's names), which {part} needs"
+            )
+        return tensors[name]
+
     if "bias" in decoder:
         tensors["cls.predictions.bias"] = decoder["bias"]
     words = tensors.get(_WORDS)
     if "weight" in decoder and (words is None or not np.array_equal(decoder["weight"], words)):
         tensors[_DECODER_WEIGHT] = decoder["weight"]
-        tensors["cls.predictions.decoder.bias"] = tensors["cls.predictions.bias"]
+        tensors["cls.predictions.decoder.bias"] = need("cls.predictions.bias", "the decoder")
     if head == "ForSequenceClassification" and "classifier.weight" in tensors:
         # BERT's is one layer on the pooled vector; the pooler is inside of BigBird's head.
         for kind in ("weight", "bias"):
-            tensors[f"classifier.out_proj.{kind}"] = tensors.pop(f"classifier.{kind}")
-            tensors[f"classifier.dense.{kind}"] = tensors[f"bert.pooler.{kind}"]
+            tensors[f"classifier.out_proj.{kind}"] = need(f"classifier.{kind}", "the classifier")
+            tensors[f"classifier.dense.{kind}"] = need(f"bert.pooler.{kind}", "the classifier")
+            del tensors[f"classifier.{kind}"]
     return tensors, left_out
 
 

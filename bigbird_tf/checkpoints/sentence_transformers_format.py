@@ -6,7 +6,7 @@ the other, and a folder with a config for each module but the first.
 
 import json
 import os
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import Any
 
 import keras
@@ -71,6 +71,7 @@ def read_options(
         raise ValueError(
             f"The Transformer of {name_or_path} must be in its main folder. Received: {paths[0]!r}"
         )
+    _check_folder(name_or_path, paths[1])
     pooling = _read(name_or_path, f"{paths[1]}/config.json", hub_options)
     texts = _read(name_or_path, _TEXTS, hub_options)
     if texts.get("do_lower_case"):
@@ -79,8 +80,7 @@ def read_options(
             "and would not be obeyed. Lower texts yourself and set it to false"
         )
     tokenizer = _read(name_or_path, "tokenizer_config.json", hub_options)
-    prompts = _read(name_or_path, _PROMPTS, hub_options)
-    prompt = (prompts.get("prompts") or {}).get(prompts.get("default_prompt_name"))
+    prompt = _default_prompt(name_or_path, _read(name_or_path, _PROMPTS, hub_options))
     if prompt and not pooling.get("include_prompt", True):
         raise ValueError(
             f"The Pooling of {name_or_path} has include_prompt=False, and its texts a prompt by "
@@ -94,6 +94,32 @@ def read_options(
     }
 
 
+def _check_folder(name_or_path: str | os.PathLike, path: Any) -> None:
+    # The list comes from outside, and must not lead out of the model's folder. Windows' paths take
+    # both kinds of slashes, and drives.
+    parsed = PureWindowsPath(path) if isinstance(path, str) else None
+    if parsed is None or parsed.anchor or ".." in parsed.parts:
+        raise ValueError(
+            f"{_MODULES} of {name_or_path} must name folders within it, such as {_POOLING!r}. "
+            f"Received: {path!r}"
+        )
+
+
+def _default_prompt(name_or_path: str | os.PathLike, settings: dict[str, Any]) -> str | None:
+    prompts, name = settings.get("prompts") or {}, settings.get("default_prompt_name")
+    if not isinstance(prompts, dict) or not isinstance(name, str | None):
+        raise ValueError(
+            f"{_PROMPTS} of {name_or_path} must have a dictionary `prompts`, and the name of one, "
+            f"or null. Received: prompts={prompts!r}, default_prompt_name={name!r}"
+        )
+    prompt = prompts.get(name)
+    if not isinstance(prompt, str | None):
+        raise ValueError(
+            f"The prompts in {_PROMPTS} of {name_or_path} must be texts. Received: {prompt!r}"
+        )
+    return prompt
+
+
 def _read(
     name_or_path: str | os.PathLike, filename: str, hub_options: Any, default: Any = None
 ) -> Any:
@@ -101,9 +127,12 @@ def _read(
     if file is None:
         return {} if default is None else default
     try:
-        return json.loads(Path(file).read_text(encoding="utf-8"))
+        content = json.loads(Path(file).read_text(encoding="utf-8"))
     except ValueError as error:
         raise ValueError(f"{file} is not valid JSON: {error}") from error
+    if default is None and not isinstance(content, dict):
+        raise ValueError(f"{file} must be a JSON object. Received: a {type(content).__name__}")
+    return content
 
 
 def _model_max_length(tokenizer: dict[str, Any]) -> int | None:
@@ -116,7 +145,7 @@ def _pooling_mode(name_or_path: str | os.PathLike, pooling: dict[str, Any]) -> s
     modes = pooling.get("pooling_mode")
     if modes is None:
         modes = [mode for flag, mode in _FLAGS.items() if pooling.get(flag)] or ["mean"]
-    modes = [modes] if isinstance(modes, str) else list(modes)
+    modes = modes if isinstance(modes, list) else [modes]
     if len(modes) != 1 or modes[0] not in ("mean", "cls", "max"):
         raise ValueError(
             f"The Pooling of {name_or_path} must have one mode: 'mean', 'cls' or 'max'. Received: "

@@ -7,6 +7,7 @@ which each tensor is a view of a storage, and `data/KEY` are the storages' bytes
 import functools
 import math
 import mmap
+import re
 import zipfile
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -21,11 +22,14 @@ from bigbird_tf.checkpoints.tensor_reader import TensorReader
 __all__ = ["open_torch_file"]
 
 _LOCAL_HEADER_SIZE = 30
-# The dictionaries of models of thousands of tensors take some hundreds of kilobytes.
-_LARGEST_PICKLE = 2**26
+# The dictionaries of models of thousands of tensors take some hundreds of kilobytes. A byte of a
+# pickle can make a hundred bytes of memory.
+_LARGEST_PICKLE = 2**22
 _MOST_DIMENSIONS = 32
 # Files in the form before 1.6 begin with a pickle of this number.
 _OLD_FORM = bytes.fromhex("8a0a6cfc9c46f9206aa85019")
+# Before it, `torch.load(weights_only=True)` can be made to run what a file holds: CVE-2025-32434.
+_SAFE_TORCH = (2, 6)
 _GIT_LFS = b"version https://git-lfs"
 
 
@@ -100,7 +104,7 @@ def open_torch_file(stack: ExitStack, file: Path) -> dict[str, TensorReader]:
     Raises:
         ValueError: If it is no such file, damaged, or made to do harm.
         ImportError: If it is in the form before PyTorch 1.6 and there is no PyTorch, which alone
-            reads it.
+            reads it, or none from 2.6 on, which runs nothing in it.
     """
     with file.open("rb") as opened:
         start = opened.read(64)
@@ -284,7 +288,7 @@ def _rebuild_parameter(tensor: Any, requires_grad: Any, hooks: Any) -> _View:
 
 
 def _read_old_form(file: Path) -> dict[str, TensorReader]:
-    """Reads the form before PyTorch 1.6 with PyTorch, whose own reader runs nothing either."""
+    """Reads the form before PyTorch 1.6 with PyTorch, whose own reader runs nothing from 2.6 on."""
     try:
         import torch
     except ImportError as error:
@@ -293,6 +297,13 @@ def _read_old_form(file: Path) -> dict[str, TensorReader]:
             "save the model as model.safetensors where there is PyTorch. (It is of the form before "
             "PyTorch 1.6; later files are read without PyTorch.)"
         ) from error
+    version = tuple(map(int, re.findall(r"\d+", torch.__version__)[:2]))
+    if version < _SAFE_TORCH:
+        raise ImportError(
+            f"{file} is of the form before PyTorch 1.6, which takes PyTorch 2.6 or newer: `pip "
+            "install 'torch>=2.6'`. Earlier ones can be made to run what such a file holds "
+            f"(CVE-2025-32434). Received: torch {torch.__version__}"
+        )
     import pickle
 
     try:

@@ -10,6 +10,7 @@ from bigbird_tf.checkpoints import transformers_format
 from bigbird_tf.checkpoints.sentence_transformers_format import read_options
 from bigbird_tf.checkpoints.tensor_files import TensorFiles, open_tensors
 from bigbird_tf.config import BigBirdConfig
+from bigbird_tf.models.registry import MODEL_CLASSES
 
 __all__ = ["describe_checkpoint"]
 
@@ -53,12 +54,17 @@ def _try(load: Callable) -> tuple:
         return None, str(error)
 
 
-def _class_name(config: BigBirdConfig) -> str:
+def _architecture(config: BigBirdConfig) -> str | None:
     names = config.extra.get("architectures")
     name = next(iter(names), None) if isinstance(names, list) else names
-    if not isinstance(name, str):
+    return name if isinstance(name, str) else None
+
+
+def _class_name(config: BigBirdConfig) -> str:
+    name = _architecture(config)
+    if name is None:
         return "not named by the config (the commands take --class)"
-    if not hasattr(models, name):
+    if name not in MODEL_CLASSES:
         return f"{name}, of which there is none here (the commands take --class)"
     return name
 
@@ -85,9 +91,7 @@ def _describe_tensors(config: BigBirdConfig, tensors: TensorFiles) -> dict[str, 
         "parameters": f"{sum(map(math.prod, shapes)):,} ({', '.join(dtypes)})",
         "heads": ", ".join(_heads(tensors)) or "none",
     }
-    names = config.extra.get("architectures")
-    name = names[0] if isinstance(names, list) and names else None
-    model_class = getattr(models, str(name), models.BigBirdModel)
+    model_class = MODEL_CLASSES.get(_architecture(config) or "", models.BigBirdModel)
     try:
         match = transformers_format.match_tensors(model_class(config), tensors)
     except ValueError as error:
@@ -129,11 +133,13 @@ def _describe_tokenizer(name_or_path: str, config: BigBirdConfig) -> dict[str, s
         from bigbird_tf.preprocessing import Tokenizer
 
         tokenizer: Any = Tokenizer.from_pretrained(name_or_path)
-    except (OSError, ValueError, ImportError) as error:
-        tokenizer = None
-        lines["tokenizer"] = f"does not load: {error}"
-    else:
         lines["tokenizer"] = f"{type(tokenizer).__name__}, {tokenizer.vocab_size} pieces"
+        if tokenizer.vocab_size > config.vocab_size:
+            lines["tokenizer"] += f", more than the {config.vocab_size} of the config's vocab_size"
+    except Exception as error:  # whatever is in the files
+        tokenizer = None
+        is_message = isinstance(error, (OSError, ValueError, ImportError))
+        lines["tokenizer"] = f"does not load: {error if is_message else repr(error)}"
     ids = []
     for name in _SPECIAL:
         field = f"{name}_token_id"

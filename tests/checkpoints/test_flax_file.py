@@ -102,6 +102,10 @@ class TestFile:
                 "has 4 bytes",
             ),
             ({"a": msgpack.ExtType(1, msgpack.packb(((1,), "object", b"12345678")))}, "'object'"),
+            (
+                {"a": msgpack.ExtType(1, msgpack.packb(((4,), "uint8", "text")))},
+                "the data of an array are a str, bytes were expected",
+            ),
         ],
     )
     def test_what_is_no_tree_of_arrays(self, file, tree, match):

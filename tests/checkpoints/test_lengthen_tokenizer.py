@@ -9,6 +9,7 @@ from bigbird_tf.models import (
     BigBirdModel,
 )
 from tests.checkpoints.test_lengthen import LONGEST, make_original, write_bert, write_roberta
+from tests.preprocessing.conftest import train_vocabulary
 
 VOCAB = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "the", "bird", "##s"]
 
@@ -27,6 +28,19 @@ def test_the_tokenizer_comes_along(tmp_path):
     tokenizer = bb.Tokenizer.from_pretrained(tmp_path / "big")
     assert tokenizer.tokenize(["the birds The"]).to_list() == [[5, 6, 7, 1]]
     assert bb.Tokenizer.from_pretrained(tmp_path / "bert").vocab_size == tokenizer.vocab_size
+
+
+def test_sentencepiece_comes_along(tmp_path):
+    """Read as the original's is; its config says nothing of BERT's words."""
+    bb = pytest.importorskip("bigbird_tf.preprocessing")
+    write_bert(make_original(BigBirdModel, "bert", num_hidden_layers=1), tmp_path / "bert")
+    (tmp_path / "bert/spiece.model").write_bytes(train_vocabulary())
+    lengthen(tmp_path / "bert", 64, output_dir=tmp_path / "big")
+    tokenizers = [bb.Tokenizer.from_pretrained(tmp_path / name) for name in ("bert", "big")]
+    before, after = (t.tokenize(["the river"]).to_list() for t in tokenizers)
+    assert before == after
+    said = json.loads((tmp_path / "big/tokenizer_config.json").read_text())
+    assert said == {"model_max_length": 64}
 
 
 def test_a_tokenizer_config_that_is_broken(tmp_path):

@@ -144,6 +144,35 @@ class TestModules:
         with pytest.raises(ValueError, match="is no list of modules"):
             read_options(BigBirdForSentenceEmbedding, saved)
 
+    @pytest.mark.parametrize("path", ["../out", "/etc", "a/../../out", "C:\\out", "a\\..\\b", 5])
+    def test_folders_that_lead_out(self, saved, path):
+        modules = json.loads((saved / "modules.json").read_text())
+        modules[1]["path"] = path
+        (saved / "modules.json").write_text(json.dumps(modules))
+        (saved.parent / "out").mkdir()
+        (saved.parent / "out/config.json").write_text('{"pooling_mode": "cls"}')
+        with pytest.raises(ValueError, match=r"must name folders within it, such as '1_Pooling'"):
+            read_options(BigBirdForSentenceEmbedding, saved)
+
+    @pytest.mark.parametrize(
+        ("name", "text", "match"),
+        [
+            ("sentence_bert_config.json", "[1]", r"bert_config\.json must be a JSON object.*list"),
+            ("1_Pooling/config.json", "null", r"config\.json must be a JSON object.*NoneType"),
+            ("1_Pooling/config.json", '{"pooling_mode": 5}', "must have one mode.*Received: 5"),
+            ("config_sentence_transformers.json", '{"prompts": [1]}', r"`prompts`.*\[1\]"),
+            (
+                "config_sentence_transformers.json",
+                '{"prompts": {"a": 3}, "default_prompt_name": "a"}',
+                "must be texts. Received: 3",
+            ),
+        ],
+    )
+    def test_settings_of_other_types(self, saved, name, text, match):
+        (saved / name).write_text(text)
+        with pytest.raises(ValueError, match=match):
+            read_options(BigBirdForSentenceEmbedding, saved)
+
 
 TEXTS = [
     "A bird sings.",

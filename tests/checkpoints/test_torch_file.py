@@ -4,6 +4,7 @@ import re
 import sys
 import zipfile
 from contextlib import ExitStack
+from types import SimpleNamespace
 
 import ml_dtypes
 import numpy as np
@@ -208,9 +209,9 @@ class TestHarm:
         with refused(file, ".* is compressed or encrypted"):
             read_all(file)
 
-    def test_pickle_that_is_larger_than_any(self, file, monkeypatch):
-        monkeypatch.setattr("bigbird_tf.checkpoints.torch_file._LARGEST_PICKLE", 100)
-        write(file, tensor(FLOAT_STORAGE, (24,)))
+    def test_pickle_that_is_larger_than_any(self, file):
+        # Each byte puts a list into memory.
+        write(file, Raw(b"]" * 2**22))
         with refused(file, r"its data.pkl is of \d+ bytes, more than any model's"):
             read_all(file)
 
@@ -299,6 +300,14 @@ class TestOtherFiles:
         file.write_bytes(bytes.fromhex("80028a0a6cfc9c46f9206aa850192e80024de903"))
         monkeypatch.setitem(sys.modules, "torch", None)
         with pytest.raises(ImportError, match=r"only PyTorch reads: `pip install torch`, or save"):
+            read_all(file)
+
+    @pytest.mark.parametrize("version", ["2.5.1+cu121", "1.13.0"])
+    def test_old_form_with_a_torch_that_can_be_made_to_run_it(self, file, monkeypatch, version):
+        file.write_bytes(bytes.fromhex("80028a0a6cfc9c46f9206aa850192e80024de903"))
+        torch = SimpleNamespace(__version__=version, load=lambda *_, **__: pytest.fail("loaded"))
+        monkeypatch.setitem(sys.modules, "torch", torch)
+        with pytest.raises(ImportError, match=rf"'torch>=2\.6'.*torch {re.escape(version)}$"):
             read_all(file)
 
 

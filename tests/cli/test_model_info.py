@@ -57,6 +57,34 @@ def test_sentence_embeddings(tmp_path):
     assert re.match(r"do not load: .*Received: 'lasttoken'", found)
 
 
+def test_names_and_settings_that_are_none(tmp_path):
+    """The name of a module is no class; settings that are a list; more pieces than embeddings."""
+    config = small_config(vocab_size=53)
+    models.BigBirdForSentenceEmbedding(config).save_pretrained(tmp_path)
+    config.replace(extra={"architectures": ["registry"]}).save_pretrained(tmp_path)
+    (tmp_path / "sentence_bert_config.json").write_text("[1]")
+    pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *map(str, range(61))]
+    (tmp_path / "vocab.txt").write_text("\n".join(pieces))
+    lines = describe_checkpoint(str(tmp_path))
+    assert lines["class"].startswith("registry, of which there is none here")
+    assert "does not load" not in lines
+    assert re.match(r"do not load: .*sentence_bert_config\.json must be", lines["sentences"])
+    expected = "WordPieceTokenizer, 66 pieces, more than the 53 of the config's vocab_size"
+    assert lines["tokenizer"] == expected
+
+
+@pytest.mark.parametrize("error", [KeyError("vocab"), AttributeError("get"), Exception("EOF")])
+def test_whatever_a_tokenizer_raises(tmp_path, monkeypatch, error):
+    def load(name_or_path):
+        raise error
+
+    small_config().save_pretrained(tmp_path)
+    monkeypatch.setattr("bigbird_tf.preprocessing.Tokenizer.from_pretrained", load)
+    lines = describe_checkpoint(str(tmp_path))
+    assert lines["tokenizer"] == f"does not load: {error!r}"
+    assert lines["special ids"].startswith("pad 0, ")
+
+
 def test_a_config_with_an_empty_list_of_classes(tmp_path):
     (tmp_path / "config.json").write_text('{"model_type": "big_bird", "architectures": []}')
     assert describe_checkpoint(str(tmp_path))["class"].startswith("not named by the config")

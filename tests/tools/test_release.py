@@ -56,6 +56,23 @@ def test_nothing_is_half_done(root):
     assert git(root, "tag") == ""
 
 
+@pytest.mark.parametrize("step", ["commit", "tag"])
+def test_what_git_refuses_is_taken_back(root, step):
+    if step == "commit":
+        hook = root / ".git/hooks/pre-commit"
+        hook.parent.mkdir(exist_ok=True)
+        hook.write_text("#!/bin/sh\nexit 1\n")
+        hook.chmod(0o755)
+    else:
+        git(root, "config", "tag.gpgSign", "true")
+        git(root, "config", "gpg.program", "false")
+    with pytest.raises(subprocess.CalledProcessError, match=f"'{step}'"):
+        main("0.2.0", root)
+    assert (root / "CHANGELOG.md").read_text() == CHANGELOG
+    assert git(root, "status", "--porcelain") == git(root, "tag") == ""
+    assert git(root, "log", "--format=%s").split() == ["First"]
+
+
 def test_a_tag_that_is_there(root):
     git(root, "tag", "v0.2.0")
     with pytest.raises(ValueError, match=r"a tag v0\.2\.0 already"):

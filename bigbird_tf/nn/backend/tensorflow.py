@@ -110,11 +110,22 @@ def compile_function(function: Callable, layer: keras.layers.Layer) -> Callable:
 
     Args:
         function: Takes tensors, or structures of them, by position, and hashable arguments by name.
-        layer: Whose variables it reads.
+        layer: Whose variables it reads. When it has other ones, the function is traced anew.
     """
-    compiled = tf.function(function, reduce_retracing=True, autograph=False)
-    # In a lambda, or a SavedModel of a layer that has it would take the function in as well.
-    return lambda *args, **kwargs: compiled(*args, **kwargs)
+    compiled: Any = None
+    variables: tuple[int, ...] = ()
+
+    # In a function, or a SavedModel of a layer that has it would take the graph in as well.
+    def call(*args, **kwargs):
+        nonlocal compiled, variables
+        # A graph keeps those it was traced with; LoRA and quantization add and replace some.
+        now = tuple(map(id, layer.variables))
+        if compiled is None or now != variables:
+            compiled = tf.function(function, reduce_retracing=True, autograph=False)
+            variables = now
+        return compiled(*args, **kwargs)
+
+    return call
 
 
 def compute_spec(function: Callable, inputs: Tensor) -> Any:
