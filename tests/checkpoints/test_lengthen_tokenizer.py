@@ -52,6 +52,7 @@ def test_a_tokenizer_config_that_is_broken(tmp_path):
 
 
 @pytest.mark.parity
+@pytest.mark.filterwarnings("ignore:.*lays one text and two out:UserWarning")
 def test_the_tokenizer_of_roberta_comes_along(tmp_path):
     import transformers
 

@@ -20,6 +20,7 @@ from bigbird_tf.preprocessing.tokenizers.pretrained_files import (
     CONFIG_NAME,
     JSON_NAME,
     VOCABULARY_NAME,
+    NotExpressibleError,
     PretrainedFiles,
     read_given_token,
 )
@@ -30,6 +31,11 @@ from bigbird_tf.preprocessing.tokenizers.sentencepiece_kernel import (
 )
 from bigbird_tf.preprocessing.tokenizers.taken_spaces import drop_taken_spaces
 from bigbird_tf.preprocessing.tokenizers.tokenizer import Tokenizer, Tokens
+from bigbird_tf.preprocessing.tokenizers.tokenizer_classes import (
+    BIG_BIRD_CLASSES,
+    check_class,
+    check_settings,
+)
 from bigbird_tf.preprocessing.tokenizers.tokenizer_config import (
     read_stripped_pieces,
     write_tokenizer_config,
@@ -38,6 +44,9 @@ from bigbird_tf.preprocessing.tokenizers.tokenizer_json import read_tokenizer_js
 from bigbird_tf.preprocessing.tokenizers.vocabulary import SPECIAL_PIECES, Vocabulary
 
 __all__ = ["BigBirdTokenizer"]
+
+# Of `tokenizer_config.json`, where they have these values: no `spiece.model` has such rules.
+REFUSED_SETTINGS = {"do_lower_case": True, "add_prefix_space": False, "keep_accents": False}
 
 
 @keras.saving.register_keras_serializable(package="bigbird_tf")
@@ -125,6 +134,15 @@ class BigBirdTokenizer(Tokenizer):
         `tokenizer_config.json` does, and by default `[MASK]` takes those before it.
         """
         path = files.find(VOCABULARY_NAME)
+        if path is not None:
+            try:
+                check_class(files, path, cls.__name__, BIG_BIRD_CLASSES)
+                check_settings(files, path, cls.__name__, REFUSED_SETTINGS)
+            except NotExpressibleError:
+                # The rules are in `tokenizer.json`, if there is one.
+                if files.find(JSON_NAME) is None:
+                    raise
+                path = None
         if path is None:
             json_path = files.find(JSON_NAME)
             if json_path is None:

@@ -1,10 +1,13 @@
 """RoBERTa's files of the time before there was a `tokenizer.json`."""
 
+import copy
+from collections.abc import Mapping
 from typing import Any
 
 from bigbird_tf.preprocessing.tokenizers.pretrained_files import PretrainedFiles
+from bigbird_tf.preprocessing.tokenizers.tokenizer_classes import GENERIC_CLASSES, is_class
 
-__all__ = ["ROBERTA_TOKENS", "byte_level_json"]
+__all__ = ["ROBERTA_TOKENS", "byte_level_json", "with_prefix_space"]
 
 VOCABULARY_NAME, MERGES_NAME = "vocab.json", "merges.txt"
 # Which tokens stand for what where no file says so.
@@ -61,3 +64,24 @@ def byte_level_json(files: PretrainedFiles) -> dict[str, Any] | None:
             "merges": pairs,
         },
     }
+
+
+def with_prefix_space(content: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns a `tokenizer.json` that puts a space before a text if its config says so.
+
+    As in `transformers`, where a class that says nothing of rules goes by `tokenizer.json` alone.
+
+    Args:
+        content: The `tokenizer.json`.
+        config: The `tokenizer_config.json`.
+    """
+    changed = copy.deepcopy(dict(content))
+    space = config.get("add_prefix_space")
+    if space is None or is_class(config.get("tokenizer_class"), GENERIC_CLASSES):
+        return changed
+    for name, inner in (("pre_tokenizer", "pretokenizers"), ("post_processor", "processors")):
+        part = changed.get(name) or {}
+        for step in part.get(inner, [part]):
+            if step.get("type") in ("ByteLevel", "RobertaProcessing"):
+                step["add_prefix_space"] = bool(space)
+    return changed

@@ -12,7 +12,12 @@ import numpy as np
 import tensorflow as tf
 
 from bigbird_tf.preprocessing.characters import WHITE_SPACE
-from bigbird_tf.preprocessing.tokenizers.byte_level_files import ROBERTA_TOKENS, byte_level_json
+from bigbird_tf.preprocessing.tokenizers.byte_level_files import (
+    ROBERTA_TOKENS,
+    byte_level_json,
+    with_prefix_space,
+)
+from bigbird_tf.preprocessing.tokenizers.post_processor import cls_and_sep, warn_of_layout
 from bigbird_tf.preprocessing.tokenizers.pretrained_files import (
     CONFIG_NAME,
     FLAGS,
@@ -21,7 +26,7 @@ from bigbird_tf.preprocessing.tokenizers.pretrained_files import (
     read_given_token,
 )
 from bigbird_tf.preprocessing.tokenizers.tokenizer import SPECIAL_NAMES, Tokenizer, Tokens
-from bigbird_tf.preprocessing.tokenizers.tokenizer_json import cls_and_sep, model_type
+from bigbird_tf.preprocessing.tokenizers.tokenizer_json import model_type
 
 __all__ = ["FastTokenizer"]
 
@@ -142,13 +147,21 @@ class FastTokenizer(Tokenizer):
             defaults = dict(ROBERTA_TOKENS)
             if content is None:
                 return None
-        ends = cls_and_sep(content)
+        try:
+            content = with_prefix_space(content, files.config)
+            ends = cls_and_sep(content)
+            vocabulary = content["model"]["vocab"]
+            if isinstance(vocabulary, list):
+                vocabulary = {piece: index for index, (piece, _) in enumerate(vocabulary)}
+            vocabulary, unknown = dict(vocabulary), content["model"].get("unk_token")
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
+            raise ValueError(
+                f"The {JSON_NAME} of {files.name_or_path} must be one that the library "
+                f"`tokenizers` writes. Received: {error!r}"
+            ) from error
+        warn_of_layout(content, files.name_or_path)
         if ends.get("cls_token") == ROBERTA_TOKENS["cls_token"]:
             defaults = dict(ROBERTA_TOKENS)
-        vocabulary = content["model"]["vocab"]
-        if isinstance(vocabulary, list):
-            vocabulary = {piece: index for index, (piece, _) in enumerate(vocabulary)}
-        unknown = content["model"].get("unk_token")
         defaults.update(ends, **({"unk_token": unknown} if unknown else {}))
         special, added = files.tokens(defaults, vocabulary)
         by_id = {token.id: token.content for token in added}

@@ -4,22 +4,32 @@ import base64
 import json
 import os
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import sentencepiece
 from sentencepiece import sentencepiece_model_pb2
 
+from bigbird_tf.preprocessing.tokenizers.post_processor import cls_and_sep, warn_of_layout
 from bigbird_tf.preprocessing.tokenizers.pretrained_files import NotExpressibleError
 from bigbird_tf.preprocessing.tokenizers.tokenizer_config import stripped_pieces
+from bigbird_tf.preprocessing.tokenizers.vocabulary import SPECIAL_PIECES
 
-__all__ = ["cls_and_sep", "model_type", "read_tokenizer_json"]
+__all__ = ["model_type", "read_tokenizer_json"]
 
 # What Google's vocabularies have as control pieces, which no text can hold.
 CONTROL_PIECES = ("<pad>", "</s>")
 SPACE_SIGN = "▁"
-# Several spaces become one: what SentencePiece calls `remove_extra_whitespaces`.
-SPACES_TO_ONE = ({"Regex": " {2,}"}, {"Regex": r"\s{2,}"}, {"Regex": r"\s+"}, {"Regex": " +"})
+# Several spaces become one: with `Strip`, what SentencePiece calls `remove_extra_whitespaces`.
+SPACES_TO_ONE = (" {2,}", " +")
+WHITE_SPACE_TO_ONE = (r"\s{2,}", r"\s+")
+# What `transformers` 5 writes for every `BigBirdTokenizer`: it leaves one space at the end of a
+# text, where SentencePiece, and so Google's code, takes it off.
+BIG_BIRDS_OWN = [
+    {"type": "Strip", "strip_left": False, "strip_right": False},
+    {"type": "Replace", "pattern": {"Regex": " {2,}"}, "content": SPACE_SIGN},
+]
 # But U+0085, which SentencePiece's own maps leave as it is, and texts do not have.
 WHITE_SPACE = "\t\n\v\f\r\u00a0\u1680\u2028\u2029\u202f\u205f\u3000"
 
@@ -37,19 +47,6 @@ def model_type(content: Mapping[str, Any]) -> str:
     if "max_input_chars_per_word" in model:
         return "WordPiece"
     return "Unigram" if isinstance(model["vocab"], list) else "WordLevel"
-
-
-def cls_and_sep(content: Mapping[str, Any]) -> dict[str, str]:
-    """Returns the tokens that a `tokenizer.json` puts around a text, by name; those it has."""
-    processor = content.get("post_processor") or {}
-    for part in processor.get("processors", [processor]):
-        if part.get("type") in ("BertProcessing", "RobertaProcessing"):
-            return {"cls_token": part["cls"][0], "sep_token": part["sep"][0]}
-        if part.get("type") == "TemplateProcessing":
-            single = [entry.get("SpecialToken", {}).get("id") for entry in part["single"]]
-            ends = {"cls_token": single[0], "sep_token": single[-1]}
-            return {name: token for name, token in ends.items() if token is not None}
-    return {}
 
 
 def read_tokenizer_json(
@@ -90,11 +87,15 @@ def read_tokenizer_json(
         special = {token["id"]: token["content"] for token in added}
         behind = [token for token in added if token["id"] >= len(vocabulary)]
         _check_added_tokens(added, proto)
+        for name, token in cls_and_sep(content).items():
+            if token != SPECIAL_PIECES[name]:
+                raise NotExpressibleError(f"its {name} is {token!r}")
     except NotExpressibleError as error:
         raise NotExpressibleError(advice.format(error)) from error
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise ValueError(advice.format(error)) from error
 
+    warn_of_layout(content, path)
     types = sentencepiece_model_pb2.ModelProto.SentencePiece
     for index, (piece, score) in enumerate(vocabulary):
         kind = types.NORMAL
@@ -134,26 +135,64 @@ def _set_text_rules(content: Mapping[str, Any], spec: Any) -> None:
     spec.remove_extra_whitespaces = False
     spec.add_dummy_prefix = False
     normalizer = content.get("normalizer") or {"type": "Sequence", "normalizers": []}
-    for part in normalizer.get("normalizers", [normalizer]):
-        _add_normalizer(part, spec)
-    _set_pre_tokenizer(content.get("pre_tokenizer") or {}, spec)
+    parts = normalizer.get("normalizers", [normalizer])
+    spaces = _Spaces()
+    if parts != BIG_BIRDS_OWN:
+        for part in parts:
+            _add_normalizer(part, spec, spaces)
+    _set_pre_tokenizer(content.get("pre_tokenizer") or {}, spec, spaces)
+    spec.remove_extra_whitespaces = parts == BIG_BIRDS_OWN or spaces.are_removed
 
 
-def _add_normalizer(part: Mapping[str, Any], spec: Any) -> None:
+@dataclass
+class _Spaces:
+    """What is done about spaces.
+
+    Attributes:
+        left, right: Whether those at the beginning, and at the end, of a text are taken off.
+        to_one: Whether several become one.
+        written: Whether some are "▁" already, which no later rule takes for a space.
+        prefixed: Whether a text gets a "▁" unless it begins with a space.
+        split: Whether text is split at spaces, so that none is left.
+    """
+
+    left: bool = False
+    right: bool = False
+    to_one: bool = False
+    written: bool = False
+    prefixed: bool = False
+    split: bool = False
+
+    @property
+    def are_removed(self) -> bool:
+        """Whether this is SentencePiece's `remove_extra_whitespaces`, and not some of it.
+
+        Raises:
+            NotExpressibleError: If it is some of it.
+        """
+        # One space at the beginning is no other than the one that is put there.
+        ends = self.right and (self.left or self.prefixed)
+        if self.split and (ends or not (self.to_one and self.written)):
+            return True
+        if ends and self.to_one:
+            return True
+        if self.left or self.right or self.to_one or self.split:
+            raise NotExpressibleError("it takes some needless spaces out, and others not")
+        return False
+
+
+def _add_normalizer(part: Mapping[str, Any], spec: Any, spaces: _Spaces) -> None:
     kind = part["type"]
-    is_first = not spec.precompiled_charsmap and not spec.remove_extra_whitespaces
+    is_first = not spec.precompiled_charsmap and spaces == _Spaces()
     if kind == "Strip":
-        # SentencePiece takes spaces off both ends, where it makes one of several.
-        if part.get("strip_left") or part.get("strip_right"):
-            spec.remove_extra_whitespaces = True
+        sides = bool(part.get("strip_left")), bool(part.get("strip_right"))
+        if any(sides) and spaces.written:
+            raise NotExpressibleError("it takes spaces off where some are written as '▁'")
+        spaces.left, spaces.right = spaces.left or sides[0], spaces.right or sides[1]
     elif kind == "Replace":
-        pattern, text = part["pattern"], part["content"]
-        if pattern in SPACES_TO_ONE and text in (" ", SPACE_SIGN):
-            spec.remove_extra_whitespaces = True
-        elif (pattern, text) != ({"String": " "}, SPACE_SIGN):
-            raise NotExpressibleError(f"it replaces {pattern} by {text!r}")
+        _add_replacement(part["pattern"], part["content"], spec, spaces)
     elif kind == "Prepend" and part["prepend"] == SPACE_SIGN:
-        spec.add_dummy_prefix = True
+        spec.add_dummy_prefix = spaces.written = True
     elif kind == "Precompiled" and is_first:
         spec.name = "precompiled"
         spec.precompiled_charsmap = base64.b64decode(part["precompiled_charsmap"])
@@ -166,7 +205,21 @@ def _add_normalizer(part: Mapping[str, Any], spec: Any) -> None:
         raise NotExpressibleError(f"it normalises text by {kind}")
 
 
-def _set_pre_tokenizer(pre_tokenizer: Mapping[str, Any], spec: Any) -> None:
+def _add_replacement(pattern: Any, text: str, spec: Any, spaces: _Spaces) -> None:
+    if (pattern, text) == ({"String": " "}, SPACE_SIGN):
+        spaces.written = True
+        return
+    regex = pattern.get("Regex")
+    is_known = regex in SPACES_TO_ONE
+    if regex in WHITE_SPACE_TO_ONE:
+        # Tabs and line breaks are none of SentencePiece's spaces, unless a map makes some of them.
+        is_known = bool(spec.precompiled_charsmap) and _maps_white_space(spec)
+    if not is_known or text not in (" ", SPACE_SIGN) or spaces.written:
+        raise NotExpressibleError(f"it replaces {pattern} by {text!r}")
+    spaces.to_one, spaces.written = True, text == SPACE_SIGN
+
+
+def _set_pre_tokenizer(pre_tokenizer: Mapping[str, Any], spec: Any, spaces: _Spaces) -> None:
     parts = pre_tokenizer.get("pretokenizers", [pre_tokenizer])
     kinds = [part.get("type") for part in parts]
     if kinds not in (["Metaspace"], ["WhitespaceSplit", "Metaspace"]):
@@ -180,9 +233,10 @@ def _set_pre_tokenizer(pre_tokenizer: Mapping[str, Any], spec: Any) -> None:
     if scheme is None:
         # Before version 0.15 of `tokenizers`.
         scheme = "always" if metaspace.get("add_prefix_space", True) else "never"
+    spaces.prefixed = scheme != "never" and not spec.add_dummy_prefix
     spec.add_dummy_prefix = spec.add_dummy_prefix or scheme != "never"
     if kinds[0] == "WhitespaceSplit":
-        spec.remove_extra_whitespaces = True
+        spaces.split = True
         if not spec.add_dummy_prefix or not _maps_white_space(spec):
             raise NotExpressibleError("it splits text by WhitespaceSplit")
 

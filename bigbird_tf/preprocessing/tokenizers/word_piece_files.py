@@ -1,19 +1,35 @@
 """What `transformers` writes for a WordPiece vocabulary, read and written."""
 
+import os
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from bigbird_tf.preprocessing.tokenizers.added_tokens import AddedToken
+from bigbird_tf.preprocessing.tokenizers.post_processor import cls_and_sep, warn_of_layout
 from bigbird_tf.preprocessing.tokenizers.pretrained_files import (
     FLAGS,
     JSON_NAME,
     NotExpressibleError,
     PretrainedFiles,
 )
-from bigbird_tf.preprocessing.tokenizers.tokenizer_json import cls_and_sep, model_type
+from bigbird_tf.preprocessing.tokenizers.tokenizer_classes import (
+    BERT_CLASSES,
+    check_class,
+    is_class,
+)
+from bigbird_tf.preprocessing.tokenizers.tokenizer_json import model_type
 
-__all__ = ["SETTINGS", "read_word_piece_json", "word_piece_config", "word_piece_json"]
+__all__ = [
+    "SETTINGS",
+    "VOCABULARY_NAME",
+    "read_vocabulary",
+    "read_word_piece_files",
+    "word_piece_config",
+    "word_piece_json",
+]
 
+VOCABULARY_NAME = "vocab.txt"
 # The rules of a `WordPieceTokenizer` by name, as `BertTokenizer` has them.
 DEFAULTS: dict[str, Any] = {
     "do_lower_case": True,
@@ -26,11 +42,12 @@ DEFAULTS: dict[str, Any] = {
 SETTINGS = tuple(DEFAULTS)
 # Those that a `tokenizer_config.json` may name.
 IN_CONFIG = ("do_lower_case", "strip_accents", "tokenize_chinese_chars")
-BERT_CLASSES = ("BertTokenizer", "BertTokenizerFast")
+# Of classes with the same rules, those that go by `tokenizer.json` where there is one.
+JSON_CLASSES = ("ConvBertTokenizer", "RetriBertTokenizer")
 
 
-def read_word_piece_json(files: PretrainedFiles) -> tuple[dict[str, Any], list[str] | None]:
-    """Reads the rules of a WordPiece vocabulary, and the vocabulary if `tokenizer.json` has it.
+def read_word_piece_files(files: PretrainedFiles) -> tuple[dict[str, Any], list[str] | None]:
+    """Reads the rules of a WordPiece vocabulary, and its tokens.
 
     Where `tokenizer_config.json` names BERT's own class, its rules count, as in `transformers`.
 
@@ -38,30 +55,68 @@ def read_word_piece_json(files: PretrainedFiles) -> tuple[dict[str, Any], list[s
         files: A checkpoint's.
 
     Returns:
-        The arguments of a `WordPieceTokenizer`, and the tokens; `None` for these where there is no
-        `tokenizer.json`.
+        The arguments of a `WordPieceTokenizer`, and the tokens; `None` for these where there are
+        none.
 
     Raises:
-        NotExpressibleError: If the file is not of a WordPiece vocabulary, or has other rules.
-        ValueError: If it is broken.
+        NotExpressibleError: If the files are not of a WordPiece vocabulary, or have other rules.
+        ValueError: If they are broken.
     """
     content = files.tokenizer_json
     settings: dict[str, Any] = {}
-    vocabulary = None
-    if content is not None:
+    is_bert = is_class(files.config.get("tokenizer_class"), BERT_CLASSES)
+    if content is None:
+        path = files.find(VOCABULARY_NAME)
+        if path is None:
+            return settings, None
+        check_class(files, path, "WordPieceTokenizer", (*BERT_CLASSES, *JSON_CLASSES))
+        vocabulary = read_vocabulary(path)
+    else:
         try:
-            settings, vocabulary = _read(content)
+            settings, vocabulary = _read(content, files)
+            if not is_bert:
+                warn_of_layout(content, files.name_or_path)
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(
                 f"The {JSON_NAME} of {files.name_or_path} must be one that the library "
                 f"`tokenizers` writes. Received: {error!r}"
             ) from error
-    if content is None or files.config.get("tokenizer_class") in BERT_CLASSES:
+    if content is None or is_bert:
         settings.update({name: files.config.get(name, DEFAULTS[name]) for name in IN_CONFIG})
     return settings, vocabulary
 
 
-def _read(content: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+def read_vocabulary(vocabulary: str | os.PathLike | Sequence[str]) -> list[str]:
+    """Returns the tokens of a `vocab.txt`, or those that are given.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        TypeError: If it is neither.
+        ValueError: If the file is no UTF-8.
+    """
+    if not isinstance(vocabulary, (str, os.PathLike)):
+        tokens = list(vocabulary)
+        if not all(isinstance(token, str) for token in tokens):
+            raise TypeError(
+                "`vocabulary` must be the path of a vocab.txt or a list of tokens. Received: "
+                f"{type(vocabulary).__name__}"
+            )
+        return tokens
+    path = Path(vocabulary).expanduser()
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"`vocabulary` must be a vocab.txt. Received: {path}, where there is no file. For a "
+            "directory or a repository of the hub use `from_pretrained`."
+        )
+    try:
+        text = path.read_bytes().decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} must be a vocab.txt in UTF-8. Received: {error}") from error
+    lines = text.replace("\r\n", "\n").split("\n")
+    return lines[:-1] if lines[-1] == "" else lines
+
+
+def _read(content: Mapping[str, Any], files: PretrainedFiles) -> tuple[dict[str, Any], list[str]]:
     if model_type(content) != "WordPiece":
         raise NotExpressibleError(f"its vocabulary is {model_type(content)}, not WordPiece")
     model = content["model"]
@@ -73,17 +128,39 @@ def _read(content: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
     expected = {"type": "WordPiece", "prefix": prefix, "cleanup": True}
     if decoder != expected:
         raise NotExpressibleError(f"its decoder is {decoder.get('type')}, not BERT's")
-    size = max(model["vocab"].values()) + 1
-    by_id = {index: token for token, index in model["vocab"].items()}
-    if len(by_id) != size:
-        raise NotExpressibleError("the ids of its vocabulary have gaps")
     settings = {
         **_read_normalizer(content.get("normalizer")),
         "max_input_chars_per_word": model.get("max_input_chars_per_word", 100),
         "continuing_subword_prefix": prefix,
         "special_tokens": {"unk_token": model["unk_token"], **cls_and_sep(content)},
     }
-    return settings, [by_id[index] for index in range(size)]
+    return settings, _tokens_by_id(content, files)
+
+
+def _tokens_by_id(content: Mapping[str, Any], files: PretrainedFiles) -> list[str]:
+    """Returns the tokens in the order of their ids.
+
+    A `vocab.txt` may have a token twice, and as the file has each once, the id of the first is
+    missing. What it was, `vocab.txt` says; without one it is empty, which no text has.
+
+    Raises:
+        NotExpressibleError: If ids are missing for another reason.
+    """
+    ids = content["model"]["vocab"]
+    by_id = {index: token for token, index in ids.items()}
+    size = max(by_id) + 1
+    if len(by_id) == size:
+        return [by_id[index] for index in range(size)]
+    path = files.find(VOCABULARY_NAME)
+    if path is not None:
+        tokens = read_vocabulary(path)
+        if {token: index for index, token in enumerate(tokens)} == ids:
+            return tokens
+    # The library would give added tokens ids within the vocabulary.
+    has_more = any(token["content"] not in ids for token in content.get("added_tokens") or [])
+    if has_more or min(by_id) < 0 or size > 2 * len(by_id):
+        raise NotExpressibleError("the ids of its vocabulary have gaps")
+    return [by_id.get(index, "") for index in range(size)]
 
 
 def _read_normalizer(normalizer: Mapping[str, Any] | None) -> dict[str, Any]:

@@ -4,10 +4,12 @@ import tensorflow as tf
 import tensorflow_text as tf_text
 
 from bigbird_tf.preprocessing.tokenizers.bert_words import NO_CHARACTER, WordSplitter
+from bigbird_tf.preprocessing.tokenizers.pretrained_files import NotExpressibleError
 
 __all__ = ["WordPieceKernel"]
 
 LONGEST_CHARACTER = 4  # bytes of UTF-8
+LONGEST_PIECE = 256  # bytes, of `tensorflow_text`
 
 
 class WordPieceKernel:
@@ -19,6 +21,9 @@ class WordPieceKernel:
         prefix: What pieces begin with that go on with a word.
         max_characters: Longer words are unknown.
         splitter: What makes words of texts.
+
+    Raises:
+        NotExpressibleError: If a piece is too long for `tensorflow_text`.
     """
 
     def __init__(
@@ -30,6 +35,14 @@ class WordPieceKernel:
         max_characters: int,
         splitter: WordSplitter,
     ):
+        for token in tokens:
+            size = len(token.removeprefix(prefix).encode())
+            if size > LONGEST_PIECE:
+                raise NotExpressibleError(
+                    f"Pieces must have at most {LONGEST_PIECE} bytes, as `tensorflow_text` has "
+                    f"it; `bb.FastTokenizer` takes longer ones, from a tokenizer.json. Received: "
+                    f"{token[:20]!r}… of {size} bytes"
+                )
         self._unk_id = len(tokens) - 1 - tokens[::-1].index(unk_token)
         self._max_characters = max_characters
         self._splitter = splitter

@@ -23,7 +23,9 @@ from bigbird_tf.preprocessing.tokenizers.pretrained_files import (
 from bigbird_tf.preprocessing.tokenizers.tokenizer import SPECIAL_NAMES, Tokenizer, Tokens
 from bigbird_tf.preprocessing.tokenizers.word_piece_files import (
     SETTINGS,
-    read_word_piece_json,
+    VOCABULARY_NAME,
+    read_vocabulary,
+    read_word_piece_files,
     word_piece_config,
     word_piece_json,
 )
@@ -31,7 +33,6 @@ from bigbird_tf.preprocessing.tokenizers.word_piece_kernel import WordPieceKerne
 
 __all__ = ["WordPieceTokenizer"]
 
-VOCABULARY_NAME = "vocab.txt"
 DEFAULT_TOKENS = {
     "cls_token": "[CLS]",
     "sep_token": "[SEP]",
@@ -131,7 +132,7 @@ class WordPieceTokenizer(Tokenizer):
         self._added_tokens = [read_given_token(token) for token in added_tokens]
         self.never_split = list(never_split)
         if vocabulary is not None:
-            self._set_vocabulary(_read_vocabulary(vocabulary))
+            self._set_vocabulary(read_vocabulary(vocabulary))
 
     @property
     def rules(self) -> CharacterRules:
@@ -166,6 +167,13 @@ class WordPieceTokenizer(Tokenizer):
                     f"Pass `{name}`. Received: {len(tokens)} tokens without it"
                 )
             setattr(self, f"{name}_id", index)
+        unk_token = self._special_tokens["unk_token"]
+        if unk_token not in tokens:
+            raise ValueError(
+                "`unk_token` must be one of `vocabulary`: words that it lacks become it before "
+                "tokens are added. Received: "
+                f"unk_token={unk_token!r} among `added_tokens` only"
+            )
         found = added + [
             AddedToken(ids[word], word, between_spaces=True)
             for word in self.never_split
@@ -180,7 +188,7 @@ class WordPieceTokenizer(Tokenizer):
         self._added = added
         self._kernel = WordPieceKernel(
             tokens,
-            unk_token=cast(str, self._special_tokens["unk_token"]),  # it is required
+            unk_token=unk_token,
             prefix=self.continuing_subword_prefix,
             max_characters=self.max_input_chars_per_word,
             splitter=WordSplitter(self.rules, found),
@@ -189,12 +197,9 @@ class WordPieceTokenizer(Tokenizer):
     @classmethod
     def _from_files(cls, files: PretrainedFiles) -> "WordPieceTokenizer | None":
         """Reads a WordPiece `tokenizer.json`, or `vocab.txt`, with what the other files say."""
-        settings, vocabulary = read_word_piece_json(files)
+        settings, vocabulary = read_word_piece_files(files)
         if vocabulary is None:
-            path = files.find(VOCABULARY_NAME)
-            if path is None:
-                return None
-            vocabulary = _read_vocabulary(path)
+            return None
         ids = {token: index for index, token in enumerate(vocabulary)}
         defaults = {**DEFAULT_TOKENS, **settings.pop("special_tokens", {})}
         special, added = files.tokens(defaults, ids)
@@ -203,6 +208,15 @@ class WordPieceTokenizer(Tokenizer):
             name: None if index is None else by_id.get(index) or vocabulary[index]
             for name, index in special.items()
         }
+        for name in REQUIRED:
+            # What is added behind a vocabulary cannot be what its unknown words become.
+            if names[name] is None or (name == "unk_token" and names[name] not in ids):
+                raise ValueError(
+                    f"The vocabulary of {files.name_or_path} must have the {name}: "
+                    f"{defaults[name]!r}, unless {CONFIG_NAME} names another. Name it there, or "
+                    f"pass `{name}` to `bb.WordPieceTokenizer`. Received: {len(vocabulary)} "
+                    f"tokens without {names[name] or defaults[name]!r}"
+                )
         never_split = files.config.get("never_split") or ()
         return cls(
             vocabulary,
@@ -316,7 +330,7 @@ class WordPieceTokenizer(Tokenizer):
 
     def load_assets(self, dir_path: str) -> None:
         """Reads the vocabulary of a `.keras` file; Keras calls this."""
-        self._set_vocabulary(_read_vocabulary(Path(dir_path) / VOCABULARY_NAME))
+        self._set_vocabulary(read_vocabulary(Path(dir_path) / VOCABULARY_NAME))
 
     def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments; the vocabulary is an asset and no part of them."""
@@ -348,36 +362,6 @@ def _give_ids(
         if content is not None and content in ids:
             tokens.setdefault(content, AddedToken(ids[content], content, special=True))
     return list(tokens.values())
-
-
-def _read_vocabulary(vocabulary: str | os.PathLike | Sequence[str]) -> list[str]:
-    """Returns the tokens of a `vocab.txt`, or those that are given.
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-        TypeError: If it is neither.
-        ValueError: If the file is no UTF-8.
-    """
-    if not isinstance(vocabulary, (str, os.PathLike)):
-        tokens = list(vocabulary)
-        if not all(isinstance(token, str) for token in tokens):
-            raise TypeError(
-                "`vocabulary` must be the path of a vocab.txt or a list of tokens. Received: "
-                f"{type(vocabulary).__name__}"
-            )
-        return tokens
-    path = Path(vocabulary).expanduser()
-    if not path.is_file():
-        raise FileNotFoundError(
-            f"`vocabulary` must be a vocab.txt. Received: {path}, where there is no file. For a "
-            "directory or a repository of the hub use `from_pretrained`."
-        )
-    try:
-        text = path.read_bytes().decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path} must be a vocab.txt in UTF-8. Received: {error}") from error
-    lines = text.replace("\r\n", "\n").split("\n")
-    return lines[:-1] if lines[-1] == "" else lines
 
 
 # What `tokenizers` puts right between a token and the space before it.

@@ -14,6 +14,9 @@ from tests.contract import tiny_config
 from tests.preprocessing.test_functional_models import check_in_a_fresh_process, functional_model
 from tests.preprocessing.tokenizers.texts import assert_same, texts, training_texts
 
+# RoBERTa's has two separators between two texts, and says so.
+pytestmark = pytest.mark.filterwarnings("ignore:.*lays one text and two out:UserWarning")
+
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 
 
@@ -24,6 +27,32 @@ def test_without_the_library(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "tokenizers", None)
     with pytest.raises(ImportError, match=r"pip install 'bigbird-tf\[tokenizers\]'"):
         bb.Tokenizer.from_pretrained(tmp_path)
+
+
+@pytest.mark.parametrize("model", ['{"type": "BPE", "merges": []}', '{"type": "BPE", "vocab": 3}'])
+def test_no_vocabulary(tmp_path, model):
+    (tmp_path / "tokenizer.json").write_text(f'{{"model": {model}}}')
+    with pytest.raises(ValueError, match=r"must be one that the library `tokenizers` writes"):
+        bb.Tokenizer.from_pretrained(tmp_path)
+
+
+@pytest.mark.parametrize(("name", "is_heeded"), [("Roberta", True), ("PreTrained", False)])
+def test_space_before_a_text(tmp_path, name, is_heeded):
+    """As in `transformers`: classes that say nothing of rules go by `tokenizer.json` alone."""
+    tokenizers = pytest.importorskip("tokenizers")
+    vocabulary = ["<s>", "<pad>", "</s>", "<unk>", "<mask>", "a", "Ġ", "Ġa"]
+    ids = {token: index for index, token in enumerate(vocabulary)}
+    backend = tokenizers.Tokenizer(tokenizers.models.BPE(vocab=ids, merges=[("Ġ", "a")]))
+    backend.pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False)
+    backend.post_processor = tokenizers.processors.RobertaProcessing(("</s>", 2), ("<s>", 0))
+    backend.save(str(tmp_path / "tokenizer.json"))
+    config = f'{{"tokenizer_class": "{name}TokenizerFast", "add_prefix_space": true}}'
+    (tmp_path / "tokenizer_config.json").write_text(config)
+    ours = bb.Tokenizer.from_pretrained(tmp_path)
+    assert ours.tokenize("a").numpy().tolist() == [7 if is_heeded else 5]
+    ours.save_pretrained(tmp_path / "again")
+    again = bb.Tokenizer.from_pretrained(tmp_path / "again")
+    assert again.tokenize("a").numpy().tolist() == [7 if is_heeded else 5]
 
 
 def dna(rng, length):

@@ -4,7 +4,8 @@ import json
 import pytest
 import sentencepiece
 
-from bigbird_tf.preprocessing.tokenizers import BigBirdTokenizer
+from bigbird_tf.preprocessing.tokenizers import BigBirdTokenizer, FastTokenizer, Tokenizer
+from bigbird_tf.preprocessing.tokenizers.pretrained_files import NotExpressibleError
 from bigbird_tf.preprocessing.tokenizers.tokenizer_json import read_tokenizer_json
 from tests.preprocessing.conftest import train_vocabulary
 from tests.preprocessing.tokenizers.test_big_bird_tokenizer import strings
@@ -146,6 +147,7 @@ def test_other_tokenizers(content, tmp_path, change, message):
 
 def test_nfkc(content, tmp_path):
     """SentencePiece's own table."""
+    content["normalizer"]["normalizers"][0]["strip_right"] = True
     content["normalizer"]["normalizers"].insert(0, {"type": "NFKC"})
     (tmp_path / "tokenizer.json").write_text(json.dumps(content))
     tokenizer = BigBirdTokenizer.from_pretrained(tmp_path)
@@ -187,6 +189,74 @@ def test_spaces_stay_as_many_as_they_are(content, tmp_path):
     (tmp_path / "tokenizer.json").write_text(json.dumps(content))
     tokenizer = BigBirdTokenizer.from_pretrained(tmp_path)
     assert "".join(pieces_of(tokenizer, "the   of").split("|")) == "the   of"
+
+
+def strip(left, right):
+    return {"type": "Strip", "strip_left": left, "strip_right": right}
+
+
+def replace(regex, text="▁"):
+    return {"type": "Replace", "pattern": {"Regex": regex}, "content": text}
+
+
+@pytest.mark.parametrize(
+    ("parts", "scheme", "message"),
+    [
+        ([strip(False, True), replace(" {2,}")], "always", None),
+        ([strip(True, True), replace(" +", " ")], "never", None),
+        ([strip(False, True), replace(" {2,}")], "never", "needless spaces"),
+        ([strip(True, False), replace(" {2,}")], "always", "needless spaces"),
+        ([strip(True, True)], "always", "needless spaces"),
+        ([replace(" {2,}")], "always", "needless spaces"),
+        ([replace(" {2,}"), strip(False, True)], "always", "written as '▁'"),
+        ([strip(False, True), replace(r"\s+")], "always", r"it replaces .*s\+"),
+        ([strip(False, True), replace(r"\s{2,}", " ")], "always", r"it replaces .*s\{2,\}"),
+    ],
+)
+def test_needless_spaces(content, tmp_path, parts, scheme, message):
+    """Rules that are not SentencePiece's are the library's: the pieces are the same as its."""
+    tokenizers = pytest.importorskip("tokenizers")
+    content["normalizer"]["normalizers"] = parts
+    content["pre_tokenizer"]["prepend_scheme"] = scheme
+    path = tmp_path / "tokenizer.json"
+    if message is not None:
+        path.write_text(json.dumps(content))
+        with pytest.raises(NotExpressibleError, match=message):
+            read_tokenizer_json(path)
+    # The library wants every field.
+    for token in content["added_tokens"]:
+        token.update(special=True, normalized=False, single_word=False)
+    content["pre_tokenizer"]["split"] = True
+    names = {"pad_token": "<pad>", "unk_token": "<unk>"}
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps(names))
+    path.write_text(json.dumps(content))
+    ours = Tokenizer.from_pretrained(tmp_path)
+    assert type(ours) is (BigBirdTokenizer if message is None else FastTokenizer)
+    theirs = tokenizers.Tokenizer.from_file(str(path))
+    for text in ("the of", "  the   of", "the of  ", " the"):
+        expected = theirs.encode(text, add_special_tokens=False).ids
+        assert ours.tokenize(text).numpy().tolist() == expected, text
+
+
+def test_white_space_that_a_map_makes_plain(content, tmp_path):
+    charsmap = sentencepiece.sentencepiece_model_pb2.ModelProto.FromString(
+        train_vocabulary()
+    ).normalizer_spec.precompiled_charsmap
+    content["normalizer"]["normalizers"] = [
+        {"type": "Precompiled", "precompiled_charsmap": base64.b64encode(charsmap).decode()},
+        strip(False, True),
+        replace(r"\s+"),
+    ]
+    (tmp_path / "tokenizer.json").write_text(json.dumps(content))
+    tokenizer = BigBirdTokenizer.from_pretrained(tmp_path)
+    assert pieces_of(tokenizer, "the\n\t of\n") == pieces_of(tokenizer, "the of")
+
+
+def test_other_ends(content, tmp_path):
+    content["post_processor"] = {"type": "BertProcessing", "cls": ["<s>", 2], "sep": ["</s>", 1]}
+    (tmp_path / "tokenizer.json").write_text(json.dumps(content))
+    with pytest.raises(NotExpressibleError, match="its cls_token is '<s>'"):
+        read_tokenizer_json(tmp_path / "tokenizer.json")
 
 
 def test_no_json(tmp_path):

@@ -200,6 +200,45 @@ def test_what_files_say(tmp_path):
     assert tokenizer.lstrip == ["[MASK]"]
 
 
+@pytest.mark.parametrize("more", [["the"], ["", ""]], ids=["twice", "blank"])
+def test_lines_that_are_the_same_come_back(tmp_path, more):
+    """`tokenizer.json` has each token once."""
+    first = bb.WordPieceTokenizer([*VOCABULARY, *more, "end"])
+    first.save_pretrained(tmp_path)
+    again = bb.Tokenizer.from_pretrained(tmp_path)
+    assert type(again) is bb.WordPieceTokenizer
+    assert again._tokens() == first._tokens()
+    (tmp_path / "vocab.txt").unlink()
+    alone = bb.Tokenizer.from_pretrained(tmp_path)
+    assert type(alone) is bb.WordPieceTokenizer
+    assert alone.tokenize("the end").numpy().tolist() == first.tokenize("the end").numpy().tolist()
+    assert alone.vocab_size == first.vocab_size
+
+
+def test_default_tokens_that_are_not_there(tmp_path):
+    (tmp_path / "vocab.txt").write_text("\n".join(VOCABULARY).replace("[SEP]", "</s>"))
+    with pytest.raises(ValueError, match=rf"{tmp_path.name} must have the sep_token: '\[SEP\]'"):
+        bb.Tokenizer.from_pretrained(tmp_path)
+    (tmp_path / "tokenizer_config.json").write_text('{"sep_token": "</s>", "unk_token": "<unk>"}')
+    with pytest.raises(ValueError, match=rf"{tmp_path.name} must have the unk_token: .*<unk>"):
+        bb.Tokenizer.from_pretrained(tmp_path)
+    with pytest.raises(ValueError, match="`unk_token` must be one of `vocabulary`"):
+        bb.WordPieceTokenizer(VOCABULARY, unk_token="<unk>", added_tokens=["<unk>"])
+
+
+def test_pieces_that_are_too_long(tmp_path):
+    """For `tensorflow_text`; the library takes them."""
+    pytest.importorskip("tokenizers")
+    assert bb.WordPieceTokenizer([*VOCABULARY, "##" + "a" * 256]).vocab_size
+    with pytest.raises(ValueError, match="at most 256 bytes"):
+        bb.WordPieceTokenizer([*VOCABULARY, "é" * 129])
+    bb.WordPieceTokenizer([*VOCABULARY, "x"]).save_pretrained(tmp_path)
+    content = json.loads((tmp_path / "tokenizer.json").read_text())
+    content["model"]["vocab"]["é" * 129] = content["model"]["vocab"].pop("x")
+    (tmp_path / "tokenizer.json").write_text(json.dumps(content))
+    assert type(bb.Tokenizer.from_pretrained(tmp_path)) is bb.FastTokenizer
+
+
 def test_broken_files(tmp_path):
     (tmp_path / "vocab.txt").write_text("\n".join(VOCABULARY))
     (tmp_path / "tokenizer_config.json").write_text("[1")
