@@ -388,9 +388,10 @@ def info(
     for name, value in rows.items():
         # What other libraries keep in a config, and names of labels, can be pages.
         line = rich.text.Text(f"{name:<{width}}  {value}")
-        console.print(
-            line, no_wrap=config, soft_wrap=not config, overflow="ellipsis", highlight=False
-        )
+        if config:
+            console.print(line, no_wrap=True, overflow="ellipsis", highlight=False)
+        else:
+            console.print(line, soft_wrap=True, highlight=False)
 
 
 def _drop_none(**values: Any) -> dict[str, Any]:

@@ -251,6 +251,10 @@ class TestInfo:
             "sep 4, mask 5, unk 6",
         }
 
+    def test_long_lines_are_whole(self, run, pretrained, tmp_path):
+        folder = shutil.copytree(pretrained, tmp_path / ("long " * 45).strip())
+        assert str(folder / "model.safetensors") in run("info", folder).out
+
     def test_a_line_for_each_field(self, run, tmp_path):
         """The shipped model's config has the names of 120 packages in it."""
         model = models.BigBirdModel(small_config(extra={"packages": [f"p{i}" for i in range(99)]}))

@@ -8,6 +8,7 @@ from sentencepiece import sentencepiece_model_pb2
 
 from bigbird_tf.preprocessing.tokenizers.added_tokens import AddedToken, AddedTokenFinder
 from bigbird_tf.preprocessing.tokenizers.pretrained_files import PretrainedFiles
+from bigbird_tf.preprocessing.tokenizers.sentencepiece_kernel import parse_model
 from bigbird_tf.preprocessing.tokenizers.vocabulary import SPECIAL_PIECES
 
 __all__ = ["add_pieces", "added_tokens_beside", "cut_between"]
@@ -18,7 +19,7 @@ def added_tokens_beside(files: PretrainedFiles, model: bytes) -> list[AddedToken
 
     The model's own special pieces are not among them: SentencePiece finds them by itself.
     """
-    proto = sentencepiece_model_pb2.ModelProto.FromString(model)
+    proto = parse_model(model)
     ids = {piece.piece: index for index, piece in enumerate(proto.pieces)}
     # Whatever the unknown piece is called, it is not looked for.
     unknown = {piece.piece for piece in proto.pieces if piece.type == piece.UNKNOWN}
@@ -41,7 +42,7 @@ def add_pieces(model: bytes, tokens: Sequence[Mapping[str, Any]]) -> bytes:
     """
     if not tokens:
         return model
-    proto = sentencepiece_model_pb2.ModelProto.FromString(model)
+    proto = parse_model(model)
     types = sentencepiece_model_pb2.ModelProto.SentencePiece
     ids = {piece.piece: index for index, piece in enumerate(proto.pieces)}
     for token in sorted(tokens, key=lambda token: token["id"]):

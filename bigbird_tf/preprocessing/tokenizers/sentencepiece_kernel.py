@@ -7,10 +7,11 @@ from pathlib import Path
 
 import tensorflow as tf
 import tensorflow_text as tf_text
+from google.protobuf.message import DecodeError
 from sentencepiece import sentencepiece_model_pb2
 from tensorflow_text.python.ops import sentencepiece_tokenizer
 
-__all__ = ["make_kernel", "read_model", "stand_in_model"]
+__all__ = ["make_kernel", "parse_model", "read_model", "stand_in_model"]
 
 # A space inside a piece can never match: the normaliser has made every space a "▁" before.
 UNREACHABLE_PIECE = " \ufdd0"
@@ -37,6 +38,21 @@ def read_model(model: str | os.PathLike | bytes) -> bytes:
             "file. For a directory or a repository of the hub use `from_pretrained`."
         )
     return path.read_bytes()
+
+
+def parse_model(model: bytes) -> sentencepiece_model_pb2.ModelProto:
+    """Returns a SentencePiece model as the message that it is.
+
+    Raises:
+        ValueError: If the bytes are none.
+    """
+    try:
+        return sentencepiece_model_pb2.ModelProto.FromString(model)
+    except DecodeError as error:
+        raise ValueError(
+            f"`model` must be a SentencePiece model. Received {len(model)} bytes that are none: "
+            f"{error}"
+        ) from error
 
 
 @functools.cache
@@ -106,7 +122,7 @@ def _let_user_defined_pieces_win(model: bytes) -> bytes:
     with a positive score at the vocabulary's end, which no text can reach, restores that, and
     changes no other piece or id.
     """
-    proto = sentencepiece_model_pb2.ModelProto.FromString(model)
+    proto = parse_model(model)
     best = max((piece.score for piece in proto.pieces), default=0.0)
     proto.pieces.add(piece=UNREACHABLE_PIECE, score=max(best, 0.0) + 1.0)
     return proto.SerializeToString()
