@@ -43,7 +43,7 @@ class TestMaskedLM:
         starts, ends = tf.constant([4, 3, 0, 5, 1]), tf.constant([10, 9, 6, 11, 7])
         ids = tf.constant([[word, rest]] * 5)
         tokens = tf.constant([["bird", "s"]] * 5)
-        space = servable._space_before(texts, tf.range(5), starts)
+        space, starts, ends = servable._mask_bytes(texts, tf.range(5), starts, ends)
         filled = servable._fill(texts, space, starts, ends, ids, tokens).numpy().tolist()
         assert [[text.decode() for text in row] for row in filled] == [
             ["the bird  x", "thes  x"],
