@@ -59,7 +59,7 @@ def are_word_boundaries(
 
 
 def _boundaries(classes: tf.Tensor) -> tf.Tensor:
-    """Tells before which bytes there is a boundary.
+    """Returns before which bytes there is a boundary.
 
     Args:
         classes: Each byte's class, int32 of shape (N,).

@@ -77,7 +77,7 @@ def split_words(text: tf.Tensor) -> tuple[tf.RaggedTensor, tf.RaggedTensor, tf.R
 
 
 def _word_begins(kind: tf.Tensor, rows: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Tells which characters begin a word, and which are part of one."""
+    """Returns which characters begin a word, and which are part of one."""
 
     def neighbour(step: int) -> tf.Tensor:
         """The kind of the character so many places on, a space beyond the text's ends."""

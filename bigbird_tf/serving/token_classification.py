@@ -170,5 +170,5 @@ class TokenClassificationServable(Servable):
 
 
 def _is_new(values: tf.Tensor) -> tf.Tensor:
-    """Tells of each value whether it is another than the one before, or the first."""
+    """Returns for each value whether it is another than the one before, or the first."""
     return tf.concat([tf.ones_like(values[:1], tf.bool), values[1:] != values[:-1]], axis=0)

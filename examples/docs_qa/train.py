@@ -198,7 +198,7 @@ def train(
             next has less; each does one step at least.
         clock: Tells the time. A clock of processor time makes the result depend less on what else
             the machine does.
-        callbacks: Gives further Keras callbacks for a stage.
+        callbacks: Returns further Keras callbacks for a stage.
 
     Returns:
         For each stage a dictionary: `source`, `length`, `steps`, `seconds`, and the losses and

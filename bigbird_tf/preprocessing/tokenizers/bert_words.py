@@ -226,7 +226,7 @@ class _Finder:
     def _stands_alone(
         self, characters: _Characters, index: tf.Tensor, first: tf.Tensor, end: tf.Tensor
     ) -> tf.Tensor:
-        """Tells which matches have beside them what their tokens allow."""
+        """Returns which matches have beside them what their tokens allow."""
         is_one = tf.ones_like(index, tf.bool)
         if self._flags["single_word"].any():
             wrong = _beside(
@@ -279,7 +279,7 @@ def _mark(
 def _beside(
     wrong: tf.Tensor, characters: _Characters, first: tf.Tensor, end: tf.Tensor
 ) -> tf.Tensor:
-    """Tells which matches have a wrong character at one side, in the same text."""
+    """Returns which matches have a wrong character at one side, in the same text."""
     size = tf.shape(wrong)[0]
     row = tf.gather(characters.rows, first)
     before, behind = tf.maximum(first - 1, 0), tf.minimum(end, size - 1)
