@@ -23,10 +23,10 @@ from bigbird_tf.preprocessing.tokenizers.pretrained_files import (
     NotExpressibleError,
     PretrainedFiles,
     read_given_token,
+    read_model,
 )
 from bigbird_tf.preprocessing.tokenizers.sentencepiece_kernel import (
     make_kernel,
-    read_model,
     stand_in_model,
 )
 from bigbird_tf.preprocessing.tokenizers.taken_spaces import drop_taken_spaces
@@ -45,6 +45,7 @@ from bigbird_tf.preprocessing.tokenizers.vocabulary import SPECIAL_PIECES, Vocab
 
 __all__ = ["BigBirdTokenizer"]
 
+KIND = "SentencePiece model file"
 # Of `tokenizer_config.json`, where they have these values: no `spiece.model` has such rules.
 REFUSED_SETTINGS = {"do_lower_case": True, "add_prefix_space": False, "keep_accents": False}
 
@@ -113,7 +114,7 @@ class BigBirdTokenizer(Tokenizer):
         self.lstrip, self.rstrip = list(lstrip), list(rstrip)
         self.added_tokens = [read_given_token(token) for token in added_tokens]
         if model is not None:
-            self._set_model(read_model(model))
+            self._set_model(read_model(model, KIND))
 
     def _set_model(self, model: bytes) -> None:
         """Takes over a vocabulary: special ids, the Python look-ups, and the graph's kernel."""
@@ -149,7 +150,7 @@ class BigBirdTokenizer(Tokenizer):
                 return None
             model, stripped, added = read_tokenizer_json(json_path)
             return cls(model, **stripped, added_tokens=added)
-        model = read_model(path)
+        model = read_model(path, KIND)
         config_path = files.find(CONFIG_NAME)
         stripped = {}
         if config_path is not None:
@@ -255,7 +256,7 @@ class BigBirdTokenizer(Tokenizer):
 
     def load_assets(self, dir_path: str) -> None:
         """Reads the vocabulary of a `.keras` file; Keras calls this."""
-        self._set_model(read_model(Path(dir_path) / VOCABULARY_NAME))
+        self._set_model(read_model(Path(dir_path) / VOCABULARY_NAME, KIND))
 
     def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments; the vocabulary is an asset and no part of them."""

@@ -24,6 +24,7 @@ from bigbird_tf.preprocessing.tokenizers.pretrained_files import (
     JSON_NAME,
     PretrainedFiles,
     read_given_token,
+    read_model,
 )
 from bigbird_tf.preprocessing.tokenizers.tokenizer import SPECIAL_NAMES, Tokenizer, Tokens
 from bigbird_tf.preprocessing.tokenizers.tokenizer_json import model_type
@@ -101,7 +102,7 @@ class FastTokenizer(Tokenizer):
         self._added_tokens = [read_given_token(token) for token in added_tokens]
         self._reasons: list[str] = []
         if model is not None:
-            self._set_model(_read_model(model))
+            self._set_model(read_model(model, JSON_NAME))
 
     def _set_model(self, model: bytes) -> None:
         """Takes over a `tokenizer.json`."""
@@ -315,7 +316,7 @@ class FastTokenizer(Tokenizer):
 
     def load_assets(self, dir_path: str) -> None:
         """Reads the vocabulary of a `.keras` file; Keras calls this."""
-        self._set_model(_read_model(Path(dir_path) / JSON_NAME))
+        self._set_model(read_model(Path(dir_path) / JSON_NAME, JSON_NAME))
 
     def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments; the vocabulary is an asset and no part of them."""
@@ -356,23 +357,6 @@ def _library() -> Any:
             "pip install 'bigbird-tf[tokenizers]'"
         ) from error
     return tokenizers
-
-
-def _read_model(model: str | os.PathLike | bytes) -> bytes:
-    if isinstance(model, bytes):
-        return model
-    if not isinstance(model, (str, os.PathLike)):
-        raise TypeError(
-            "`model` must be the path of a tokenizer.json or its bytes. Received: model of type "
-            f"{type(model).__name__}"
-        )
-    path = Path(model).expanduser()
-    if not path.is_file():
-        raise FileNotFoundError(
-            f"`model` must be a tokenizer.json. Received: {path}, where there is no file. For a "
-            "directory or a repository of the hub use `from_pretrained`."
-        )
-    return path.read_bytes()
 
 
 def _without_surrogates(text: str) -> str:

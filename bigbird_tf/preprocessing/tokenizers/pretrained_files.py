@@ -11,7 +11,13 @@ from typing import Any
 from bigbird_tf import hub
 from bigbird_tf.preprocessing.tokenizers.added_tokens import AddedToken
 
-__all__ = ["NotExpressibleError", "PretrainedFiles", "read_added_token", "read_given_token"]
+__all__ = [
+    "NotExpressibleError",
+    "PretrainedFiles",
+    "read_added_token",
+    "read_given_token",
+    "read_model",
+]
 
 VOCABULARY_NAME = "spiece.model"
 JSON_NAME = "tokenizer.json"
@@ -25,6 +31,33 @@ FLAGS = ("lstrip", "rstrip", "single_word", "normalized", "special")
 
 class NotExpressibleError(ValueError):
     """A tokenizer's files ask for what a class of ours cannot do; another one may."""
+
+
+def read_model(model: str | os.PathLike | bytes, kind: str) -> bytes:
+    """Returns the bytes of a vocabulary's file that is given by them or by its path.
+
+    Args:
+        model: The bytes or the path.
+        kind: What the file is, for messages, such as `"tokenizer.json"`.
+
+    Raises:
+        FileNotFoundError: If the path has no file.
+        TypeError: If `model` is neither.
+    """
+    if isinstance(model, bytes):
+        return model
+    if not isinstance(model, (str, os.PathLike)):
+        raise TypeError(
+            f"`model` must be the path of a {kind} or its bytes. Received: model of type "
+            f"{type(model).__name__}"
+        )
+    path = Path(model).expanduser()
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"`model` must be a {kind}. Received: {path}, where there is no file. For a directory "
+            "or a repository of the hub use `from_pretrained`."
+        )
+    return path.read_bytes()
 
 
 def read_added_token(value: str | Mapping[str, Any], **defaults: Any) -> AddedToken:

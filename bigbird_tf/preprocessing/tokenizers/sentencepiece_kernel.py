@@ -2,8 +2,6 @@
 
 import functools
 import hashlib
-import os
-from pathlib import Path
 
 import tensorflow as tf
 import tensorflow_text as tf_text
@@ -11,33 +9,10 @@ from google.protobuf.message import DecodeError
 from sentencepiece import sentencepiece_model_pb2
 from tensorflow_text.python.ops import sentencepiece_tokenizer
 
-__all__ = ["make_kernel", "parse_model", "read_model", "stand_in_model"]
+__all__ = ["make_kernel", "parse_model", "stand_in_model"]
 
 # A space inside a piece can never match: the normaliser has made every space a "▁" before.
 UNREACHABLE_PIECE = " \ufdd0"
-
-
-def read_model(model: str | os.PathLike | bytes) -> bytes:
-    """Returns the bytes of a SentencePiece model that is given by them or by its path.
-
-    Raises:
-        FileNotFoundError: If the path has no file.
-        TypeError: If `model` is neither.
-    """
-    if isinstance(model, bytes):
-        return model
-    if not isinstance(model, (str, os.PathLike)):
-        raise TypeError(
-            "`model` must be the path of a SentencePiece model file or its bytes. Received: "
-            f"model of type {type(model).__name__}"
-        )
-    path = Path(model).expanduser()
-    if not path.is_file():
-        raise FileNotFoundError(
-            f"`model` must be a SentencePiece model file. Received: {path}, where there is no "
-            "file. For a directory or a repository of the hub use `from_pretrained`."
-        )
-    return path.read_bytes()
 
 
 def parse_model(model: bytes) -> sentencepiece_model_pb2.ModelProto:
