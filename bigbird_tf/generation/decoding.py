@@ -252,7 +252,7 @@ def beam_search(
     return ops.reshape(beams.ended_tokens[:, :num_return_sequences], (-1, max_new_tokens))
 
 
-def _is_any_of(tokens: Tensor, ids: Tensor) -> Tensor:
+def _is_any_of(tokens: Tensor, ids: tuple[int, ...]) -> Tensor:
     return ops.any(tokens[..., None] == np.array(ids, "int32"), axis=-1)
 
 

@@ -2,9 +2,9 @@
 
 import math
 import numbers
+from typing import Any
 
 from bigbird_tf.config_checks import check_integer
-from bigbird_tf.types import Tensor
 
 __all__ = ["check_decoding"]
 
@@ -74,7 +74,7 @@ def check_decoding(
         )
 
 
-def _check_number(name: str, value: Tensor) -> None:
+def _check_number(name: str, value: Any) -> None:
     is_number = isinstance(value, numbers.Real) and not isinstance(value, bool)
     if not is_number or not math.isfinite(value):
         raise ValueError(f"`{name}` must be a number. Received: {name}={value!r}")

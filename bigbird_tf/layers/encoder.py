@@ -55,7 +55,7 @@ class Encoder(ConfigLayer):
         training: bool | None = None,
         output_hidden_states: bool = False,
         output_attentions: bool = False,
-    ) -> Tensor:
+    ) -> tuple[Tensor, list[Tensor], list[Tensor]]:
         """Computes; see the class."""
         length = ops.shape(inputs)[1]
         hidden, mask = inputs, attention_mask

@@ -40,7 +40,9 @@ class PreTrainingHead(ConfigLayer):
         self.predictions.build(input_shape)
         self.seq_relationship.build((input_shape[0], self.config.hidden_size))
 
-    def call(self, inputs: Tensor, pooled: Tensor, word_embeddings: keras.layers.Layer) -> Tensor:
+    def call(
+        self, inputs: Tensor, pooled: Tensor, word_embeddings: keras.layers.Layer
+    ) -> tuple[Tensor, Tensor]:
         """Computes; see the class."""
         predictions = self.predictions(inputs, word_embeddings=word_embeddings)
         return predictions, self.seq_relationship(pooled)

@@ -125,7 +125,7 @@ def _check_room(mask: Tensor, length: Any, max_new_tokens: int, longest: int) ->
     return mask
 
 
-def _check_token_types(inputs: dict[str, Tensor]) -> dict[str, Tensor]:
+def _check_token_types(inputs: dict[str, Tensor]) -> Tensor:
     """Returns the ids after a check that none is of another type than the new tokens, 0."""
     types = inputs["token_type_ids"]
     if types is None:

@@ -5,8 +5,8 @@ fetches them, then come two batched matrix products and one softmax. It says wha
 `Plan` says in which pieces, and by which of several equal ways.
 
 The backward pass is written out. It keeps queries, keys, values and the result, nothing else, and
-computes scores again, chunk by chunk; so a training step never holds all scores at a time. What
-flows back to keys is added up by the pattern, which says who read them (`key_sums`).
+computes scores again, chunk by chunk; so a training step never holds all scores at a time.
+Gradients of gathered key blocks become those of keys by segment sums (`key_sums`).
 
 Shapes use B for batch, N for heads, n for blocks, b for block size, T = n * b for length, H for
 head size, G for heads of a turn, R for rows of a chunk in all heads of a turn, S for slots of a
@@ -268,7 +268,7 @@ class _Chunk:
         x = as_matrix(x)[first:last] if self.static.tiles.heads == 1 else x[:, first:last]
         return ops.reshape(x, (-1, 1, block_size, x.shape[-1]))
 
-    def gather(self, *tensors: Any) -> Tensor:
+    def gather(self, *tensors: Any) -> list[Tensor]:
         """The key blocks that these rows read, from `(G, T, H)` to `(R, 1, S * b, H)` each."""
         heads, length, head_size = ops.shape(tensors[0])
         block_size, num_slots = self.static.block_size, self.ids.shape[-1]
@@ -302,9 +302,9 @@ class _Chunk:
 
 
 def _delta(context: Tensor, grad_output: Tensor) -> Tensor:
-    """Returns the sum of weight × what flows back to it, for each query: `(…, 1)`.
+    """Returns the sum of weight × gradient of the weight, for each query: `(…, 1)`.
 
-    Softmax's derivative needs it. It is the product of the result and what flows back to that.
+    Softmax's derivative needs it. It equals the inner product of context and `grad_output`.
     """
     return ops.sum(
         at_least_float32(context) * at_least_float32(grad_output), axis=-1, keepdims=True

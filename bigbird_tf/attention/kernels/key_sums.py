@@ -1,4 +1,4 @@
-"""What flows back to the key blocks, from the rows that have read them, added up.
+"""Segment sums: gradients of gathered key blocks, added up to gradients of the key blocks.
 
 Three ways to the same sum; a plan says which. Shapes use G for heads, R for rows, n for blocks, b
 for block size, H for head size, S for slots of a row.
@@ -22,14 +22,13 @@ _LARGEST_PRODUCT = 1024
 
 
 def sums_by_sorting(parts: Any, ids: Tensor, num_blocks: Any) -> Tensor:
-    """Adds up in an order in which all readers of a key block stand together.
+    """Adds up in the order of the key blocks' ids.
 
     That is one pass over the memory, by a kernel that XLA does not have.
 
     Args:
-        parts: Tensor `(G, rows, S * b, H)`: for each slot of a row, what flows back to whom it
-            read.
-        ids: int32 `(G, rows, S)`, who that was.
+        parts: Tensor `(G, rows, S * b, H)`: the gradient of the key block in each slot of a row.
+        ids: int32 `(G, rows, S)`, the key blocks' ids.
         num_blocks: n.
 
     Returns:
@@ -44,7 +43,7 @@ def sums_by_sorting(parts: Any, ids: Tensor, num_blocks: Any) -> Tensor:
 
 
 def sums_by_slot(parts: Any, ids: Tensor, num_blocks: Any, layout: SlotLayout) -> Tensor:
-    """Adds up by what a slot is for, with hardly any scatter: the pattern says who read whom.
+    """Adds up by what a slot is for, with hardly any scatter.
 
     Global blocks were read by all rows (a sum), window blocks by their neighbours (shifted sums);
     the random ones alone are added by index.
@@ -85,8 +84,8 @@ def sums_by_slot(parts: Any, ids: Tensor, num_blocks: Any, layout: SlotLayout) -
     return ops.reshape(total, (group, -1, head_size))
 
 
-def _sums_onto_random_blocks(parts: Any, ids: Tensor, num_blocks: Any, end: Tensor) -> Tensor:
-    """Adds up `(G, readers, b * H)` by who was read, `(G, readers)`: `(G, n, b * H)`."""
+def _sums_onto_random_blocks(parts: Any, ids: Tensor, num_blocks: Any, end: int | None) -> Tensor:
+    """Adds up gradients `(G, rows * S, b * H)` by ids `(G, rows * S)`: `(G, n, b * H)`."""
     group, width = ops.shape(ids)[0], parts.shape[-1]
     end = num_blocks if end is None or not isinstance(num_blocks, int) else min(end, num_blocks)
     if isinstance(end, int) and end <= _LARGEST_PRODUCT:
@@ -140,7 +139,7 @@ def sums_by_product(
 def _columns(
     ids: Tensor, num_blocks: Any, layout: SlotLayout, first_row: int
 ) -> tuple[Tensor, list[tuple[Any, Any]]]:
-    """Returns the column of whom each slot has read, `(G, rows, S)`, and the columns' ranges.
+    """Returns the column of each slot's key block, `(G, rows, S)`, and the columns' ranges.
 
     Args:
         ids, num_blocks, layout, first_row: As `sums_by_product`'s.
@@ -174,7 +173,7 @@ def _columns(
     return ids + move.astype("int32"), [(0, num_first), window, last]
 
 
-def _bfloat16_addends(x: Tensor) -> Tensor:
+def _bfloat16_addends(x: Tensor) -> list[Tensor]:
     """Splits float32 into three tensors with as many digits as bfloat16, that add up to it.
 
     A TPU rounds what it multiplies to bfloat16. Other dtypes stay whole.

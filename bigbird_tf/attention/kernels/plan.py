@@ -49,7 +49,7 @@ class Plan:
     Attributes:
         forward, backward: The pieces of each pass.
         sums: How what flows back to key blocks is added up, see `key_sums`: `"sorted"` (in the
-            order of who was read, a kernel of TensorFlow that XLA does not have), `"slots"` (by
+            order of their ids, a kernel of TensorFlow that XLA does not have), `"slots"` (by
             what a slot is for) or `"product"` (as products with 0/1 matrices).
         serialize: Whether products run one after the other, where each takes all processors.
         compute_once: Whether the backward pass keeps weights until all products have read them,

@@ -24,7 +24,7 @@ def full_attention(
     *,
     scale: float = 1.0,
     dropout: Callable | None = None,
-) -> Tensor:
+) -> tuple[Tensor, Tensor]:
     """Computes attention of all queries to all keys (`original_full`).
 
     Args:

@@ -159,8 +159,8 @@ class BlockSparseAttention(SelfAttention):
         mask: Tensor,
         training: bool,
         with_weights: bool,
-        dropout_seed: Tensor,
-    ) -> Tensor:
+        dropout_seed: Tensor | None,
+    ) -> tuple[Tensor, Tensor | None]:
         length = ops.shape(query)[1]
 
         def full():

@@ -61,8 +61,8 @@ class CausalAttention(SelfAttention):
         mask: Tensor,
         training: bool,
         with_weights: bool,
-        dropout_seed: Tensor,
-    ) -> Tensor:
+        dropout_seed: Tensor | None,
+    ) -> tuple[Tensor, Tensor | None]:
         return self._full(query, value, key, mask, training, dropout_seed)
 
     def _full_bias(self, mask: Tensor) -> Tensor:

@@ -101,7 +101,7 @@ class SelfAttention(keras.layers.Layer):
         query_mask: Tensor | None = None,
         mask: Tensor | None = None,
         dropout_seed: Tensor | None = None,
-    ) -> Tensor:
+    ) -> Tensor | tuple[Tensor, Tensor | None]:
         """Attends; see the class."""
         value = query if value is None else value
         key = value if key is None else key
@@ -128,8 +128,8 @@ class SelfAttention(keras.layers.Layer):
         mask: Tensor,
         training: bool,
         with_weights: bool,
-        dropout_seed: Tensor,
-    ) -> Tensor:
+        dropout_seed: Tensor | None,
+    ) -> tuple[Tensor, Tensor | None]:
         """Returns the output `(B, T, D)`, and attention weights `(B, N, T, T)` if asked for.
 
         Args:
@@ -174,7 +174,7 @@ class SelfAttention(keras.layers.Layer):
         key: Tensor,
         mask: Tensor,
         training: bool,
-        dropout_seed: Tensor,
+        dropout_seed: Tensor | None,
     ) -> tuple[Tensor, Tensor | None]:
         context, weights = full_attention(
             *self._project(query, value, key),
