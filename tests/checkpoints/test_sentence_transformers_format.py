@@ -31,12 +31,6 @@ def model():
     return model
 
 
-@pytest.fixture
-def saved(model, tmp_path):
-    model.save_pretrained(tmp_path / "saved")
-    return tmp_path / "saved"
-
-
 def edit(file, **fields):
     file.write_text(json.dumps({**json.loads(file.read_text()), **fields}))
 

@@ -28,12 +28,6 @@ def model():
     return model
 
 
-@pytest.fixture
-def saved(model, tmp_path):
-    model.save_pretrained(tmp_path / "saved")
-    return tmp_path / "saved"
-
-
 def load_in_silence(directory, make=BigBirdForMaskedLM, **overrides):
     with warnings.catch_warnings():
         warnings.simplefilter("error")

@@ -39,7 +39,7 @@ class Notes:
 
 @pytest.fixture
 def notes(monkeypatch):
-    """Puts notes in the place of a module's function."""
+    """Returns a function that replaces a module's function by one that records its calls."""
 
     def place(module, name, result=None):
         made = Notes(result)

@@ -8,6 +8,7 @@ import tensorflow as tf
 from bigbird_tf import preprocessing
 from bigbird_tf.preprocessing import masking_preprocessor, preprocessor
 from bigbird_tf.preprocessing.masking import MaskingRates
+from tests.watching import watch
 
 LENGTHS = {"max_length": 43, "padding": "longest", "pad_to_multiple_of": 5}
 MASKING = {
@@ -41,18 +42,6 @@ INPUTS = {
 
 def make(name, tokenizer):
     return getattr(preprocessing, name)(tokenizer, **LENGTHS, **OWN[name])
-
-
-def watch(monkeypatch, module, name):
-    """Lets a module's function take notes: the arguments by name of each call."""
-    function, calls = getattr(module, name), []
-
-    def noted(*args, **kwargs):
-        calls.append(inspect.signature(function).bind(*args, **kwargs).arguments)
-        return function(*args, **kwargs)
-
-    monkeypatch.setattr(module, name, noted)
-    return calls
 
 
 def test_all_preprocessors_are_here():

@@ -1,7 +1,5 @@
 """Every option of every servable, with a value of its own, found again where it acts."""
 
-import inspect
-
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -11,6 +9,7 @@ from bigbird_tf.preprocessing import AnswerCalibration
 from bigbird_tf.serving import export, make_servable, masked_lm, question_answering, servable
 from bigbird_tf.serving.export import SERVABLES
 from tests.serving.conftest import small_config
+from tests.watching import watch
 
 LONG = "stone river house " * 40
 
@@ -19,18 +18,6 @@ def make(name, tokenizer, extra=None, **options):
     """A servable of a model without layers, which knows all lengths of the config."""
     config = small_config(num_hidden_layers=0, extra=extra or {})
     return make_servable(getattr(models, name)(config), tokenizer, **options)
-
-
-def watch(monkeypatch, module, name):
-    """Lets a module's function take notes: the arguments by name of each call."""
-    function, calls = getattr(module, name), []
-
-    def noted(*args, **kwargs):
-        calls.append(inspect.signature(function).bind(*args, **kwargs).arguments)
-        return function(*args, **kwargs)
-
-    monkeypatch.setattr(module, name, noted)
-    return calls
 
 
 class TestAllHeads:

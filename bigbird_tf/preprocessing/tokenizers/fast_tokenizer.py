@@ -26,22 +26,12 @@ from bigbird_tf.preprocessing.tokenizers.pretrained_files import (
     read_given_token,
     read_model,
 )
+from bigbird_tf.preprocessing.tokenizers.special_tokens import BERT_TOKENS, find_special_ids
 from bigbird_tf.preprocessing.tokenizers.tokenizer import SPECIAL_NAMES, Tokenizer, Tokens
 from bigbird_tf.preprocessing.tokenizers.tokenizer_json import model_type
 
 __all__ = ["FastTokenizer"]
 
-# Which tokens stand for what where no file says so.
-BERT_TOKENS = {
-    "cls_token": "[CLS]",
-    "sep_token": "[SEP]",
-    "mask_token": "[MASK]",
-    "pad_token": "[PAD]",
-    "unk_token": "[UNK]",
-    "bos_token": None,
-    "eos_token": None,
-}
-REQUIRED = ("cls_token", "sep_token", "pad_token")
 # How vocabularies mark the tokens that begin a word.
 WORD_SIGNS = ("Ġ", "▁")
 
@@ -123,13 +113,10 @@ class FastTokenizer(Tokenizer):
             add = self._backend.add_special_tokens if added.special else self._backend.add_tokens
             add([added])
         ids = self._backend.get_vocab(with_added_tokens=True)
-        for name, token in self._special_tokens.items():
-            index = None if token is None else ids.get(token)
-            if index is None and name in REQUIRED:
-                raise ValueError(
-                    f"`model` must have the {name}, {token!r}: every BigBird input needs it. Pass "
-                    f"`{name}`. Received: {len(ids)} tokens without it"
-                )
+        special_ids = find_special_ids(
+            self._special_tokens, ids, argument="model", num_tokens=len(ids)
+        )
+        for name, index in special_ids.items():
             setattr(self, f"{name}_id", index)
         added = self._backend.get_added_tokens_decoder()
         self.lstrip = [token.content for token in added.values() if token.lstrip]

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import sentencepiece
 
 from bigbird_tf.preprocessing.characters import SPACE_SIGN
+from bigbird_tf.preprocessing.tokenizers.special_tokens import REQUIRED_TOKENS
 
 __all__ = ["SPECIAL_PIECES", "Vocabulary"]
 
@@ -19,7 +20,6 @@ SPECIAL_PIECES = {
     "bos_token": "<s>",
     "eos_token": "</s>",
 }
-REQUIRED_PIECES = ("cls_token", "sep_token", "pad_token")
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,7 +85,7 @@ def _special_ids(processor: sentencepiece.SentencePieceProcessor) -> dict[str, i
             index = processor.unk_id()
         elif index == processor.unk_id():
             index = None
-        if index is None and name in REQUIRED_PIECES:
+        if index is None and name in REQUIRED_TOKENS:
             raise ValueError(
                 f"`model` has no piece {piece!r}, which every BigBird input needs. Train the "
                 "vocabulary with user_defined_symbols=['[CLS]', '[SEP]', '[MASK]'] and "

@@ -20,6 +20,11 @@ from bigbird_tf.preprocessing.tokenizers.pretrained_files import (
     PretrainedFiles,
     read_given_token,
 )
+from bigbird_tf.preprocessing.tokenizers.special_tokens import (
+    BERT_TOKENS,
+    REQUIRED_TOKENS,
+    find_special_ids,
+)
 from bigbird_tf.preprocessing.tokenizers.tokenizer import SPECIAL_NAMES, Tokenizer, Tokens
 from bigbird_tf.preprocessing.tokenizers.word_piece_files import (
     SETTINGS,
@@ -33,16 +38,7 @@ from bigbird_tf.preprocessing.tokenizers.word_piece_kernel import WordPieceKerne
 
 __all__ = ["WordPieceTokenizer"]
 
-DEFAULT_TOKENS = {
-    "cls_token": "[CLS]",
-    "sep_token": "[SEP]",
-    "mask_token": "[MASK]",
-    "pad_token": "[PAD]",
-    "unk_token": "[UNK]",
-    "bos_token": None,
-    "eos_token": None,
-}
-REQUIRED = ("cls_token", "sep_token", "pad_token", "unk_token")
+REQUIRED = (*REQUIRED_TOKENS, "unk_token")
 
 
 @keras.saving.register_keras_serializable(package="bigbird_tf")
@@ -159,13 +155,14 @@ class WordPieceTokenizer(Tokenizer):
             token.content for token in sorted(added, key=_id) if token.id in behind
         ]
         ids = {token: index for index, token in enumerate(all_tokens)}
-        for name, token in self._special_tokens.items():
-            index = None if token is None else ids.get(token)
-            if index is None and name in REQUIRED:
-                raise ValueError(
-                    f"`vocabulary` must have the {name}, {token!r}: every BigBird input needs it. "
-                    f"Pass `{name}`. Received: {len(tokens)} tokens without it"
-                )
+        special_ids = find_special_ids(
+            self._special_tokens,
+            ids,
+            argument="vocabulary",
+            num_tokens=len(tokens),
+            required=REQUIRED,
+        )
+        for name, index in special_ids.items():
             setattr(self, f"{name}_id", index)
         unk_token = self._special_tokens["unk_token"]
         if unk_token not in tokens:
@@ -201,7 +198,7 @@ class WordPieceTokenizer(Tokenizer):
         if vocabulary is None:
             return None
         ids = {token: index for index, token in enumerate(vocabulary)}
-        defaults = {**DEFAULT_TOKENS, **settings.pop("special_tokens", {})}
+        defaults = {**BERT_TOKENS, **settings.pop("special_tokens", {})}
         special, added = files.tokens(defaults, ids)
         by_id = {token.id: token.content for token in added}
         names: dict[str, Any] = {
@@ -229,7 +226,7 @@ class WordPieceTokenizer(Tokenizer):
     @classmethod
     def stand_in(cls) -> "WordPieceTokenizer":
         """Returns one with the least vocabulary, for what is the same with any vocabulary."""
-        return cls([token for token in DEFAULT_TOKENS.values() if token is not None])
+        return cls([token for token in BERT_TOKENS.values() if token is not None])
 
     @property
     def all_special_ids(self) -> list[int]:
