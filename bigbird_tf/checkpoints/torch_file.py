@@ -118,7 +118,7 @@ def open_torch_file(stack: ExitStack, file: Path) -> dict[str, TensorReader]:
     try:
         archive = stack.enter_context(zipfile.ZipFile(file))
         opened = stack.enter_context(file.open("rb"))
-        # Goes when the last reader goes: it cannot be closed while an array looks into it.
+        # Never closed here: arrays read from it. It is freed with the last of its readers.
         mapped = mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ)
         tensors = _Archive(archive, mapped).read_index()
     except Exception as error:  # whatever bytes are there

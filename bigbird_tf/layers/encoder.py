@@ -148,5 +148,5 @@ def _call_rematerialized(block: keras.layers.Layer, hidden: Tensor, mask: Tensor
         own_seeds = [None if seed is None else next(given) for seed in seeds]
         return block(hidden, ops.cast(mask, "bool"), training=True, seeds=own_seeds)
 
-    # As numbers, since what a gradient is asked for must not be booleans.
+    # As numbers: arguments of a function with a gradient must not be booleans.
     return keras.remat(call)(hidden, ops.cast(mask, hidden.dtype), *drawn)

@@ -5,7 +5,7 @@ from typing import Any
 import keras
 from keras import ops
 
-# Keras has no public name for what hands a mask on to a loss's reduction.
+# Keras 3.15 has no public function that hands a mask on to a loss's reduction.
 from keras.src.backend.common.masking import set_keras_mask
 
 from bigbird_tf.types import Tensor

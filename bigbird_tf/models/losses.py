@@ -1,4 +1,4 @@
-"""The loss of models that judge some of the tokens."""
+"""The loss of models whose labels have weights: some of the tokens count."""
 
 import keras
 

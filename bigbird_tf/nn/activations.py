@@ -20,7 +20,7 @@ _SLOPE = 2 * math.sqrt(2 / math.pi)
 _CUBIC = 0.044715 * _SLOPE
 
 
-def _gelu_tanh_again(x: Tensor, grad_output: Tensor) -> Any:
+def _gelu_tanh_recomputed(x: Tensor, grad_output: Tensor) -> Any:
     """Returns the tanh form of GELU, computed again, and what flows back to `x`."""
     # Or the cube overflows float16.
     wide = at_least_float32(recompute_barrier(grad_output, x))
@@ -30,8 +30,8 @@ def _gelu_tanh_again(x: Tensor, grad_output: Tensor) -> Any:
     return ops.cast(wide * gate, x.dtype), grad_output * ops.cast(slope, grad_output.dtype)
 
 
-def _gelu_again(x: Tensor, grad_output: Tensor) -> Any:
-    """As `_gelu_tanh_again`, of the exact form: x · Φ(x), whose derivative is Φ(x) + x · φ(x)."""
+def _gelu_recomputed(x: Tensor, grad_output: Tensor) -> Any:
+    """As `_gelu_tanh_recomputed`, exact: x · Φ(x), whose derivative is Φ(x) + x · φ(x)."""
     wide = at_least_float32(recompute_barrier(grad_output, x))
     share = 0.5 * (1 + ops.erf(wide * math.sqrt(0.5)))
     density = math.sqrt(0.5 / math.pi) * ops.exp(-0.5 * wide * wide)
@@ -39,8 +39,8 @@ def _gelu_again(x: Tensor, grad_output: Tensor) -> Any:
     return ops.cast(wide * share, x.dtype), grad_output * ops.cast(slope, grad_output.dtype)
 
 
-def _relu_again(x: Tensor, grad_output: Tensor) -> Any:
-    """As `_gelu_tanh_again`, of ReLU."""
+def _relu_recomputed(x: Tensor, grad_output: Tensor) -> Any:
+    """As `_gelu_tanh_recomputed`, of ReLU."""
     x = recompute_barrier(grad_output, x)
     return ops.relu(x), grad_output * ops.cast(x > 0, grad_output.dtype)
 
@@ -88,16 +88,16 @@ def gelu_tanh(x: Tensor) -> Tensor:
     """
 
     def gradient(grad_output, **_):
-        return _gelu_tanh_again(x, grad_output)[1]
+        return _gelu_tanh_recomputed(x, grad_output)[1]
 
     return _gelu_tanh(x), gradient
 
 
 # What TensorFlow makes one kernel of with a product and a bias before it.
 _WRITTEN_OUT = {
-    gelu_tanh: (_gelu_tanh, _gelu_tanh_again),
-    _gelu: (_gelu, _gelu_again),
-    keras.activations.relu: (ops.relu, _relu_again),
+    gelu_tanh: (_gelu_tanh, _gelu_tanh_recomputed),
+    _gelu: (_gelu, _gelu_recomputed),
+    keras.activations.relu: (ops.relu, _relu_recomputed),
 }
 
 
@@ -125,7 +125,7 @@ def fused_mlp(
     Returns:
         Tensor `(M, F)` of that dtype.
     """
-    activate, activate_again = _WRITTEN_OUT[activation]
+    activate, activate_recomputed = _WRITTEN_OUT[activation]
 
     @ops.custom_gradient
     def product(x, kernel, bias, next_kernel):
@@ -133,7 +133,7 @@ def fused_mlp(
 
         def gradient(grad_output, **_):
             activated_grad = ops.matmul(grad_output, ops.transpose(next_kernel))
-            activated, hidden_grad = activate_again(hidden, activated_grad)
+            activated, hidden_grad = activate_recomputed(hidden, activated_grad)
             return (
                 ops.matmul(hidden_grad, ops.transpose(kernel)),
                 ops.matmul(ops.transpose(x), hidden_grad),

@@ -29,7 +29,7 @@ def sum_of_rows(x: Tensor) -> Tensor:
     x = as_matrix(x)
     if is_compiled_by_xla():
         return ops.sum(x, axis=0)
-    # On a CPU four times as fast as a sum over the first axis.
+    # On a CPU a product is faster than a sum over the first axis.
     return ops.matmul(ops.ones((1, ops.shape(x)[0]), x.dtype), x)[0]
 
 
@@ -89,7 +89,7 @@ class Dense(SavesLora, keras.layers.Dense):
     def call(self, inputs: Tensor, training: bool | None = None) -> Tensor:
         """Multiplies, adds and activates; Keras calls it where the kernel is not quantized."""
         tensors = (inputs, self.kernel, *([self.bias] if self.use_bias else []))
-        # Tensors: variables would be asked for in another way.
+        # Tensors: a custom gradient treats variables differently from its arguments.
         return self.activation(_dense(*(ops.cast(x, self.compute_dtype) for x in tensors)))
 
     def quantize(

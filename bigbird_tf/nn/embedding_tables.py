@@ -32,7 +32,8 @@ def _look_up(table: Any, ids: Tensor) -> Tensor:
 
         return ops.take(table, ids, axis=0), gradient
 
-    # A copy in name only: it reads a variable, which TensorFlow would treat apart as an argument.
+    # The copy reads a variable into a tensor: a custom gradient treats variables differently from
+    # its arguments.
     return take(ops.copy(table))
 
 

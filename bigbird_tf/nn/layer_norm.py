@@ -78,5 +78,5 @@ def _layer_norm(x: Tensor, gamma: Tensor, beta: Tensor, epsilon: float) -> Tenso
 
         return centered * inverse * gamma + beta, gradient
 
-    # Tensors: variables would be asked for in another way.
+    # Tensors: a custom gradient treats variables differently from its arguments.
     return normalized(x, ops.cast(gamma, dtype), ops.cast(beta, dtype))

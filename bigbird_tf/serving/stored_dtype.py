@@ -58,7 +58,7 @@ def with_stored_dtype(model: PretrainedModel, stored_dtype: str) -> PretrainedMo
             )
     if stored_dtype == "int8":
         with warnings.catch_warnings():
-            # That normalisation and dropout stay as they are.
+            # Normalisation and dropout cannot be quantized, and need not be.
             warnings.filterwarnings("ignore", message=".* does not have a `quantize` method")
             copy.quantize("int8")
     return copy

@@ -5,7 +5,7 @@ from typing import Any
 import keras
 from keras import ops
 
-# Keras has no public name for what a loss hands on to its reduction.
+# Keras 3.15 has no public function for the mask that a loss hands on to its reduction.
 from keras.src.backend.common.masking import get_keras_mask
 
 from bigbird_tf.nn.backend import replica_context

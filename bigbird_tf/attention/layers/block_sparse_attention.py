@@ -192,8 +192,8 @@ class BlockSparseAttention(SelfAttention):
 
             return branch
 
-        # Under XLA the length is known after all, and of a switch, unlike of a `cond`, only the
-        # branch that is taken gets compiled. Of a `cond`'s gradient, XLA mistakes shapes.
+        # Under XLA the length is known, so XLA prunes a switch to the branch that is taken. It
+        # does not prune a `cond`, and fails on shapes in a `cond`'s gradient (TensorFlow 2.20).
         number = ops.cast(is_full, "int32")
         outputs = ops.switch(number, [only_needed(sparse), only_needed(full)])
         return outputs if with_weights else (outputs[0], None)
@@ -232,7 +232,7 @@ class BlockSparseAttention(SelfAttention):
                 *projected, key_bias, slots, block_size, scale=self.key_dim**-0.5
             )
         context = self._merge_heads(context)
-        # As in the originals: padded queries give nothing, whatever they attended to.
+        # As in the originals: the context of padded queries is zero.
         context = context * ops.cast(mask[:, :, None], context.dtype)
         return self._project_back(context)[:, :length], weights
 

@@ -214,7 +214,7 @@ def random_blocks_of_all_lengths(
     for num_blocks in range(max_blocks, min_blocks - 1, -1):
         begins_like_others = begins_like_longer_ones(spec, num_blocks)
         if begins_like_others and start_of_longer is not None:
-            # Drawn already; at 65,536 tokens, to draw for each length takes a quarter of a minute.
+            # Drawn already. Drawing anew for each length is slow for long sequences.
             starts[num_blocks] = start_of_longer
             continue
         try:

@@ -1,4 +1,4 @@
-"""What Keras has no word for, in equal functions of each backend; chosen once, at import.
+"""Functions that Keras does not have, the same for each backend; chosen once, at import.
 
 Nothing outside of this folder asks which backend there is.
 """

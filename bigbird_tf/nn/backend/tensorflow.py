@@ -8,7 +8,7 @@ import keras
 import tensorflow as tf
 from keras import ops
 
-# TensorFlow asks itself so, and has no public name for it.
+# TensorFlow 2.20 has no public function that tells whether XLA compiles a graph.
 from tensorflow.python.ops import control_flow_util
 
 from bigbird_tf.types import Tensor
@@ -193,7 +193,7 @@ def computed_once(x: Tensor) -> Tensor:
     Args:
         x: A tensor of what XLA compiles; TensorFlow has no such kernel without it.
     """
-    # TensorFlow has no public name for it.
+    # TensorFlow 2.20 has no public name for XLA's barrier.
     from tensorflow.compiler.tf2xla.ops import gen_xla_ops
 
     return gen_xla_ops.xla_optimization_barrier([x])[0]

@@ -147,7 +147,7 @@ class _Replacements:
 
     def __init__(self, replacements: dict[int, str]):
         keys = sorted(replacements)
-        # One more, which is found for nothing, so that there is one.
+        # One more key, which no character has: the arrays must not be empty.
         self.keys = np.array([*keys, np.iinfo(np.int32).max], np.int32)
         made = [[ord(c) for c in replacements[key]] for key in keys] + [[0]]
         self.counts = np.array([len(points) for points in made], np.int32)
@@ -266,7 +266,8 @@ def _mark(
     characters: _Characters, number: tf.Tensor, first: tf.Tensor, end: tf.Tensor
 ) -> _Characters:
     """Returns the characters from `first` up to `end` to the units of these numbers."""
-    # Up at the first one and down at the end, which adds up to the number or to none.
+    # The number is added at the first character and taken off at the end; a running sum has it
+    # between the two.
     changes = tf.math.unsorted_segment_sum(
         tf.concat([number, -number], 0),
         tf.concat([first, end], 0),

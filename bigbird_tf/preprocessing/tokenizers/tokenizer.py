@@ -81,7 +81,7 @@ class Tokenizer(keras.layers.Layer):
         super().__init_subclass__(**kwargs)
         Tokenizer._kinds.append(cls)
 
-    # What subclasses say.
+    # Subclasses define these.
 
     @classmethod
     def _from_files(cls, files: PretrainedFiles) -> "Tokenizer | None":
@@ -135,7 +135,7 @@ class Tokenizer(keras.layers.Layer):
         """Which characters the vocabulary sees as space, or not at all; bool of shape (65536,)."""
         raise NotImplementedError
 
-    # What follows from it.
+    # These follow from the above.
 
     @property
     def has_vocabulary(self) -> bool:
