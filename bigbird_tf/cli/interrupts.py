@@ -48,13 +48,13 @@ def signal_handler() -> Iterator[None]:
 
     report, report_uncaught = sys.unraisablehook, sys.excepthook
 
+    # Code in C prints by these hooks what an interruption has become there: any kind of error.
     def uncaught(kind: Any, error: Any, traceback: Any) -> None:
-        # Code in C prints by this hook what an interruption has become there.
         if not came:
             report_uncaught(kind, error, traceback)
 
     def unraisable(args: Any) -> None:
-        if not (came and isinstance(args.exc_value, (KeyboardInterrupt, SystemExit))):
+        if not came:
             report(args)
 
     sys.unraisablehook, sys.excepthook = unraisable, uncaught

@@ -32,7 +32,6 @@ def quiet_libraries() -> Iterator[None]:
     # In a session of its own Ctrl-C does not end it before us.
     log_filter = subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True)
     assert log_filter.stdin is not None  # a pipe
-    assert log_filter.stdin is not None  # a pipe
     os.dup2(log_filter.stdin.fileno(), 2)
     log_filter.stdin.close()
     sys.stderr = open(  # noqa: SIM115

@@ -30,11 +30,20 @@ class Asked:
     def __getattr__(self, name):
         signal.raise_signal(number)
 
+class Finalized:
+    def __del__(self):
+        try:
+            signal.raise_signal(number)
+        except BaseException as error:
+            raise SystemError("returned a result with an exception set") from error
+
 try:
     with signal_handler():
         if sys.argv[2] == "callback":
             gc.callbacks.append(callback)
             gc.collect()
+        elif sys.argv[2] == "finalizer":
+            Finalized()
         else:
             try:
                 Asked().name
@@ -52,7 +61,7 @@ except KeyboardInterrupt:
 
 
 @pytest.mark.parametrize("number", [2, 15])
-@pytest.mark.parametrize("where", ["callback", "attribute"])
+@pytest.mark.parametrize("where", ["callback", "attribute", "finalizer"])
 def test_a_signal_whose_error_is_dropped(number, where):
     run = subprocess.run(
         [sys.executable, "-c", SCRIPT, str(number), where],
