@@ -4,12 +4,14 @@ Each version runs in a process of its own, in its own checkout; the two take tur
 else the machine does hits both.
 """
 
+import contextlib
 import json
 import os
 import statistics
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -19,6 +21,19 @@ from benchmarks import measuring
 from benchmarks.attention_peers import MODES
 
 ROOT = Path(__file__).parents[1]
+
+
+@contextlib.contextmanager
+def checkout_of(commit: str) -> Iterator[Path]:
+    """Checks a commit out into a temporary folder, which it returns."""
+    git = ["git", "-C", str(ROOT), "worktree"]
+    with tempfile.TemporaryDirectory() as folder:
+        checkout = Path(folder) / "checkout"
+        subprocess.run([*git, "add", "--quiet", "--detach", str(checkout), commit], check=True)
+        try:
+            yield checkout
+        finally:
+            subprocess.run([*git, "remove", "--force", str(checkout)], check=True)
 
 
 class Version:
@@ -56,10 +71,7 @@ def main(
     rounds: Annotated[int, typer.Option(help="Rounds; medians are taken.")] = 15,
 ) -> None:
     """Times attention of two versions, forward and with its gradient."""
-    with tempfile.TemporaryDirectory() as folder:
-        checkout = Path(folder) / "checkout"
-        git = ["git", "-C", str(ROOT), "worktree"]
-        subprocess.run([*git, "add", "--quiet", "--detach", str(checkout), commit], check=True)
+    with checkout_of(commit) as checkout:
         versions = {"before": Version(checkout), "now": Version(ROOT)}
         rows, found = [], {}
         try:
@@ -80,7 +92,6 @@ def main(
         finally:
             for version in versions.values():
                 version.close()
-            subprocess.run([*git, "remove", "--force", str(checkout)], check=True)
     title = f"{peer}, {dtype}: {commit} and now"
     measuring.print_table(title, ["", "before, ms", "now, ms", "before / now"], rows)
     name = f"versions_{peer.replace(' ', '_')}_{dtype}"
