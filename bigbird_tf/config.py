@@ -22,6 +22,7 @@ from bigbird_tf.config_checks import (
     check_choice,
     check_extra,
     check_flag,
+    check_global_blocks,
     check_integer,
     check_number,
     check_obeyed,
@@ -111,8 +112,10 @@ class BigBirdConfig:
             `"multi_label_classification"`, `"regression"`, or `None`: regression for one label,
             else single label.
         num_global_blocks: Global blocks; the first half (rounded up) at the start of the sequence,
-            the rest at its end. Global blocks attend to everything and are attended to by all.
-        num_window_blocks: Width of the sliding window in blocks; odd.
+            the rest at its end; or a pair, how many at the start and at the end. Global blocks
+            attend to everything and are attended to by all.
+        num_window_blocks: Width of the sliding window in blocks, odd; or a pair, how many before
+            and after a query's own block.
         random_plan: Which original's rule draws the random blocks: `"google"` or `"transformers"`.
         inference_random_blocks: `"seeded"` uses the same random blocks in training and inference,
             as Google's code does and the published weights were trained; `"first_block"` points
@@ -165,8 +168,8 @@ class BigBirdConfig:
     id2label: Mapping[int, str] | None = None
     label2id: Mapping[str, int] | None = None
     problem_type: ProblemType | None = None
-    num_global_blocks: int = 2
-    num_window_blocks: int = 3
+    num_global_blocks: int | tuple[int, int] = 2
+    num_window_blocks: int | tuple[int, int] = 3
     random_plan: RandomPlan = "google"
     inference_random_blocks: InferenceRandomBlocks = "seeded"
     full_attention_up_to: int | None = None
@@ -205,7 +208,7 @@ class BigBirdConfig:
 
     def pattern_spec(self, layer_index: int = 0) -> PatternSpec:
         """Returns what decides the attention pattern of a layer, whose index is the seed."""
-        return PatternSpec.symmetric(
+        return PatternSpec.from_arguments(
             num_heads=self.num_attention_heads,
             block_size=self.block_size,
             num_random_blocks=self.num_random_blocks,
@@ -229,8 +232,7 @@ class BigBirdConfig:
         """Returns all fields, those in `extra` too, as a flat dictionary that JSON can hold."""
         fields = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
         extra = fields.pop("extra")
-        if isinstance(fields["eos_token_id"], tuple):
-            fields["eos_token_id"] = list(fields["eos_token_id"])
+        fields = {k: list(v) if isinstance(v, tuple) else v for k, v in fields.items()}
         if fields["id2label"] is None:
             del fields["id2label"], fields["label2id"]
         else:
@@ -380,7 +382,7 @@ _CHECKS: dict[str, Callable[[str, Any], Any]] = {
     "id2label": _as_given,
     "label2id": _as_given,
     "problem_type": functools.partial(check_choice, choices=(None, *PROBLEM_TYPES)),
-    "num_global_blocks": _count,
+    "num_global_blocks": check_global_blocks,
     "num_window_blocks": check_window,
     "random_plan": functools.partial(check_choice, choices=RANDOM_PLANS),
     "inference_random_blocks": functools.partial(check_choice, choices=INFERENCE_RANDOM_BLOCKS),

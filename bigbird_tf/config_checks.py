@@ -13,6 +13,7 @@ __all__ = [
     "check_choice",
     "check_extra",
     "check_flag",
+    "check_global_blocks",
     "check_integer",
     "check_number",
     "check_obeyed",
@@ -65,19 +66,46 @@ def check_rate(name: str, value: Any) -> float:
     return float(value)
 
 
-def check_window(name: str, value: Any) -> int:
-    """Returns the width of a sliding window in blocks.
+def check_window(name: str, value: Any) -> int | tuple[int, int]:
+    """Returns the width of a sliding window in blocks, or the blocks before and after the query's.
+
+    A pair of equal numbers becomes a width.
 
     Raises:
-        ValueError: If it is no positive integer, or even.
+        ValueError: If it is no positive odd integer, and no pair of integers, 0 or more.
     """
+    if isinstance(value, (list, tuple)):
+        before, after = _check_pair(name, value, "before and after a query's block")
+        return 2 * before + 1 if before == after else (before, after)
     value = check_integer(name, value, 1)
     if value % 2 == 0:
         raise ValueError(
-            f"`{name}` must be odd: a block, and as many to its left as to its right. Received: "
-            f"{name}={value}"
+            f"`{name}` must be odd: a block, and as many to its left as to its right; for other "
+            f"windows pass a pair (before, after). Received: {name}={value}"
         )
     return value
+
+
+def check_global_blocks(name: str, value: Any) -> int | tuple[int, int]:
+    """Returns the number of global blocks, or how many are at the start and at the end.
+
+    A pair that halves their number, rounded up at the start, becomes the number.
+
+    Raises:
+        ValueError: If it is no integer, 0 or more, and no pair of such.
+    """
+    if isinstance(value, (list, tuple)):
+        start, end = _check_pair(name, value, "at the start and at the end")
+        return start + end if 0 <= start - end <= 1 else (start, end)
+    return check_integer(name, value, 0)
+
+
+def _check_pair(name: str, value: Any, meaning: str) -> tuple[int, ...]:
+    if len(value) != 2:
+        raise ValueError(
+            f"`{name}` must be a number or two, for blocks {meaning}. Received: {name}={value!r}"
+        )
+    return tuple(check_integer(name, number, 0) for number in value)
 
 
 def check_flag(name: str, value: Any) -> bool:

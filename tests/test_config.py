@@ -53,6 +53,7 @@ def test_fields_and_defaults_of_transformers():
         ({}, 704),
         ({"block_size": 16, "num_random_blocks": 2}, 144),
         ({"num_random_blocks": 0, "num_window_blocks": 5, "num_global_blocks": 3}, 512),
+        ({"num_random_blocks": 0, "num_window_blocks": (4, 1), "num_global_blocks": (0, 3)}, 576),
         ({"full_attention_up_to": 512}, 512),
         ({"full_attention_up_to": 0}, 128),
         ({"full_attention_up_to": 100, "num_global_blocks": 0}, 100),
@@ -276,6 +277,18 @@ def test_numbers_of_numpy_are_kept_as_pythons():
     )
     assert made == BigBirdConfig(vocab_size=101, hidden_dropout_prob=0.25, eos_token_id=[2])
     assert json.loads(json.dumps(made.to_dict()))["eos_token_id"] == [2]
+
+
+def test_sides_of_a_pattern_survive_json():
+    made = BigBirdConfig(num_window_blocks=(2, 0), num_global_blocks=[1, 3])
+    fields = json.loads(json.dumps(made.to_dict()))
+    assert (fields["num_window_blocks"], fields["num_global_blocks"]) == ([2, 0], [1, 3])
+    again = BigBirdConfig.from_dict(fields)
+    assert again == made
+    assert hash(again) == hash(made)
+    spec = again.pattern_spec()
+    assert (spec.window_before, spec.window_after) == (2, 0)
+    assert (spec.num_global_start, spec.num_global_end) == (1, 3)
 
 
 def test_file_round_trip(tmp_path):

@@ -21,7 +21,7 @@ import rich.text
 import typer
 
 from bigbird_tf.cli import convert
-from bigbird_tf.cli.inputs import parse_options, read_text, standard_input
+from bigbird_tf.cli.inputs import parse_blocks, parse_options, read_text, standard_input
 from bigbird_tf.cli.interrupts import signal_handler
 from bigbird_tf.cli.quiet_libraries import quiet_libraries
 from bigbird_tf.cli.terminal import ModelName, console, messages
@@ -43,6 +43,7 @@ ClassName = Annotated[
         help="The model's class, such as BigBirdForMaskedLM, if config.json does not name it.",
     ),
 ]
+_BLOCKS: dict[str, Any] = {"parser": parse_blocks, "metavar": "BLOCKS"}
 
 
 class WeightDtype(enum.StrEnum):
@@ -302,10 +303,10 @@ def pattern(
         int, typer.Option("--random", min=0, help="Random blocks of each row.")
     ] = 3,
     num_window_blocks: Annotated[
-        int, typer.Option("--window", min=1, help="Width of the window in blocks, odd.")
+        Any, typer.Option("--window", help="Its width, odd; or BEFORE,AFTER.", **_BLOCKS)
     ] = 3,
     num_global_blocks: Annotated[
-        int, typer.Option("--global", min=0, help="Global blocks, half of them at each end.")
+        Any, typer.Option("--global", help="Half at each end; or START,END.", **_BLOCKS)
     ] = 2,
     num_heads: Annotated[int, typer.Option("--heads", min=1, help="Attention heads.")] = 12,
     head_size: Annotated[int, typer.Option(min=1, help="Width of a head, for the cost.")] = 64,

@@ -6,7 +6,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-__all__ = ["parse_options", "read_text", "standard_input"]
+import typer
+
+__all__ = ["parse_blocks", "parse_options", "read_text", "standard_input"]
 
 # Arguments of the functions that options are handed to, which the commands set themselves.
 NOT_OPTIONS = frozenset(
@@ -36,6 +38,19 @@ def standard_input() -> Iterable[bytes]:
     if sys.stdin is None:
         raise ValueError("There is no text: neither arguments, nor files, nor standard input")
     return getattr(sys.stdin, "buffer", None) or (line.encode() for line in sys.stdin)
+
+
+def parse_blocks(text: str | int) -> int | tuple[int, ...]:
+    """Reads numbers of blocks: one, or two with a comma between, for two sides.
+
+    Raises:
+        typer.BadParameter: If they are no integers.
+    """
+    try:
+        numbers = tuple(int(part) for part in str(text).split(","))
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is neither an integer nor two, such as 2,0.") from None
+    return numbers[0] if len(numbers) == 1 else numbers
 
 
 def parse_options(options: list[str] | None) -> dict[str, Any]:

@@ -208,7 +208,7 @@ class TestPattern:
         as_json = Notes({"shown": 1})
         monkeypatch.setattr("bigbird_tf.cli.tables.report_as_json", as_json)
         outcome = run(
-            "pattern", "--length", 129, "--block-size", 16, "--random", 2, "--window", 5,
+            "pattern", "--length", 129, "--block-size", 16, "--random", 2, "--window", "5,2",
             "--global", 3, "--heads", 7, "--head-size", 11, "--layer", 4, "--plan", "transformers",
             "--head", 6, "-o", "figure.svg", "--json",
         )  # fmt: skip
@@ -217,7 +217,7 @@ class TestPattern:
         assert build.call == (
             (9, 7),
             {
-                "block_size": 16, "num_random_blocks": 2, "num_window_blocks": 5,
+                "block_size": 16, "num_random_blocks": 2, "num_window_blocks": (5, 2),
                 "num_global_blocks": 3, "seed": 4, "random_plan": "transformers",
             },
         )  # fmt: skip

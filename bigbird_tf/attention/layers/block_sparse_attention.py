@@ -37,9 +37,10 @@ class BlockSparseAttention(SelfAttention):
         key_dim: Size of each head, H.
         block_size: Tokens in a block, b.
         num_random_blocks: Random key blocks of each query block; 0 for none.
-        num_window_blocks: Width of the sliding window in blocks; odd.
+        num_window_blocks: Width of the sliding window in blocks, odd; or a pair, how many before
+            and after a query's own block.
         num_global_blocks: Global blocks, half of them (rounded up) at the start of the sequence,
-            the others at its end.
+            the others at its end; or a pair, how many at the start and at the end.
         dropout: Dropout rate of attention weights. As in the originals it acts in full attention
             only.
         use_bias: Whether query, key and value projections have biases.
@@ -51,8 +52,8 @@ class BlockSparseAttention(SelfAttention):
             `"first_block"`: outside of training all random blocks are block 0, as `transformers`
             has it.
         full_attention_up_to: Sequences up to this length (in tokens) use full attention; `None` for
-            `(num_global_blocks + num_window_blocks + 2 * num_random_blocks) * block_size`. So do
-            longer ones that have too few blocks to choose the random ones from.
+            `(global blocks + window blocks + 2 * num_random_blocks) * block_size`. So do longer
+            ones that have too few blocks to choose the random ones from.
         max_length: The longest sequence in tokens. It matters where the length is unknown when the
             layer is traced (longer ones are refused then), and to `random_plan="transformers"`.
         seed: Seed of the random blocks. BigBird's layers have their index.
@@ -97,8 +98,8 @@ class BlockSparseAttention(SelfAttention):
         key_dim: int,
         block_size: int = 64,
         num_random_blocks: int = 3,
-        num_window_blocks: int = 3,
-        num_global_blocks: int = 2,
+        num_window_blocks: int | tuple[int, int] = 3,
+        num_global_blocks: int | tuple[int, int] = 2,
         dropout: float = 0.0,
         use_bias: bool = True,
         use_output_bias: bool | None = None,
@@ -122,7 +123,7 @@ class BlockSparseAttention(SelfAttention):
             bias_initializer=bias_initializer,
             **kwargs,
         )
-        self.spec = PatternSpec.symmetric(
+        self.spec = PatternSpec.from_arguments(
             num_heads=num_heads,
             block_size=block_size,
             num_random_blocks=num_random_blocks,

@@ -75,8 +75,8 @@ class BlockPattern:
         *,
         block_size: int = 64,
         num_random_blocks: int = 3,
-        num_window_blocks: int = 3,
-        num_global_blocks: int = 2,
+        num_window_blocks: int | tuple[int, int] = 3,
+        num_global_blocks: int | tuple[int, int] = 2,
         seed: int = 0,
         random_plan: str = "google",
         max_length: int = 4096,
@@ -89,8 +89,10 @@ class BlockPattern:
             num_heads: Attention heads; each has random blocks of its own.
             block_size: Tokens in a block.
             num_random_blocks: Random blocks of each row; 0 for none.
-            num_window_blocks: Width of the sliding window in blocks, odd.
-            num_global_blocks: Global blocks, half of them (rounded up) at the start.
+            num_window_blocks: Width of the sliding window in blocks, odd; or a pair, how many
+                before and after a row's own block.
+            num_global_blocks: Global blocks, half of them (rounded up) at the start; or a pair, how
+                many at the start and at the end.
             seed: Seed of the random blocks: the layer's index.
             random_plan: Which original's rule draws them: `"google"` or `"transformers"`.
             max_length: The longest sequence in tokens, which `"transformers"` draws for.
@@ -101,7 +103,7 @@ class BlockPattern:
             TooFewBlocksError: (a `ValueError`) If the sequence has too few blocks to choose the
                 random ones from.
         """
-        spec = PatternSpec.symmetric(
+        spec = PatternSpec.from_arguments(
             num_heads=num_heads,
             block_size=block_size,
             num_random_blocks=num_random_blocks,

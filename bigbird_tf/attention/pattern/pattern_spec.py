@@ -3,7 +3,12 @@
 import dataclasses
 from typing import Any, Literal, get_args
 
-from bigbird_tf.config_checks import check_choice, check_integer, check_window
+from bigbird_tf.config_checks import (
+    check_choice,
+    check_global_blocks,
+    check_integer,
+    check_window,
+)
 
 __all__ = [
     "ATTENTION_TYPES",
@@ -73,53 +78,49 @@ class PatternSpec:
                 object.__setattr__(self, name, value)
 
     @classmethod
-    def symmetric(
-        cls, *, num_window_blocks: int = 3, num_global_blocks: int = 2, **fields: Any
+    def from_arguments(
+        cls,
+        *,
+        num_window_blocks: int | tuple[int, int] = 3,
+        num_global_blocks: int | tuple[int, int] = 2,
+        **fields: Any,
     ) -> "PatternSpec":
-        """Makes a spec of the numbers that layers and configs have for window and global blocks.
+        """Makes a spec of the arguments that layers and configs have for window and global blocks.
 
         Args:
             num_window_blocks: Width of the sliding window in blocks, odd: a block, and as many
-                before as after it.
-            num_global_blocks: Global blocks, half of them (rounded up) at the start.
+                before as after it; or a pair, the blocks before and after it.
+            num_global_blocks: Global blocks, half of them (rounded up) at the start; or a pair, the
+                blocks at the start and at the end.
             **fields: The other attributes.
 
         Raises:
             ValueError: If a value is impossible. The message names it.
         """
-        half_window = check_window("num_window_blocks", num_window_blocks) // 2
-        num_global_blocks = check_integer("num_global_blocks", num_global_blocks, 0)
+        window = check_window("num_window_blocks", num_window_blocks)
+        if isinstance(window, int):
+            window = window // 2, window // 2
+        num_global = check_global_blocks("num_global_blocks", num_global_blocks)
+        if isinstance(num_global, int):
+            num_global = (num_global + 1) // 2, num_global // 2
         return cls(
-            num_global_start=(num_global_blocks + 1) // 2,
-            num_global_end=num_global_blocks // 2,
-            window_before=half_window,
-            window_after=half_window,
+            num_global_start=num_global[0],
+            num_global_end=num_global[1],
+            window_before=window[0],
+            window_after=window[1],
             **fields,
         )
 
     @property
     def arguments(self) -> dict[str, Any]:
-        """What `symmetric` takes to make this spec, for the configs of layers.
-
-        Raises:
-            ValueError: If one side has other window or global blocks than `symmetric` gives it.
-        """
-        if self.window_before != self.window_after or not (
-            0 <= self.num_global_start - self.num_global_end <= 1
-        ):
-            raise ValueError(
-                "A layer's arguments say symmetric patterns only. Received: window_before="
-                f"{self.window_before}, window_after={self.window_after}, num_global_start="
-                f"{self.num_global_start}, num_global_end={self.num_global_end}. Hand the "
-                "`PatternSpec` on itself"
-            )
+        """What `from_arguments` takes to make this spec, for the configs of layers."""
         fields = dataclasses.asdict(self)
-        for name in ("num_global_start", "num_global_end", "window_before", "window_after"):
-            del fields[name]
+        window = fields.pop("window_before"), fields.pop("window_after")
+        num_global = fields.pop("num_global_start"), fields.pop("num_global_end")
         return {
             **fields,
-            "num_window_blocks": self.num_window_blocks,
-            "num_global_blocks": self.num_global_blocks,
+            "num_window_blocks": check_window("num_window_blocks", window),
+            "num_global_blocks": check_global_blocks("num_global_blocks", num_global),
         }
 
     @property

@@ -87,11 +87,11 @@ class TestSimulatedSparse(AttentionContract):
 
 
 class TestOtherPattern(AttentionContract):
-    """A wider window, an odd number of global blocks, and no random ones."""
+    """A wider, unsymmetric window, global blocks mostly at the end, and no random ones."""
 
     options: ClassVar[dict] = {
-        "num_window_blocks": 5,
-        "num_global_blocks": 3,
+        "num_window_blocks": (3, 1),
+        "num_global_blocks": (1, 2),
         "num_random_blocks": 0,
     }
 

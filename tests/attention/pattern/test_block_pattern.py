@@ -198,7 +198,7 @@ def test_tables_of_all_lengths_are_those_of_each(
         "random_plan": plan,
         "max_length": 4096,
     }
-    spec = PatternSpec.symmetric(
+    spec = PatternSpec.from_arguments(
         num_heads=num_heads,
         full_attention_up_to=3 * 128,
         inference_random_blocks="first_block" if first_block else "seeded",

@@ -1,4 +1,5 @@
 import dataclasses
+import json
 import pickle
 
 import pytest
@@ -18,7 +19,7 @@ def test_of_layer_and_config_are_one():
         6, 16, 2, 1, 2, 2, 2, "transformers", "first_block", 100, 512, 7,
     )  # fmt: skip
     assert BlockSparseAttention(key_dim=4, **spec.arguments).spec == spec
-    assert PatternSpec.symmetric(**spec.arguments) == spec
+    assert PatternSpec.from_arguments(**spec.arguments) == spec
 
 
 def test_is_a_key_and_does_not_change():
@@ -53,7 +54,7 @@ def test_impossible_values(name, value):
 
 def test_an_even_window_has_no_middle():
     with pytest.raises(ValueError, match=r"`num_window_blocks` must be odd.*num_window_blocks=4"):
-        PatternSpec.symmetric(num_heads=1, num_window_blocks=4)
+        PatternSpec.from_arguments(num_heads=1, num_window_blocks=4)
 
 
 def test_longest_full_attention():
@@ -77,6 +78,29 @@ def test_ends_of_short_sequences():
         {"num_global_start": 1, "num_global_end": 2},
     ],
 )
-def test_arguments_of_layers_are_symmetric(sides):
-    with pytest.raises(ValueError, match=rf"{next(iter(sides))}={next(iter(sides.values()))}"):
-        _ = PatternSpec(num_heads=2, **sides).arguments
+def test_arguments_say_both_sides(sides):
+    spec = PatternSpec(num_heads=2, **sides)
+    # As JSON has them: lists.
+    arguments = json.loads(json.dumps(spec.arguments))
+    assert PatternSpec.from_arguments(**arguments) == spec
+    assert isinstance(arguments["num_window_blocks"], list) == ("window_before" in sides)
+    assert isinstance(arguments["num_global_blocks"], list) == ("window_before" not in sides)
+
+
+def test_pairs_that_a_number_says_become_the_number():
+    spec = PatternSpec.from_arguments(
+        num_heads=2, num_window_blocks=(2, 2), num_global_blocks=[2, 1]
+    )
+    assert spec == PatternSpec.from_arguments(num_heads=2, num_window_blocks=5, num_global_blocks=3)
+    assert spec.arguments["num_window_blocks"] == 5
+    assert spec.arguments["num_global_blocks"] == 3
+
+
+@pytest.mark.parametrize("name", ["num_window_blocks", "num_global_blocks"])
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [((1,), "a number or two"), ((1, 2, 3), "a number or two"), ((-1, 0), "0 or more")],
+)
+def test_impossible_pairs(name, value, message):
+    with pytest.raises(ValueError, match=rf"`{name}` must be .*{message}.*Received: {name}="):
+        PatternSpec.from_arguments(num_heads=1, **{name: value})

@@ -15,7 +15,7 @@ COMMITTED = Path(__file__).parents[2] / "data/random_blocks.npz"
 
 
 def draw(num_blocks: int, num_heads: int, num_random_blocks: int, **settings) -> np.ndarray:
-    spec = PatternSpec.symmetric(
+    spec = PatternSpec.from_arguments(
         num_heads=num_heads, num_random_blocks=num_random_blocks, **settings
     )
     return draw_random_blocks(spec, num_blocks)
@@ -119,7 +119,7 @@ def test_global_random_state_is_neither_read_nor_changed():
 
 
 def ends(num_global, num_blocks):
-    spec = PatternSpec.symmetric(num_heads=1, num_global_blocks=num_global)
+    spec = PatternSpec.from_arguments(num_heads=1, num_global_blocks=num_global)
     return spec.num_global_at(num_blocks)
 
 
