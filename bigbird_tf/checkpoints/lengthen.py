@@ -12,6 +12,7 @@ import numpy as np
 
 from bigbird_tf import hub
 from bigbird_tf.checkpoints import transformers_format
+from bigbird_tf.checkpoints.positions import tile_positions
 from bigbird_tf.checkpoints.pretrained_directory import (
     check_output_directory,
     write_pretrained_directory,
@@ -137,7 +138,9 @@ def lengthen(
         config = _make_config(settings, head, max_position_embeddings, config_overrides)
         first = config.pad_token_id + 1 if settings["model_type"] == "roberta" else 0
         if _POSITIONS in tensors:
-            tensors[_POSITIONS] = _tile(tensors[_POSITIONS][first:], max_position_embeddings)
+            tensors[_POSITIONS] = tile_positions(
+                tensors[_POSITIONS][first:], max_position_embeddings
+            )
         _check_fit(config, tensors, stored.source)
     if left_out:
         warnings.warn(
@@ -283,12 +286,6 @@ def _make_config(
     fields |= special
     fields |= {"sep_token_id": separator, "max_position_embeddings": max_position_embeddings}
     return BigBirdConfig.from_dict(fields, **overrides)
-
-
-def _tile(positions: np.ndarray, length: int) -> np.ndarray:
-    """Repeats a table of positions `(T, hidden_size)` until it has `length` rows."""
-    repeats = -(-length // len(positions))
-    return np.ascontiguousarray(np.tile(positions, (repeats, 1))[:length])
 
 
 def _encoder_of(config: BigBirdConfig) -> SimpleNamespace:

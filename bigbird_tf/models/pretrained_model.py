@@ -5,8 +5,9 @@ import tempfile
 from pathlib import Path
 from typing import Any, Self
 
-from bigbird_tf.checkpoints import sentence_transformers_format, transformers_format
+from bigbird_tf.checkpoints import positions, sentence_transformers_format, transformers_format
 from bigbird_tf.config import BigBirdConfig
+from bigbird_tf.config_checks import check_integer
 from bigbird_tf.models.lora_model import LoraModel
 from bigbird_tf.models.quantizable_model import QuantizableModel
 from bigbird_tf.models.trainable_model import TrainableModel
@@ -101,6 +102,34 @@ class PretrainedModel(LoraModel, TrainableModel, QuantizableModel):
         extra = {**self.config.extra, "architectures": [self.architecture]}
         self.config.replace(extra=extra).save_pretrained(directory)
         sentence_transformers_format.save_options(self, directory)
+
+    def extend_positions(self, max_position_embeddings: int) -> Self:
+        """Returns a copy of the model that takes longer sequences.
+
+        Its table of positions is this model's, repeated: BigBird's authors began with RoBERTa's 512
+        positions in this way (paper, section 4). All other weights are copied, LoRA's added to
+        their kernels. On sequences of the old length the outputs stay the same. Train the copy on
+        longer ones.
+
+        Args:
+            max_position_embeddings: Longest sequence of the copy, in tokens.
+
+        Raises:
+            ValueError: If it is less than this model has, or the model is quantized.
+        """
+        longest = self.config.max_position_embeddings
+        if check_integer("max_position_embeddings", max_position_embeddings, 1) < longest:
+            raise ValueError(
+                f"`max_position_embeddings` must be at least the model's own, {longest}. Received: "
+                f"max_position_embeddings={max_position_embeddings}"
+            )
+        arguments = self.get_config()
+        if "quantizations" in arguments:
+            raise ValueError("A quantized model cannot be extended: do so before `quantize`.")
+        config = self.config.replace(max_position_embeddings=max_position_embeddings)
+        longer = type(self).from_config({**arguments, "config": config.to_dict()})
+        positions.copy_weights(self, longer)
+        return longer
 
     def push_to_hub(
         self,
