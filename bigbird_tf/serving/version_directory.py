@@ -3,7 +3,7 @@
 import errno
 import os
 import shutil
-import tempfile
+import uuid
 from collections.abc import Callable
 from pathlib import Path
 
@@ -42,19 +42,21 @@ def write_version(path: str | os.PathLike, write: Callable[[Path], None]) -> Pat
         raise NotADirectoryError(
             f"`path` must be a folder to write versions into. Received the file: {path}"
         )
+    # Named here, not by `mkdtemp`: an interrupt may come as soon as the folder is there.
+    temporary = path / f".export-{uuid.uuid4().hex}"
     try:
-        path.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=".export-", dir=path))
-    except OSError as error:
-        reason = f"`path` must be a folder that can be written to: {error.strerror}"
-        raise type(error)(error.errno, reason, str(path)) from error
-    try:
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            temporary.mkdir()
+        except OSError as error:
+            reason = f"`path` must be a folder that can be written to: {error.strerror}"
+            raise type(error)(error.errno, reason, str(path)) from error
         try:
             write(temporary)
         except OSError as error:
             # A full disk's own message may name no file.
             raise OSError(f"The version could not be written to {path}: {error}") from error
-        # What `mkdtemp` makes is for its owner only, and servers run as someone else.
+        # Whatever the user's mask says: servers run as someone else.
         temporary.chmod(0o755)
         return _rename_to_next(temporary, path)
     finally:

@@ -48,6 +48,20 @@ def test_nothing_is_left_of_a_failure(tmp_path, error):
     assert [entry.name for entry in tmp_path.iterdir()] == ["1"]
 
 
+def test_an_interrupt_as_soon_as_the_folder_is_there(tmp_path, monkeypatch):
+    mkdir = os.mkdir
+
+    def interrupted(path, *arguments, **options):
+        mkdir(path, *arguments, **options)
+        if ".export-" in str(path):
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "mkdir", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        write_version(tmp_path, write_file)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_writers_at_the_same_time(tmp_path):
     def write(number):
         def slowly(folder):
