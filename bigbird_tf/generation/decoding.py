@@ -127,8 +127,8 @@ class _Beams(NamedTuple):
         parents: int32 `(B * K,)`, the row of the step before that each of them continues.
         ended_tokens, ended_scores, is_ended: The best that ended, the best first, and which of
             these places are taken; their scores have the length penalty in them.
-        can_improve: Whether a beam that goes on may still beat one that ended, bool `(B, 1)`.
-        is_over: Whether no candidate can go on, bool scalar.
+        can_improve: Whether what goes on may still change what ended, bool `(B, 1)`.
+        is_over: Whether nothing can go on, bool scalar.
         cache: The step's, for the rows of the step before.
     """
 
@@ -153,14 +153,22 @@ def beam_search(
     stop_token_ids: tuple[int, ...],
     pad_token_id: int,
     length_penalty: float = 1.0,
+    early_stopping: bool | str = False,
+    length_rule: str = "transformers",
     num_return_sequences: int = 1,
     process: Callable | None = None,
-) -> Tensor:
+) -> tuple[Tensor, Tensor]:
     """Decodes the continuations with the best scores, of those that `num_beams` beams find.
 
-    The score is the sum of log probabilities, divided by the number of new tokens to the power of
-    `length_penalty`. The search ends as in `transformers` (with its `early_stopping=False`): when
-    the best open beam, judged at its present length, is behind all that ended.
+    The score is the sum of log probabilities, divided by what `length_rule` makes of the number of
+    new tokens, n:
+
+    - `"transformers"`: n to the power of `length_penalty`. Only an end among the best K candidates
+      counts; what is open after M tokens ends there. `early_stopping` says when a prompt is done.
+    - `"google"`: ((5 + n) / 6) to the power of `length_penalty`, as in Google's code for
+      BigBird-Pegasus (Wu et al., 2016). All M steps run, and each end among the best 2 K candidates
+      counts. Where fewer than K beams have ended, open ones take the places behind them, scored
+      without regard to length.
 
     Args:
         step: See the module.
@@ -171,19 +179,26 @@ def beam_search(
         stop_token_ids: Tokens that end a beam.
         pad_token_id: What follows the end.
         length_penalty: Above 0 favours long continuations, below 0 short ones.
+        early_stopping: Of `"transformers"`. `False`: a prompt is done when its best open beam,
+            judged at its present length, is behind all K that ended. `"never"`: the same, but
+            judged at the length that suits it best, M if `length_penalty` is above 0. `True`: as
+            soon as K have ended.
+        length_rule: `"transformers"` or `"google"`.
         num_return_sequences: N, how many continuations of a prompt to give, at most K.
         process: See the module; it gets log probabilities, with K rows for each prompt.
 
     Returns:
-        int32 `(B * N, M)`: the new tokens of each prompt's best beams, the best first, with the
-        one that ended a beam.
+        `(tokens, scores)`: int32 `(B * N, M)`, the new tokens of each prompt's best beams, the best
+        first, with the one that ended a beam; and their scores, float32 `(B * N,)`.
     """
     batch, vocab_size = ops.shape(logits)[0], logits.shape[-1]
+    is_google = length_rule == "google"
+    looks_ahead = early_stopping == "never" and length_penalty > 0
     # Enough that K candidates remain even if all stop tokens of all beams are among the best.
     num_candidates = min(max(2, 1 + len(stop_token_ids)), vocab_size) * num_beams
 
     def expand(beams: _Beams, logits: Tensor, cache: Any, t: Tensor) -> _Beams:
-        length_factor = ops.cast(t + 1, "float32") ** length_penalty
+        length_factor = _length_factor(t + 1, length_penalty, length_rule)
         log_probs = ops.log_softmax(logits)
         if process is not None:
             log_probs = process(log_probs, ops.reshape(beams.tokens, (-1, max_new_tokens)), t)
@@ -192,12 +207,15 @@ def beam_search(
         scores, chosen = ops.top_k(totals, num_candidates)
         parents, token = chosen // vocab_size, chosen % vocab_size
         tokens = _put(_pick(beams.tokens, parents), token, t)
-        is_end = ops.logical_or(_is_any_of(token, stop_token_ids), t + 1 == max_new_tokens)
+        is_end = _is_any_of(token, stop_token_ids)
+        if not is_google:
+            is_end = ops.logical_or(is_end, t + 1 == max_new_tokens)
 
         open_scores, best = ops.top_k(ops.where(is_end, _OUT, scores), num_beams)
-        # An end counts only among the best K: below them, beams that go on were better.
-        is_among_best = ops.arange(num_candidates) < num_beams
-        is_new_end = is_end & is_among_best & beams.can_improve
+        is_new_end = is_end & beams.can_improve
+        if not is_google:
+            # An end counts only among the best K: below them, beams that go on were better.
+            is_new_end = is_new_end & (ops.arange(num_candidates) < num_beams)
         all_scores = ops.concatenate(
             [beams.ended_scores, ops.where(is_new_end, scores / length_factor, _OUT)], axis=1
         )
@@ -206,7 +224,15 @@ def beam_search(
         ended_scores, kept = ops.top_k(all_scores, num_beams)
         is_ended = _pick(all_ended, kept)
 
-        worst_end = ops.min(ops.where(is_ended, ended_scores, _OUT), axis=1, keepdims=True)
+        can_improve, is_over = beams.can_improve, t + 1 == max_new_tokens
+        if not is_google:
+            worst_end = ops.min(ops.where(is_ended, ended_scores, _OUT), axis=1, keepdims=True)
+            best_length = max_new_tokens if looks_ahead else t + 1
+            best_open = open_scores[:, :1] / _length_factor(best_length, length_penalty)
+            can_improve = can_improve & (best_open > worst_end)
+            is_over = ops.all(is_end)
+        if early_stopping is True:
+            can_improve = can_improve & ~ops.all(is_ended, axis=1, keepdims=True)
         first_row = ops.arange(batch, dtype="int32")[:, None] * num_beams
         return _Beams(
             tokens=_pick(tokens, best),
@@ -215,8 +241,8 @@ def beam_search(
             ended_tokens=_pick(all_tokens, kept),
             ended_scores=ended_scores,
             is_ended=is_ended,
-            can_improve=beams.can_improve & (open_scores[:, :1] / length_factor > worst_end),
-            is_over=ops.all(is_end),
+            can_improve=can_improve,
+            is_over=ops.convert_to_tensor(is_over, "bool"),
             cache=cache,
         )
 
@@ -249,7 +275,20 @@ def beam_search(
     )
     beams = expand(beams, logits, cache, 0)
     _, beams = ops.while_loop(is_open, advance, (ops.convert_to_tensor(1, "int32"), beams))
-    return ops.reshape(beams.ended_tokens[:, :num_return_sequences], (-1, max_new_tokens))
+    tokens, scores = beams.ended_tokens, beams.ended_scores
+    if is_google:
+        tokens = ops.where(beams.is_ended[:, :, None], tokens, beams.tokens)
+        scores = ops.where(beams.is_ended, scores, beams.scores)
+    tokens, scores = tokens[:, :num_return_sequences], scores[:, :num_return_sequences]
+    return ops.reshape(tokens, (-1, max_new_tokens)), ops.reshape(scores, (-1,))
+
+
+def _length_factor(length: Any, length_penalty: float, length_rule: str = "transformers") -> Tensor:
+    """Returns what a sum of log probabilities of so many tokens is divided by."""
+    length = ops.cast(length, "float32")
+    if length_rule == "google":
+        length = (5 + length) / 6
+    return length**length_penalty
 
 
 def _is_any_of(tokens: Tensor, ids: tuple[int, ...]) -> Tensor:

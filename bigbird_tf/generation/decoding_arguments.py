@@ -8,6 +8,8 @@ from bigbird_tf.config_checks import check_integer
 
 __all__ = ["check_decoding"]
 
+LENGTH_RULES = ("transformers", "google")
+
 
 def check_decoding(
     *,
@@ -18,6 +20,8 @@ def check_decoding(
     top_p: float | None = None,
     num_beams: int = 1,
     length_penalty: float = 1.0,
+    early_stopping: bool | str = False,
+    length_rule: str = "transformers",
     num_return_sequences: int = 1,
     repetition_penalty: float = 1.0,
     no_repeat_ngram_size: int | None = None,
@@ -46,6 +50,21 @@ def check_decoding(
     _check_number("top_p", 1.0 if top_p is None else top_p)
     if top_p is not None and not 0 < top_p <= 1:
         raise ValueError(f"`top_p` must be in (0, 1]. Received: top_p={top_p!r}")
+    if early_stopping != "never" and not isinstance(early_stopping, bool):
+        raise ValueError(
+            "`early_stopping` must be True, False or 'never'. Received: "
+            f"early_stopping={early_stopping!r}"
+        )
+    if length_rule not in LENGTH_RULES:
+        raise ValueError(
+            f"`length_rule` must be one of {', '.join(map(repr, LENGTH_RULES))}. Received: "
+            f"length_rule={length_rule!r}"
+        )
+    if length_rule == "google" and early_stopping is not False:
+        raise ValueError(
+            "Beams by length_rule='google' run all steps: pass early_stopping=False, or "
+            f"length_rule='transformers'. Received: early_stopping={early_stopping!r}"
+        )
     if (min_new_tokens or 0) > max_new_tokens:
         raise ValueError(
             "`min_new_tokens` must be at most `max_new_tokens`. Received: "

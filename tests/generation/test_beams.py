@@ -32,16 +32,19 @@ class Tree:
         return ops.convert_to_tensor(np.stack([self.logits(row) for row in rows])), cache
 
     def search(self, **arguments):
+        return self.search_with_scores(**arguments)[0]
+
+    def search_with_scores(self, **arguments):
         cache = ops.full((1, self.max_new_tokens), -1, "int32")
         options = {"stop_token_ids": (STOP,), "pad_token_id": PAD, "num_beams": 2}
-        tokens = beam_search(
+        tokens, scores = beam_search(
             self.step,
             ops.convert_to_tensor(self.logits([])[None]),
             cache,
             max_new_tokens=self.max_new_tokens,
             **{**options, **arguments},
         )
-        return np.asarray(tokens).tolist()
+        return np.asarray(tokens).tolist(), np.asarray(scores)
 
 
 def test_an_end_counts_among_the_best_only():
@@ -113,7 +116,7 @@ def test_a_prompt_that_is_done_takes_no_more_ends():
     certain = [0.001, 0.997, 0.001, 0.001]
     tree = Tree({(1,): certain, (1, 1): certain, (2,): certain, (2, 1): certain}, max_new_tokens=3)
     first = np.log(np.array([[0.04, 0.06, 0.03, 0.87], [0.01, 0.01, 0.97, 0.01]], "float32"))
-    found = beam_search(
+    found, scores = beam_search(
         tree.step,
         ops.convert_to_tensor(first),
         ops.full((2, 3), -1, "int32"),
@@ -124,10 +127,100 @@ def test_a_prompt_that_is_done_takes_no_more_ends():
         length_penalty=5.0,
     )
     assert np.asarray(found).tolist() == [[STOP, PAD, PAD], [2, 1, 1]]
+    np.testing.assert_allclose(scores, np.log([0.87, 0.97 * 0.997**2]) / [1, 3**5], rtol=1e-5)
 
 
-def reference(tree, num_beams, stops, length_penalty):
-    """Beam search over lists, in the words of `transformers`; gives all that ended."""
+def test_early_stopping():
+    """Two ends, worth log 0.4 and log 0.5989 / 2 ** 3, and a beam that only its length makes good.
+
+    By `True` the search is over with the second end. By `False` too, at two tokens: log 0.0006
+    / 2 ** 3 is behind log 0.4. By `"never"` the open beam is judged at four: log 0.0006 / 4 ** 3.
+    """
+    certain = [0.001, 0.001, 0.997, 0.001]
+    tree = Tree(
+        {
+            (): [0.0003, 0.5991, 0.0006, 0.4],
+            (1,): [0.0001, 0.0001, 0.0001, 0.9997],
+            (2,): certain,
+            (2, 2): certain,
+            (2, 2, 2): certain,
+        },
+        max_new_tokens=4,
+    )
+    ends = [[1, STOP, PAD, PAD], [STOP, PAD, PAD, PAD]]
+    best = {"length_penalty": 3.0, "num_return_sequences": 2}
+    assert tree.search(early_stopping=True, **best) == ends
+    assert tree.search(early_stopping=False, **best) == ends
+    assert tree.search(early_stopping="never", **best) == [ends[0], [2, 2, 2, 2]]
+    # Below 0 no length suits an open beam better than its present one.
+    worst = {**best, "length_penalty": -1.0}
+    assert tree.search(early_stopping="never", **worst) == tree.search(**worst)
+
+
+def test_early_stopping_takes_no_more_ends():
+    """The first prompt has two ends after two tokens; the loop goes on for the second, without.
+
+    Its open beam would be worth more as well: log 0.27 / 3 ** 2 against log 0.3 / 2 ** 2.
+    """
+    certain = [0.001, 0.001, 0.997, 0.001]
+    tree = Tree(
+        {
+            (1,): [0.025, 0.45, 0.025, 0.5],
+            (1, 1): [0.001, 0.001, 0.001, 0.997],
+            (2,): certain,
+            (2, 2): certain,
+        },
+        max_new_tokens=3,
+    )
+    first = np.log(np.array([[0.05, 0.6, 0.05, 0.3], [0.01, 0.01, 0.97, 0.01]], "float32"))
+    found = {}
+    for early_stopping in (True, False):
+        found[early_stopping], _ = beam_search(
+            tree.step,
+            ops.convert_to_tensor(first),
+            ops.full((2, 3), -1, "int32"),
+            num_beams=2,
+            max_new_tokens=3,
+            stop_token_ids=(STOP,),
+            pad_token_id=PAD,
+            length_penalty=2.0,
+            early_stopping=early_stopping,
+        )
+    assert np.asarray(found[True]).tolist() == [[1, STOP, PAD], [2, 2, 2]]
+    assert np.asarray(found[False]).tolist() == [[1, 1, STOP], [2, 2, 2]]
+
+
+class TestGooglesRule:
+    rule = {"length_rule": "google", "num_return_sequences": 2}  # noqa: RUF012
+
+    def test_an_end_counts_wherever_it_ranks(self):
+        """The third best of two beams' four candidates ends: `transformers` drops it."""
+        tree = Tree({(): [0.1, 0.4, 0.3, 0.2]}, max_new_tokens=2)
+        tokens, scores = tree.search_with_scores(**self.rule, length_penalty=0.0)
+        # Of the ends in the second step, log 0.4 + log 0.25 is the best.
+        assert tokens == [[STOP, PAD], [1, STOP]]
+        np.testing.assert_allclose(scores, np.log([0.2, 0.1]), rtol=1e-5)
+
+    def test_ends_come_before_better_open_beams(self):
+        """One beam ends, at log 0.04 after two steps; the others go on, at log 0.5 and more."""
+        sure = [0.01, 0.96, 0.029, 0.001]
+        tree = Tree({(): [0.01, 0.5, 0.45, 0.04], (1,): sure, (2,): sure}, max_new_tokens=2)
+        tokens, scores = tree.search_with_scores(**self.rule, length_penalty=2.0, num_beams=3)
+        # The second place is that of the second best open beam, not of the best.
+        assert tokens == [[STOP, PAD], [2, 1]]
+        np.testing.assert_allclose(scores, np.log([0.04, 0.45 * 0.96]), rtol=1e-4)
+
+    def test_length_of_ends(self):
+        """Two ends, divided by ((5 + 1) / 6) ** 2 and ((5 + 2) / 6) ** 2."""
+        tree = Tree({(): [0.001, 0.549, 0.0, 0.45], (1,): [0.0, 0.0, 0.0, 1.0]}, 3)
+        tree.probabilities = {key: np.array(row) + 1e-9 for key, row in tree.probabilities.items()}
+        tokens, scores = tree.search_with_scores(**self.rule, length_penalty=2.0)
+        assert tokens == [[1, STOP, PAD], [STOP, PAD, PAD]]
+        np.testing.assert_allclose(scores, np.log([0.549, 0.45]) / [(7 / 6) ** 2, 1], rtol=1e-4)
+
+
+def reference(tree, num_beams, stops, length_penalty, early_stopping=False):
+    """Beam search over lists, in the words of `transformers`; returns all that ended."""
     running, finished, is_done = [(0.0, [])], [], False
     for length in range(1, tree.max_new_tokens + 1):
         candidates = []
@@ -146,11 +239,31 @@ def reference(tree, num_beams, stops, length_penalty):
         finished = sorted(finished, key=lambda end: -end[0])[:num_beams]
         if not running:
             break
-        best_open = running[0][0] / length**length_penalty
-        if len(finished) == num_beams and best_open <= finished[-1][0]:
+        ahead = early_stopping == "never" and length_penalty > 0
+        best_open = running[0][0] / (tree.max_new_tokens if ahead else length) ** length_penalty
+        is_full = len(finished) == num_beams
+        if is_full and (early_stopping is True or best_open <= finished[-1][0]):
             is_done = True
             break
     return [tokens for _, tokens in finished]
+
+
+def google_reference(tree, num_beams, stops, length_penalty):
+    """Beam search over lists as the README of Google's fixtures has it; returns all places."""
+    alive, finished = [(0.0, [])], []
+    for length in range(1, tree.max_new_tokens + 1):
+        candidates = []
+        for score, tokens in alive:
+            logits = tree.logits(tokens).astype(float)
+            logs = logits - np.log(np.exp(logits).sum())
+            candidates += [(score + logs[v], [*tokens, v]) for v in range(tree.vocab_size)]
+        candidates = sorted(candidates, key=lambda candidate: -candidate[0])
+        candidates = candidates[: (1 + len(stops)) * num_beams]
+        factor = ((5 + length) / 6) ** length_penalty
+        finished += [(s / factor, tokens) for s, tokens in candidates if tokens[-1] in stops]
+        finished = sorted(finished, key=lambda end: -end[0])[:num_beams]
+        alive = [c for c in candidates if c[1][-1] not in stops][:num_beams]
+    return [tokens for _, tokens in [*finished, *alive[len(finished) :]]]
 
 
 @pytest.mark.parametrize("num_beams", [2, 3])
@@ -166,14 +279,20 @@ def test_narrow_beams_are_those_of_a_loop(num_beams, stops):
             for tokens in itertools.product(range(4), repeat=count)
         }
         length_penalty = (-0.5, 0.0, 1.0, 2.0)[number % 4]
-        found = tree.search(
-            num_beams=num_beams,
-            stop_token_ids=stops,
-            length_penalty=length_penalty,
-            num_return_sequences=num_beams,
-        )
-        expected = reference(tree, num_beams, stops, length_penalty)
-        padded = [[*tokens, *[PAD] * (4 - len(tokens))] for tokens in expected]
-        assert found[: len(padded)] == padded, number
-        lengths.update(map(len, expected))
+        for rule in (False, True, "never", "google"):
+            options = {"early_stopping": rule} if rule != "google" else {"length_rule": rule}
+            found = tree.search(
+                num_beams=num_beams,
+                stop_token_ids=stops,
+                length_penalty=length_penalty,
+                num_return_sequences=num_beams,
+                **options,
+            )
+            arguments = (tree, num_beams, stops, length_penalty)
+            expected = (
+                google_reference(*arguments) if rule == "google" else reference(*arguments, rule)
+            )
+            padded = [[*tokens, *[PAD] * (4 - len(tokens))] for tokens in expected]
+            assert found[: len(padded)] == padded, (number, rule)
+            lengths.update(map(len, expected))
     assert len(lengths) > 2

@@ -150,7 +150,7 @@ class TestSample:
 class TestBeamSearch:
     def decode(self, chain, **arguments):
         defaults = {"num_beams": 3, "max_new_tokens": 4, "stop_token_ids": (), "pad_token_id": 0}
-        tokens = beam_search(chain, chain.first, chain.cache, **{**defaults, **arguments})
+        tokens, _ = beam_search(chain, chain.first, chain.cache, **{**defaults, **arguments})
         assert keras.backend.standardize_dtype(tokens.dtype) == "int32"
         return np.asarray(tokens)
 
@@ -235,7 +235,11 @@ class TestProcess:
         arguments = {"max_new_tokens": 4, "stop_token_ids": (), "pad_token_id": 0}
         decode = sample
         if num_beams > 1:
-            decode, arguments["num_beams"] = beam_search, num_beams
+            arguments["num_beams"] = num_beams
+
+            def decode(*args, **kwargs):
+                return beam_search(*args, **kwargs)[0]
+
         free, found = (
             np.asarray(decode(chain, chain.first, chain.cache, process=process, **arguments))
             for process in (None, self.ban_what_was)
@@ -249,7 +253,7 @@ class TestProcess:
             return scores * np.array([1.0, 1.0, 2.0, 1.0], "float32")
 
         chain = Chain(vocab_size=4, seed=2)
-        found = beam_search(
+        found, _ = beam_search(
             chain,
             chain.first,
             chain.cache,

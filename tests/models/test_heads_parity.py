@@ -218,6 +218,27 @@ class TestGenerate:
             lengths |= set(self.compare(ours, theirs, **options)[1])
         assert len(lengths) > 1
 
+    @pytest.mark.parametrize("num_beams", [4, 5])
+    def test_early_stopping(self, num_beams, tmp_path, eager_functions):
+        ours, theirs = self.models(1, tmp_path)
+        found, lengths = {}, set()
+        for length_penalty, ngram_size in ((0.0, 2), (0.8, 0), (0.8, 3), (2.0, 0), (2.0, 2)):
+            for early_stopping in (False, True, "never"):
+                tokens, rows = self.compare(
+                    ours,
+                    theirs,
+                    num_beams=num_beams,
+                    num_return_sequences=3,
+                    length_penalty=length_penalty,
+                    no_repeat_ngram_size=ngram_size,
+                    early_stopping=early_stopping,
+                )
+                found.setdefault(early_stopping, []).append(tokens.tolist())
+                lengths |= set(rows)
+        assert len(lengths) > 2
+        for a, b in ((False, True), (False, "never"), (True, "never")):
+            assert found[a] != found[b], (a, b)
+
     @pytest.mark.parametrize("beams", [{}, {"num_beams": 4, "num_return_sequences": 3}], ids=str)
     def test_rules(self, beams, tmp_path, eager_functions):
         ours, theirs = self.models(1, tmp_path)

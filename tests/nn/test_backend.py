@@ -18,6 +18,7 @@ from bigbird_tf.nn.backend import (
     recompute_barrier,
     serial_map,
     take,
+    write_at,
 )
 from tests.backends import IS_TENSORFLOW, compiled
 from tests.conftest import ROOT
@@ -42,6 +43,22 @@ def test_backends_have_equal_functions():
 def test_take():
     table, ids = np.arange(15.0).reshape(5, 3), np.array([[4, 0], [2, 2]])
     np.testing.assert_array_equal(take(ops.convert_to_tensor(table), ids), table[ids])
+
+
+@pytest.mark.parametrize("jit_compile", [False, True])
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_write_at(jit_compile, dtype):
+    x = np.random.default_rng(3).normal(size=(2, 3, 5, 7))
+    update = 3 * x[:, :, :1] + 1
+    write = compiled(write_at, jit_compile=jit_compile)
+    for index in (0, 3, 4):
+        before, new = ops.convert_to_tensor(x, dtype), ops.convert_to_tensor(update, dtype)
+        expected = np.array(ops.cast(before, "float32"))
+        before = before * ops.cast(ops.arange(5) != index, dtype)[:, None]
+        expected[:, :, index] = np.array(ops.cast(new, "float32"))[:, :, 0]
+        written = write(before, new, ops.convert_to_tensor(index, "int32"))
+        assert keras.backend.standardize_dtype(written.dtype) == dtype
+        np.testing.assert_array_equal(ops.cast(written, "float32"), expected)
 
 
 def test_spec_of_unknown_sizes():

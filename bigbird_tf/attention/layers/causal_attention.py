@@ -8,6 +8,7 @@ from keras import ops
 from bigbird_tf.attention.kernels.reference import full_attention
 from bigbird_tf.attention.layers.self_attention import SelfAttention
 from bigbird_tf.attention.pattern.slots import NOT_READ
+from bigbird_tf.nn.backend import write_at
 from bigbird_tf.types import Tensor
 
 __all__ = ["CausalAttention"]
@@ -95,11 +96,8 @@ class CausalAttention(SelfAttention):
             bias = self._full_bias(mask)
         else:
             bias = super()._full_bias(mask)
-            # A selection, since all runtimes have it, while updates in place are XLA's alone.
-            is_new = ops.equal(ops.arange(ops.shape(cache[0])[2], dtype="int32"), index)
-            is_new = is_new[None, None, :, None]
             key, value = (
-                ops.where(is_new, new, old) for new, old in zip((key, value), cache, strict=True)
+                write_at(old, new, index) for new, old in zip((key, value), cache, strict=True)
             )
         context, _ = full_attention(query, key, value, bias, scale=self.key_dim**-0.5)
         return self._project_back(self._merge_heads(context)), (key, value)

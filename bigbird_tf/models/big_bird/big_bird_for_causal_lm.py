@@ -84,6 +84,8 @@ class BigBirdForCausalLM(BigBirdWithHead):
         top_p: float | None = None,
         num_beams: int = 1,
         length_penalty: float = 1.0,
+        early_stopping: bool | str = False,
+        length_rule: str = "transformers",
         num_return_sequences: int = 1,
         repetition_penalty: float = 1.0,
         no_repeat_ngram_size: int | None = None,
@@ -110,6 +112,12 @@ class BigBirdForCausalLM(BigBirdWithHead):
             top_p: Sample from the most likely tokens whose probabilities add up to this only.
             num_beams: Width of beam search; 1 for none.
             length_penalty: Of beam search: scores are divided by length to this power.
+            early_stopping: Of beam search: `True` ends a prompt's search once `num_beams` beams
+                have ended; `False` once the best open beam, judged at its present length, is behind
+                them; `"never"` once no open beam can get better than they are.
+            length_rule: Of beam search. `"transformers"` as above; `"google"` divides scores by
+                ((5 + length) / 6) to the power of `length_penalty`, and always runs
+                `max_new_tokens` steps, as Google's code for BigBird-Pegasus does.
             num_return_sequences: How many continuations of each prompt to return, N: so many are
                 sampled, or the best of `num_beams` beams.
             repetition_penalty: Above 1, tokens of the prompt and the continuation so far become
@@ -145,6 +153,8 @@ class BigBirdForCausalLM(BigBirdWithHead):
             top_p=top_p,
             num_beams=num_beams,
             length_penalty=length_penalty,
+            early_stopping=early_stopping,
+            length_rule=length_rule,
             num_return_sequences=num_return_sequences,
             repetition_penalty=repetition_penalty,
             no_repeat_ngram_size=no_repeat_ngram_size,
@@ -165,7 +175,12 @@ class BigBirdForCausalLM(BigBirdWithHead):
             "min_new_tokens": int(min_new_tokens or 0),
         }
         if num_beams > 1:
-            options.update(num_beams=int(num_beams), length_penalty=float(length_penalty))
+            options.update(
+                num_beams=int(num_beams),
+                length_penalty=float(length_penalty),
+                early_stopping=early_stopping,
+                length_rule=length_rule,
+            )
         elif do_sample:
             top_k = None if top_k is None else int(top_k)
             options.update(temperature=float(temperature), top_k=top_k, top_p=top_p)
@@ -246,7 +261,7 @@ class BigBirdForCausalLM(BigBirdWithHead):
         )
         if num_beams > 1:
             options.update(num_beams=num_beams, num_return_sequences=num_return_sequences)
-            return beam_search(step, logits, cache, **options)
+            return beam_search(step, logits, cache, **options)[0]
         logits, cache = _repeat((logits, cache), num_return_sequences)
         return sample(step, logits, cache, seed=seed, **options)
 

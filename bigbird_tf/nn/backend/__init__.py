@@ -37,6 +37,7 @@ serial_map = _backend.serial_map
 share_of = _backend.share_of
 sorted_segment_sum = _backend.sorted_segment_sum
 take = _backend.take
+write_at = _backend.write_at
 
 __all__ = [
     "NAME",
@@ -60,4 +61,5 @@ __all__ = [
     "share_of",
     "sorted_segment_sum",
     "take",
+    "write_at",
 ]

@@ -34,6 +34,7 @@ __all__ = [
     "share_of",
     "sorted_segment_sum",
     "take",
+    "write_at",
 ]
 
 # Of the two numbers that random operations take.
@@ -199,6 +200,18 @@ def take(x: Tensor, indices: Tensor) -> Tensor:
     """
     # JAX's default mode also checks for indices out of range, which is slow on a TPU.
     return jnp.take(x, indices, axis=0, mode="clip")
+
+
+def write_at(x: Tensor, update: Tensor, index: Tensor) -> Tensor:
+    """Returns `x` with a place of its axis 2 filled: written in place, whatever the room there.
+
+    Args:
+        x: Tensor `(R, N, L, H)`, zeros at that place. A graph does not copy it if it has no other
+            use for it.
+        update: Tensor `(R, N, 1, H)`.
+        index: int32 scalar in `[0, L)`.
+    """
+    return ops.slice_update(x, (0, 0, index, 0), ops.cast(update, x.dtype))
 
 
 def recompute_barrier(grad_output: Tensor, x: Tensor) -> Tensor:

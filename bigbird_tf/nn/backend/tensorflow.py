@@ -34,6 +34,7 @@ __all__ = [
     "share_of",
     "sorted_segment_sum",
     "take",
+    "write_at",
 ]
 
 # Of the two numbers that random operations take.
@@ -171,6 +172,30 @@ def take(x: Tensor, indices: Tensor) -> Tensor:
         indices: Integers in `[0, n)`, of any shape.
     """
     return tf.gather(x, indices)
+
+
+def write_at(x: Tensor, update: Tensor, index: Tensor) -> Tensor:
+    """Returns `x` with a place of its axis 2 filled: written in place, whatever the room there.
+
+    Args:
+        x: Tensor `(R, N, L, H)`, zeros at that place. A graph does not copy it if it has no other
+            use for it.
+        update: Tensor `(R, N, 1, H)`.
+        index: int32 scalar in `[0, L)`.
+    """
+    update = tf.cast(update, x.dtype)
+    if is_compiled_by_xla():
+        return ops.slice_update(x, (0, 0, index, 0), update)
+    # Updates of slices are XLA's alone, and `tf.tensor_scatter_nd_update` of TensorFlow 2.20 copies
+    # `x` each time. This operation does not, but adds.
+    shape = tf.shape(x)
+    rows, room = shape[0] * shape[1], shape[2]
+    flat = tf.raw_ops.ScatterNdNonAliasingAdd(
+        input=tf.reshape(x, [rows * room, shape[3]]),
+        indices=(tf.range(rows) * room + index)[:, tf.newaxis],
+        updates=tf.reshape(update, [rows, shape[3]]),
+    )
+    return tf.ensure_shape(tf.reshape(flat, shape), x.shape)
 
 
 def recompute_barrier(grad_output: Tensor, x: Tensor) -> Tensor:

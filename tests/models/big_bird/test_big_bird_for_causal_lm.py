@@ -17,6 +17,7 @@ from tests.contract import (
     randomize,
     tiny_config,
 )
+from tests.graph_walk import all_tensors
 from tests.model_contract import ModelContract
 from tests.models.test_fine_tuning import KERAS_WARNINGS
 
@@ -161,6 +162,26 @@ class TestGenerate:
             for row in range(3):
                 alone = {name: value[row : row + 1] for name, value in EXPLICIT.items()}
                 assert (model.generate(alone, 6, **arguments).numpy() == together[row]).all()
+
+    @pytest.mark.parametrize("options", [{}, {"num_beams": 2}], ids=str)
+    def test_a_step_writes_the_cache_in_place(self, model, options):
+        """Nothing but that, and beams that move, makes another cache of all the room."""
+        room = PROMPT + 6
+        generate = tf.function(lambda ids: model.generate(ids, 6, **options), autograph=False)
+        concrete = generate.get_concrete_function(tf.constant(PROMPTS))
+        rows = 3 * options.get("num_beams", 1)
+        size = rows * model.config.num_attention_heads * room * model.config.head_size
+        # In the body of the loop: outside of it the prompts' keys and values get their room.
+        body = [x.op for x in all_tensors(concrete) if "while_body" in x.graph.name]
+        kinds = {
+            operation.type
+            for operation in body
+            for x in operation.outputs
+            if x.dtype == tf.float32 and x.shape.num_elements() == size
+        }
+        moves = {"GatherV2"} if options else set()
+        free = {"Placeholder", "Identity", "Reshape", "EnsureShape"}
+        assert kinds - free == {"ScatterNdNonAliasingAdd", "Transpose"} | moves
 
     def test_stop_tokens(self, model):
         free = model.generate(EXPLICIT, 9).numpy()
