@@ -11,12 +11,14 @@ from bigbird_tf.preprocessing.question_answering_preprocessor import QuestionAns
 from bigbird_tf.preprocessing.sequence_classification_preprocessor import (
     SequenceClassificationPreprocessor,
 )
+from bigbird_tf.preprocessing.summarization_preprocessor import SummarizationPreprocessor
 from bigbird_tf.preprocessing.token_classification_preprocessor import (
     TokenClassificationPreprocessor,
 )
 from bigbird_tf.preprocessing.tokenizers import (
     BigBirdTokenizer,
     FastTokenizer,
+    PegasusTokenizer,
     Tokenizer,
     WordPieceTokenizer,
 )
@@ -27,9 +29,11 @@ __all__ = [
     "FastTokenizer",
     "MaskedLMPreprocessor",
     "MultipleChoicePreprocessor",
+    "PegasusTokenizer",
     "PreTrainingPreprocessor",
     "QuestionAnsweringPreprocessor",
     "SequenceClassificationPreprocessor",
+    "SummarizationPreprocessor",
     "TokenClassificationPreprocessor",
     "Tokenizer",
     "WordPieceTokenizer",

@@ -7,6 +7,7 @@ __all__ = [
     "align_with_pieces",
     "check_length_arguments",
     "keep_range",
+    "pack_ended",
     "pack_segments",
     "padded_length",
 ]
@@ -97,9 +98,7 @@ def pack_segments(
     if truncation and max_length is not None:
         segments = trim_longest_first(segments, max_length - 1 - len(segments))
     ids, types = tf_text.combine_segments(segments, cls_token_id, sep_token_id)
-    length = padded_length(ids.row_lengths(), max_length, padding, pad_to_multiple_of)
-    if padding == "max_length" and not truncation:
-        length = tf.maximum(tf.reduce_max(tf.cast(ids.row_lengths(), tf.int32)), max_length)
+    length = _length_of(ids, max_length, padding, pad_to_multiple_of, truncation)
     input_ids, attention_mask = tf_text.pad_model_inputs(ids, length, pad_value=pad_token_id)
     token_type_ids, _ = tf_text.pad_model_inputs(types, length)
     inputs = {
@@ -107,8 +106,59 @@ def pack_segments(
         "attention_mask": attention_mask,
         "token_type_ids": token_type_ids,
     }
-    static_shape = (None, length if isinstance(length, int) else None)
-    return {key: tf.ensure_shape(tf.cast(x, tf.int32), static_shape) for key, x in inputs.items()}
+    return _with_static_shapes(inputs, length)
+
+
+def pack_ended(
+    segments: list[tf.RaggedTensor],
+    *,
+    eos_token_id: int | None,
+    pad_token_id: int,
+    max_length: int | None,
+    padding: str,
+    pad_to_multiple_of: int | None,
+    truncation: bool = True,
+) -> dict[str, tf.Tensor]:
+    """Joins one or two segments with the piece that ends a text, cuts and pads them.
+
+    Args:
+        segments: As in `pack_segments`.
+        eos_token_id: The piece behind them; `None` for none.
+        pad_token_id, max_length, padding, pad_to_multiple_of, truncation: As in `pack_segments`.
+
+    Returns:
+        A dict of int32 tensors of shape (B, T): `input_ids`, `attention_mask`.
+    """
+    num_special = 0 if eos_token_id is None else 1
+    if truncation and max_length is not None:
+        segments = trim_longest_first(segments, max_length - num_special)
+    if eos_token_id is not None:
+        end = tf.fill([segments[0].nrows(), 1], tf.cast(eos_token_id, segments[0].dtype))
+        segments = [*segments, end]
+    ids = tf.concat(segments, axis=1)
+    length = _length_of(ids, max_length, padding, pad_to_multiple_of, truncation)
+    input_ids, attention_mask = tf_text.pad_model_inputs(ids, length, pad_value=pad_token_id)
+    return _with_static_shapes({"input_ids": input_ids, "attention_mask": attention_mask}, length)
+
+
+def _length_of(
+    ids: tf.RaggedTensor,
+    max_length: int | None,
+    padding: str,
+    pad_to_multiple_of: int | None,
+    truncation: bool,
+) -> tf.Tensor | int:
+    """Returns the length that rows are padded to, which are longer if they are not cut."""
+    if padding == "max_length" and not truncation:
+        return tf.maximum(tf.reduce_max(tf.cast(ids.row_lengths(), tf.int32)), max_length)
+    return padded_length(ids.row_lengths(), max_length, padding, pad_to_multiple_of)
+
+
+def _with_static_shapes(
+    inputs: dict[str, tf.Tensor], length: tf.Tensor | int
+) -> dict[str, tf.Tensor]:
+    shape = (None, length if isinstance(length, int) else None)
+    return {key: tf.ensure_shape(tf.cast(x, tf.int32), shape) for key, x in inputs.items()}
 
 
 def trim_longest_first(segments: list[tf.RaggedTensor], room: int) -> list[tf.RaggedTensor]:

@@ -6,7 +6,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from bigbird_tf.preprocessing.packing import check_length_arguments, pack_segments
+from bigbird_tf.preprocessing.packing import check_length_arguments
 from bigbird_tf.preprocessing.tokenizers import Tokenizer
 
 __all__ = ["Preprocessor"]
@@ -74,11 +74,8 @@ class Preprocessor(keras.layers.Layer):
 
     def _pack(self, *segments: tf.RaggedTensor) -> dict[str, tf.Tensor]:
         """Makes the model's inputs, int32 of shape (B, T), of one or two ragged segments of ids."""
-        return pack_segments(
+        return self.tokenizer.pack(
             list(segments),
-            cls_token_id=self.tokenizer.cls_token_id,
-            sep_token_id=self.tokenizer.sep_token_id,
-            pad_token_id=self.tokenizer.pad_token_id,
             max_length=self.max_length,
             padding=self.padding,
             pad_to_multiple_of=self.pad_to_multiple_of,

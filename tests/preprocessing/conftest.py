@@ -12,7 +12,7 @@ import pytest
 import sentencepiece
 import tensorflow as tf
 
-from bigbird_tf.preprocessing.tokenizers import BigBirdTokenizer
+from bigbird_tf.preprocessing.tokenizers import BigBirdTokenizer, PegasusTokenizer
 
 SHARED_VOCABULARY = Path(__file__).parents[3] / "shared/fixtures/vocab/gpt2.model"
 
@@ -59,6 +59,17 @@ def vocabulary() -> bytes:
 @pytest.fixture(scope="session")
 def tokenizer(vocabulary) -> BigBirdTokenizer:
     return BigBirdTokenizer(vocabulary)
+
+
+@pytest.fixture(scope="session")
+def pegasus_vocabulary() -> bytes:
+    """Laid out as BigBird-Pegasus': `<unk>` behind the special pieces, then `<n>`."""
+    return train_vocabulary(user_defined_symbols=["[CLS]", "[SEP]", "[MASK]", "<n>"])
+
+
+@pytest.fixture(scope="session")
+def pegasus_tokenizer(pegasus_vocabulary) -> PegasusTokenizer:
+    return PegasusTokenizer(pegasus_vocabulary)
 
 
 @pytest.fixture(scope="session")

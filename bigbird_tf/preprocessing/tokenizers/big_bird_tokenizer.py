@@ -2,56 +2,44 @@
 
 import os
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import keras
-import numpy as np
-import tensorflow as tf
 
-from bigbird_tf.preprocessing.characters import SPACE_SIGN, invisible_characters
-from bigbird_tf.preprocessing.tokenizers.added_pieces import (
-    add_pieces,
-    added_tokens_beside,
-    cut_between,
-)
-from bigbird_tf.preprocessing.tokenizers.added_tokens import AddedTokenFinder
+from bigbird_tf.preprocessing.tokenizers.added_pieces import added_tokens_beside
 from bigbird_tf.preprocessing.tokenizers.pretrained_files import (
     CONFIG_NAME,
     JSON_NAME,
     VOCABULARY_NAME,
     NotExpressibleError,
     PretrainedFiles,
-    read_given_token,
     read_model,
 )
-from bigbird_tf.preprocessing.tokenizers.sentencepiece_kernel import (
-    make_kernel,
-    stand_in_model,
+from bigbird_tf.preprocessing.tokenizers.sentencepiece_kernel import stand_in_model
+from bigbird_tf.preprocessing.tokenizers.sentencepiece_tokenizer import (
+    KIND,
+    SentencePieceTokenizer,
 )
-from bigbird_tf.preprocessing.tokenizers.taken_spaces import drop_taken_spaces
-from bigbird_tf.preprocessing.tokenizers.tokenizer import Tokenizer, Tokens
 from bigbird_tf.preprocessing.tokenizers.tokenizer_classes import (
     BIG_BIRD_CLASSES,
+    PEGASUS_CLASSES,
     check_class,
     check_settings,
+    class_of,
+    is_class,
 )
-from bigbird_tf.preprocessing.tokenizers.tokenizer_config import (
-    read_stripped_pieces,
-    write_tokenizer_config,
-)
+from bigbird_tf.preprocessing.tokenizers.tokenizer_config import read_stripped_pieces
 from bigbird_tf.preprocessing.tokenizers.tokenizer_json import read_tokenizer_json
-from bigbird_tf.preprocessing.tokenizers.vocabulary import SPECIAL_PIECES, Vocabulary
+from bigbird_tf.preprocessing.tokenizers.vocabulary import SPECIAL_PIECES
 
 __all__ = ["BigBirdTokenizer"]
 
-KIND = "SentencePiece model file"
 # Of `tokenizer_config.json`, where they have these values: no `spiece.model` has such rules.
 REFUSED_SETTINGS = {"do_lower_case": True, "add_prefix_space": False, "keep_accents": False}
 
 
 @keras.saving.register_keras_serializable(package="bigbird_tf")
-class BigBirdTokenizer(Tokenizer):
+class BigBirdTokenizer(SentencePieceTokenizer):
     """Turns text into the pieces of a SentencePiece vocabulary and into a model's input.
 
     Runs eagerly, in `tf.data` maps, in `tf.function` and in SavedModels, on one string or a batch.
@@ -106,26 +94,7 @@ class BigBirdTokenizer(Tokenizer):
         added_tokens: Sequence[str | Mapping[str, Any]] = (),
         **kwargs: Any,
     ):
-        super().__init__(**kwargs)
-        lists = {"lstrip": lstrip, "rstrip": rstrip, "added_tokens": added_tokens}
-        for name, value in lists.items():
-            if isinstance(value, str):
-                raise TypeError(f"`{name}` must be a list of pieces. Received: {name}={value!r}")
-        self.lstrip, self.rstrip = list(lstrip), list(rstrip)
-        self.added_tokens = [read_given_token(token) for token in added_tokens]
-        if model is not None:
-            self._set_model(read_model(model, KIND))
-
-    def _set_model(self, model: bytes) -> None:
-        """Takes over a vocabulary: special ids, the Python look-ups, and the graph's kernel."""
-        self._model = model
-        contents = [token["content"] for token in self.added_tokens]
-        with_added = add_pieces(model, self.added_tokens)
-        self._vocabulary = Vocabulary.of(with_added, self.lstrip, self.rstrip)
-        for name, index in self._vocabulary.special_ids.items():
-            setattr(self, f"{name}_id", index)
-        self._kernel = make_kernel(with_added)
-        self._finder = AddedTokenFinder(contents) if contents else None
+        super().__init__(model, lstrip, rstrip, added_tokens, **kwargs)
 
     @classmethod
     def _from_files(cls, files: PretrainedFiles) -> "BigBirdTokenizer | None":
@@ -135,18 +104,20 @@ class BigBirdTokenizer(Tokenizer):
         `tokenizer_config.json` does, and by default `[MASK]` takes those before it.
         """
         path = files.find(VOCABULARY_NAME)
+        # It has rules of its own for what is around the pieces, which only its class knows.
+        is_pegasus = is_class(class_of(files)[1], PEGASUS_CLASSES)
         if path is not None:
             try:
                 check_class(files, path, cls.__name__, BIG_BIRD_CLASSES)
                 check_settings(files, path, cls.__name__, REFUSED_SETTINGS)
             except NotExpressibleError:
                 # The rules are in `tokenizer.json`, if there is one.
-                if files.find(JSON_NAME) is None:
+                if is_pegasus or files.find(JSON_NAME) is None:
                     raise
                 path = None
         if path is None:
             json_path = files.find(JSON_NAME)
-            if json_path is None:
+            if json_path is None or is_pegasus:
                 return None
             model, stripped, added = read_tokenizer_json(json_path)
             return cls(model, **stripped, added_tokens=added)
@@ -162,108 +133,3 @@ class BigBirdTokenizer(Tokenizer):
     def stand_in(cls) -> "BigBirdTokenizer":
         """Returns one with the least vocabulary, for what is the same with any vocabulary."""
         return cls(stand_in_model())
-
-    @property
-    def vocab_size(self) -> int:
-        """Number of pieces."""
-        self._require_model()
-        return self._vocabulary.processor.vocab_size()
-
-    @property
-    def begins_word(self) -> np.ndarray:
-        """Which pieces begin with "▁"; bool of shape (V,)."""
-        self._require_model()
-        return np.array([piece.startswith(SPACE_SIGN) for piece in self._tokens()])
-
-    @property
-    def invisible_characters(self) -> np.ndarray:
-        """Which characters the vocabulary sees as space, or not at all; bool of shape (65536,)."""
-        self._require_model()
-        return invisible_characters(self._vocabulary.processor)
-
-    def _tokens(self) -> list[str]:
-        processor = self._vocabulary.processor
-        return processor.id_to_piece(list(range(processor.vocab_size())))
-
-    def _token(self, token_id: int) -> str:
-        return self._vocabulary.processor.id_to_piece(token_id)
-
-    def token_to_id(self, token: str) -> int:
-        """Returns the id of a piece, or `unk_token_id` where the vocabulary has no such piece."""
-        self._require_model()
-        return self._vocabulary.processor.piece_to_id(token)
-
-    def _tokenize(self, text: tf.Tensor) -> Tokens:
-        if self._finder is None:
-            return self._cut(text)
-        return cut_between(self._cut, text, self._finder, self._vocabulary.space_ids)
-
-    def _cut(self, text: tf.Tensor) -> Tokens:
-        ids, starts, ends = self._kernel.tokenize_with_offsets(text)
-        pieces = (ids, tf.cast(starts, tf.int32), tf.cast(ends, tf.int32))
-        return drop_taken_spaces(text, pieces, self._vocabulary)
-
-    def detokenize(self, ids: Any) -> tf.Tensor | tf.RaggedTensor:
-        """Joins pieces to text.
-
-        Args:
-            ids: Integers of rank 1 or more: a tensor, ragged tensor or (nested) list.
-
-        Returns:
-            Strings, of the shape of `ids` without its last dimension. Control pieces such as
-            `<pad>` vanish, unknown ones become " ⁇ ".
-
-        Raises:
-            tf.errors.InvalidArgumentError: If an id is outside of the vocabulary.
-        """
-        return super().detokenize(ids)
-
-    def _detokenize(self, ids: tf.Tensor | tf.RaggedTensor) -> tf.Tensor | tf.RaggedTensor:
-        return self._kernel.detokenize(ids)
-
-    def save_vocabulary(self, directory: str | os.PathLike) -> Path:
-        """Writes `spiece.model`, byte for byte what was read, and returns its path."""
-        self._require_model()
-        directory = Path(directory)
-        directory.mkdir(parents=True, exist_ok=True)
-        path = directory / VOCABULARY_NAME
-        path.write_bytes(self._model)
-        return path
-
-    def save_pretrained(self, directory: str | os.PathLike) -> None:
-        """Writes what `from_pretrained`, here and in `transformers`, reads.
-
-        That is `spiece.model`, and a `tokenizer_config.json` that names the special pieces.
-        """
-        path = self.save_vocabulary(directory)
-        special = {
-            name: self.id_to_token(getattr(self, f"{name}_id"))
-            for name in SPECIAL_PIECES
-            if getattr(self, f"{name}_id") is not None
-        }
-        added = [token["content"] for token in self.added_tokens]
-        pieces = [*special.values(), *self.lstrip, *self.rstrip, *added]
-        by_id = {self.token_to_id(piece): piece for piece in pieces}
-        by_id[self.unk_token_id] = special["unk_token"]
-        write_tokenizer_config(
-            path.with_name(CONFIG_NAME),
-            special,
-            by_id,
-            self.lstrip,
-            self.rstrip,
-            further=[token["content"] for token in self.added_tokens if token["special"]],
-        )
-
-    def load_assets(self, dir_path: str) -> None:
-        """Reads the vocabulary of a `.keras` file; Keras calls this."""
-        self._set_model(read_model(Path(dir_path) / VOCABULARY_NAME, KIND))
-
-    def get_config(self) -> dict[str, Any]:
-        """Returns the constructor's arguments; the vocabulary is an asset and no part of them."""
-        return {
-            **super().get_config(),
-            "model": None,
-            "lstrip": self.lstrip,
-            "rstrip": self.rstrip,
-            "added_tokens": self.added_tokens,
-        }

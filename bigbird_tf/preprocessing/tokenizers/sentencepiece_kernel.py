@@ -32,11 +32,13 @@ def parse_model(model: bytes) -> sentencepiece_model_pb2.ModelProto:
 
 @functools.cache
 def stand_in_model() -> bytes:
-    """Returns the least vocabulary of a BigBird, for what is the same with any vocabulary."""
+    """Returns the least vocabulary of both families, for what is the same with any."""
     proto = sentencepiece_model_pb2.ModelProto()
     types = sentencepiece_model_pb2.ModelProto.SentencePiece
+    for piece in ("<pad>", "</s>"):
+        proto.pieces.add(piece=piece, type=types.CONTROL)
     proto.pieces.add(piece="<unk>", type=types.UNKNOWN)
-    for piece in ("<pad>", "[CLS]", "[SEP]", "[MASK]"):
+    for piece in ("[CLS]", "[SEP]", "[MASK]", "<n>"):
         proto.pieces.add(piece=piece, type=types.USER_DEFINED)
     proto.pieces.add(piece="▁", type=types.NORMAL)
     proto.trainer_spec.model_type = sentencepiece_model_pb2.TrainerSpec.UNIGRAM

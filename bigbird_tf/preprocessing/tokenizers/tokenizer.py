@@ -79,7 +79,8 @@ class Tokenizer(keras.layers.Layer):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        Tokenizer._kinds.append(cls)
+        if "_from_files" in vars(cls):
+            Tokenizer._kinds.append(cls)
 
     # Subclasses define these.
 
@@ -314,7 +315,7 @@ class Tokenizer(keras.layers.Layer):
         self._require_model()
         if text_pair is None:
             text, text_pair = split_pairs(text)
-        num_special = 2 if text_pair is None else 3
+        num_special = self._count_special(1 if text_pair is None else 2)
         check_length_arguments(max_length, padding, pad_to_multiple_of, num_special)
         text, is_scalar = to_batch("text", text)
         texts = [text]
@@ -327,11 +328,8 @@ class Tokenizer(keras.layers.Layer):
                     f"{text_pair.shape[pair_is_scalar:]}"
                 )
             texts.append(text_pair)
-        packed = pack_segments(
+        packed = self.pack(
             [self.tokenize(part) for part in texts],
-            cls_token_id=self.cls_token_id,
-            sep_token_id=self.sep_token_id,
-            pad_token_id=self.pad_token_id,
             max_length=max_length,
             padding=padding,
             pad_to_multiple_of=pad_to_multiple_of,
@@ -339,13 +337,36 @@ class Tokenizer(keras.layers.Layer):
         )
         return first_of_batch(packed) if is_scalar else packed
 
+    def pack(self, segments: list[tf.RaggedTensor], **options: Any) -> dict[str, tf.Tensor]:
+        """Lays one or two ragged segments of ids `(B, None)` out as a model's input.
+
+        Args:
+            segments: The ids, without special tokens.
+            **options: `max_length`, `padding`, `pad_to_multiple_of`, `truncation`, as of a call.
+
+        Returns:
+            What a call returns.
+        """
+        return pack_segments(
+            segments,
+            cls_token_id=self.cls_token_id,
+            sep_token_id=self.sep_token_id,
+            pad_token_id=self.pad_token_id,
+            **options,
+        )
+
+    def _count_special(self, num_texts: int) -> int:
+        """Returns how many special tokens an input of so many texts has, or 1 if it has none."""
+        return 1 + num_texts
+
     @classmethod
     def from_pretrained(cls, name_or_path: str | os.PathLike, **hub_arguments: Any) -> "Tokenizer":
         """Makes the tokenizer of a directory or of a repository of the hub.
 
         `Tokenizer.from_pretrained` picks the class by what is there: `BigBirdTokenizer` for
         `spiece.model` or a unigram `tokenizer.json`, `WordPieceTokenizer` for `vocab.txt` or a
-        WordPiece `tokenizer.json`, `FastTokenizer` for any other `tokenizer.json`, or for
+        WordPiece `tokenizer.json`, `PegasusTokenizer` for a `spiece.model` that the files say is
+        Pegasus', `FastTokenizer` for any other `tokenizer.json`, or for
         `vocab.json` with `merges.txt`. A class's own `from_pretrained` makes that class.
 
         Args:

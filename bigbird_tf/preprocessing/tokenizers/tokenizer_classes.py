@@ -14,13 +14,16 @@ __all__ = [
     "BERT_CLASSES",
     "BIG_BIRD_CLASSES",
     "GENERIC_CLASSES",
+    "PEGASUS_CLASSES",
     "check_class",
     "check_settings",
+    "class_of",
     "is_class",
 ]
 
 # Without the "Fast" of `transformers` 4.
 BIG_BIRD_CLASSES = ("BigBirdTokenizer",)
+PEGASUS_CLASSES = ("PegasusTokenizer",)
 # What `transformers` makes a `BertTokenizer` of.
 BERT_CLASSES = (
     "BertTokenizer",
@@ -34,11 +37,23 @@ BERT_CLASSES = (
 # They say nothing of rules.
 GENERIC_CLASSES = ("PreTrainedTokenizer", "TokenizersBackend")
 MODEL_CONFIG_NAME = "config.json"
+# By the `model_type` of `config.json`, where no file names a class.
+CLASSES_OF_MODELS = {"bigbird_pegasus": "PegasusTokenizer", "pegasus": "PegasusTokenizer"}
 
 
 def is_class(name: object, classes: Iterable[str]) -> bool:
     """Returns whether a `tokenizer_class` is one of some classes, "Fast" or not."""
     return isinstance(name, str) and name.removesuffix("Fast") in classes
+
+
+def class_of(files: PretrainedFiles) -> tuple[str, str | None]:
+    """Returns the `tokenizer_class` of a checkpoint, or `None`, and the file that says so."""
+    name = files.config.get("tokenizer_class")
+    if name is not None:
+        return CONFIG_NAME, name
+    config = files.read_json(MODEL_CONFIG_NAME) or {}
+    name = config.get("tokenizer_class") or CLASSES_OF_MODELS.get(config.get("model_type"))
+    return MODEL_CONFIG_NAME, name
 
 
 def check_class(files: PretrainedFiles, path: Path, ours: str, classes: Iterable[str]) -> None:
@@ -54,10 +69,7 @@ def check_class(files: PretrainedFiles, path: Path, ours: str, classes: Iterable
         NotExpressibleError: If `tokenizer_config.json`, or else `config.json`, names another.
     """
     classes = tuple(classes)
-    source, name = CONFIG_NAME, files.config.get("tokenizer_class")
-    if name is None:
-        source = MODEL_CONFIG_NAME
-        name = (files.read_json(MODEL_CONFIG_NAME) or {}).get("tokenizer_class")
+    source, name = class_of(files)
     if name is None or is_class(name, (*classes, *GENERIC_CLASSES)):
         return
     raise NotExpressibleError(

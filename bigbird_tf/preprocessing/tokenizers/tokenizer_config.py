@@ -22,12 +22,12 @@ def stripped_pieces(tokens: Iterable[Mapping[str, Any]]) -> dict[str, list[str]]
     }
 
 
-def read_stripped_pieces(path: Path, mask_token: str) -> dict[str, list[str]]:
+def read_stripped_pieces(path: Path, mask_token: str | None = None) -> dict[str, list[str]]:
     """Reads which pieces take spaces; see `stripped_pieces`.
 
     Args:
         path: The `tokenizer_config.json`.
-        mask_token: The piece that takes the spaces before it, unless the file says otherwise.
+        mask_token: A piece that takes the spaces before it, unless the file says otherwise.
 
     Raises:
         ValueError: If the file is no JSON object.
@@ -43,7 +43,8 @@ def read_stripped_pieces(path: Path, mask_token: str) -> dict[str, list[str]]:
                 tokens.setdefault(token["content"], token)
     except (AttributeError, TypeError, ValueError) as error:
         raise ValueError(f"{path} must be a tokenizer_config.json. Received: {error}") from error
-    tokens.setdefault(mask_token, {"content": mask_token, "lstrip": True})
+    if mask_token is not None:
+        tokens.setdefault(mask_token, {"content": mask_token, "lstrip": True})
     return stripped_pieces(tokens.values())
 
 
@@ -54,8 +55,10 @@ def write_tokenizer_config(
     lstrip: Iterable[str],
     rstrip: Iterable[str],
     further: Iterable[str] = (),
+    tokenizer_class: str = "BigBirdTokenizer",
+    settings: Mapping[str, Any] | None = None,
 ) -> None:
-    """Writes a `tokenizer_config.json` for `transformers`' `BigBirdTokenizer`.
+    """Writes a `tokenizer_config.json` for a tokenizer of `transformers`.
 
     Args:
         path: The file.
@@ -63,6 +66,8 @@ def write_tokenizer_config(
         pieces: Those, and others that take spaces, by id.
         lstrip, rstrip: Which of them take the spaces before and behind them.
         further: Special pieces that have no name.
+        tokenizer_class: Its class.
+        settings: What else the file says.
     """
     further = list(further)
     # By its name alone a token would take no space: `transformers` 5 has made one of it already.
@@ -77,7 +82,12 @@ def write_tokenizer_config(
         }
         for index, piece in sorted(pieces.items())
     }
-    config = {"tokenizer_class": "BigBirdTokenizer", "added_tokens_decoder": decoder, **special}
+    config = {
+        "tokenizer_class": tokenizer_class,
+        "added_tokens_decoder": decoder,
+        **special,
+        **(settings or {}),
+    }
     if further:
         config["additional_special_tokens"] = further
     text = json.dumps(config, indent=2, sort_keys=True, ensure_ascii=False)

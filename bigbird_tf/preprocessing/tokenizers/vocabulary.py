@@ -1,6 +1,6 @@
 """`Vocabulary`: what a SentencePiece model says, looked up in Python."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import sentencepiece
@@ -8,7 +8,7 @@ import sentencepiece
 from bigbird_tf.preprocessing.characters import SPACE_SIGN
 from bigbird_tf.preprocessing.tokenizers.special_tokens import REQUIRED_TOKENS
 
-__all__ = ["SPECIAL_PIECES", "Vocabulary"]
+__all__ = ["BIG_BIRD_PIECES", "SPECIAL_PIECES", "SpecialPieces", "Vocabulary"]
 
 # Names of `transformers`, and the pieces that Google's vocabularies have for them.
 SPECIAL_PIECES = {
@@ -20,6 +20,31 @@ SPECIAL_PIECES = {
     "bos_token": "<s>",
     "eos_token": "</s>",
 }
+
+
+@dataclass(frozen=True)
+class SpecialPieces:
+    """Which pieces of a kind of vocabulary are special.
+
+    Attributes:
+        names: The pieces by names such as `"cls_token"`.
+        required: Names of those that there must be.
+        family: Whose inputs need them, for messages.
+        advice: How to train a vocabulary that has them, for messages.
+    """
+
+    names: Mapping[str, str]
+    required: tuple[str, ...]
+    family: str
+    advice: str
+
+
+BIG_BIRD_PIECES = SpecialPieces(
+    SPECIAL_PIECES,
+    REQUIRED_TOKENS,
+    "BigBird",
+    "user_defined_symbols=['[CLS]', '[SEP]', '[MASK]'] and pad_id=0",
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,13 +68,20 @@ class Vocabulary:
     space_ids: list[int]
 
     @classmethod
-    def of(cls, model: bytes, lstrip: Sequence[str], rstrip: Sequence[str]) -> "Vocabulary":
+    def of(
+        cls,
+        model: bytes,
+        lstrip: Sequence[str],
+        rstrip: Sequence[str],
+        special: SpecialPieces = BIG_BIRD_PIECES,
+    ) -> "Vocabulary":
         """Reads a model.
 
         Args:
             model: The serialized model.
             lstrip: Pieces that take the spaces before them.
             rstrip: Pieces that take the spaces behind them.
+            special: Which pieces are special, and which of them there must be.
 
         Raises:
             ValueError: If it is none, or lacks a piece that it must have.
@@ -66,7 +98,7 @@ class Vocabulary:
         return cls(
             model,
             processor,
-            _special_ids(processor),
+            _special_ids(processor, special),
             _ids_that_strip(processor, "lstrip", lstrip),
             _ids_that_strip(processor, "rstrip", rstrip),
             [
@@ -77,19 +109,21 @@ class Vocabulary:
         )
 
 
-def _special_ids(processor: sentencepiece.SentencePieceProcessor) -> dict[str, int | None]:
+def _special_ids(
+    processor: sentencepiece.SentencePieceProcessor, special: SpecialPieces
+) -> dict[str, int | None]:
     ids: dict[str, int | None] = {}
-    for name, piece in SPECIAL_PIECES.items():
+    for name, piece in special.names.items():
         index: int | None = processor.piece_to_id(piece)
         if name == "unk_token":
             index = processor.unk_id()
         elif index == processor.unk_id():
             index = None
-        if index is None and name in REQUIRED_TOKENS:
+        if index is None and name in special.required:
             raise ValueError(
-                f"`model` has no piece {piece!r}, which every BigBird input needs. Train the "
-                "vocabulary with user_defined_symbols=['[CLS]', '[SEP]', '[MASK]'] and "
-                f"pad_id=0. Received: a model of {processor.vocab_size()} pieces"
+                f"`model` has no piece {piece!r}, which every {special.family} input needs. Train "
+                f"the vocabulary with {special.advice}. Received: a model of "
+                f"{processor.vocab_size()} pieces"
             )
         ids[name] = index
     return ids
