@@ -55,7 +55,8 @@ def both(request, pegasus_vocabulary):
 
 
 def test_ids_are_sentencepieces(both):
-    expected = [sentencepiece_ids(both, text.replace("\n", "<n>")) for text in texts()]
+    processor = sentencepiece.SentencePieceProcessor(model_proto=both)
+    expected = processor.encode([text.replace("\n", "<n>") for text in texts()])
     assert PegasusTokenizer(both).tokenize(texts()).to_list() == expected
 
 
@@ -77,23 +78,18 @@ def test_published():
 
 def test_offsets_are_of_the_text_as_written(pegasus_tokenizer):
     """A line break is one byte of it, though three stand for it where it is cut."""
-    ids, starts, ends = pegasus_tokenizer.tokenize_with_offsets(texts())
+    tokens = pegasus_tokenizer.tokenize_with_offsets(texts())
+    ids, starts, ends = (values.to_list() for values in tokens)
     for row, text in enumerate(texts()):
         data = text.encode()
         pieces = [
-            (int(i), data[start:end])
+            (i, data[start:end])
             for i, start, end in zip(ids[row], starts[row], ends[row], strict=True)
         ]
         assert sum(i == NEWLINE for i, _ in pieces) == text.count("\n") + text.count("<n>")
         assert {part for i, part in pieces if i == NEWLINE} <= {b"\n", b"<n>"}
         assert [part for i, part in pieces if i != NEWLINE and b"\n" in part] == []
         # Nothing visible is lost, and nothing is there twice.
-        assert (
-            b"".join(part for _, part in pieces).split()
-            == b"".join(
-                data[start:end] for start, end in zip(starts[row], ends[row], strict=True)
-            ).split()
-        )
         assert b"".join(part for _, part in pieces).replace(b" ", b"") == data.replace(b" ", b"")
 
 
