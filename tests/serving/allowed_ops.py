@@ -20,13 +20,13 @@ _NAMES = """
     LogicalAnd LogicalNot LogicalOr LowerBound MatMul Max Maximum Mean MergeV2Checkpoints Min
     Minimum Mul Neg NoOp NotEqual OnesLike Pack Pad PadV2 PartitionedCall Placeholder Pow Prod
     RaggedGather RaggedRange RaggedTensorToTensor RandomUniformInt Range ReadVariableOp RealDiv
-    ReduceJoin Relu Reshape RestoreV2 Round Rsqrt SaveV2 Select SelectV2 Shape ShardedFilename
-    Sigmoid Size Softmax Square SquaredDifference Squeeze StatefulPartitionedCall StatelessCase
-    StatelessIf StatelessMultinomial StatelessWhile StaticRegexFullMatch StopGradient
-    StridedSlice StringJoin StringLength Sub Substr Sum Tanh TensorListFromTensor
-    TensorListGetItem TensorListReserve TensorListSetItem TensorListStack TensorScatterUpdate
-    Tile TopKV2 Transpose UnicodeDecodeWithOffsets UnicodeEncode UnsortedSegmentMax
-    UnsortedSegmentMin UnsortedSegmentSum UpperBound VarHandleOp VarIsInitializedOp Where While
-    ZerosLike
+    ReduceJoin Relu Reshape RestoreV2 Round Rsqrt SaveV2 ScatterNdNonAliasingAdd Select SelectV2
+    Shape ShardedFilename Sigmoid Size Softmax Square SquaredDifference Squeeze
+    StatefulPartitionedCall StatelessCase StatelessIf StatelessMultinomial StatelessWhile
+    StaticRegexFullMatch StopGradient StridedSlice StringJoin StringLength Sub Substr Sum Tanh
+    TensorListFromTensor TensorListGetItem TensorListReserve TensorListSetItem TensorListStack
+    TensorScatterUpdate Tile TopKV2 Transpose UnicodeDecodeWithOffsets UnicodeEncode
+    UnsortedSegmentMax UnsortedSegmentMin UnsortedSegmentSum UpperBound VarHandleOp
+    VarIsInitializedOp Where While ZerosLike
 """
 TENSORFLOW_OPS = frozenset(_NAMES.split())

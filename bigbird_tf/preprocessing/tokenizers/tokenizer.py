@@ -338,22 +338,14 @@ class Tokenizer(keras.layers.Layer):
         return first_of_batch(packed) if is_scalar else packed
 
     def pack(self, segments: list[tf.RaggedTensor], **options: Any) -> dict[str, tf.Tensor]:
-        """Lays one or two ragged segments of ids `(B, None)` out as a model's input.
+        """Lays one or two ragged segments of ids `(B, None)` out as a call does, and returns that.
 
         Args:
             segments: The ids, without special tokens.
             **options: `max_length`, `padding`, `pad_to_multiple_of`, `truncation`, as of a call.
-
-        Returns:
-            What a call returns.
         """
-        return pack_segments(
-            segments,
-            cls_token_id=self.cls_token_id,
-            sep_token_id=self.sep_token_id,
-            pad_token_id=self.pad_token_id,
-            **options,
-        )
+        names = ("cls_token_id", "sep_token_id", "pad_token_id")
+        return pack_segments(segments, **{name: getattr(self, name) for name in names}, **options)
 
     def _count_special(self, num_texts: int) -> int:
         """Returns how many special tokens an input of so many texts has, or 1 if it has none."""
