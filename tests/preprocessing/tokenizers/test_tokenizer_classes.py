@@ -25,7 +25,7 @@ def write(folder, vocabulary, file="tokenizer_config.json", **config):
         ("vocab.txt", "EsmTokenizer", "config.json"),
         ("vocab.txt", ["JiebaTokenizer", None], "tokenizer_config.json"),
         ("spiece.model", "AlbertTokenizerFast", "tokenizer_config.json"),
-        ("spiece.model", "PegasusTokenizer", "config.json"),
+        ("spiece.model", "CamembertTokenizer", "config.json"),
     ],
 )
 def test_other_rules(tmp_path, vocabulary, name, file):
