@@ -119,6 +119,9 @@ def compile_function(function: Callable, layer: keras.layers.Layer) -> Callable:
     # In a function, or a SavedModel of a layer that has it would take the graph in as well.
     def call(*args, **kwargs):
         nonlocal compiled, variables
+        if is_compiled_by_xla():
+            # A trace that was made outside may have operations that XLA has not.
+            return function(*args, **kwargs)
         # A graph keeps those it was traced with; LoRA and quantization add and replace some.
         now = tuple(map(id, layer.variables))
         if compiled is None or now != variables:

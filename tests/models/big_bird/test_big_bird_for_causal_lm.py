@@ -163,6 +163,13 @@ class TestGenerate:
                 alone = {name: value[row : row + 1] for name, value in EXPLICIT.items()}
                 assert (model.generate(alone, 6, **arguments).numpy() == together[row]).all()
 
+    def test_in_xla(self, model):
+        """Also after a trace without it, whose operations XLA has not."""
+        expected = model.generate(EXPLICIT, 4, num_beams=2)
+        compiled = tf.function(lambda x: model.generate(x, 4, num_beams=2), jit_compile=True)
+        tensors = {name: tf.constant(value) for name, value in EXPLICIT.items()}
+        np.testing.assert_array_equal(compiled(tensors), expected)
+
     @pytest.mark.parametrize("options", [{}, {"num_beams": 2}], ids=str)
     def test_a_step_writes_the_cache_in_place(self, model, options):
         """Nothing but that, and beams that move, makes another cache of all the room."""
