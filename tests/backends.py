@@ -4,9 +4,11 @@ import inspect
 from collections.abc import Callable
 
 import keras
+import pytest
 from keras import ops
 
 IS_TENSORFLOW = keras.backend.backend() == "tensorflow"
+tensorflow_alone = pytest.mark.skipif(not IS_TENSORFLOW, reason="TensorFlow's own")
 
 
 def calls_tensorflow(function: Callable) -> bool:

@@ -16,7 +16,7 @@ from bigbird_tf.attention.kernels.attention_weights import MASKED
 from bigbird_tf.attention.kernels.chunked import block_sparse_attention
 from bigbird_tf.attention.kernels.plan import Plan, make_plan
 from bigbird_tf.attention.pattern.slots import Slots
-from tests.backends import IS_TENSORFLOW, compiled, value_and_gradients
+from tests.backends import compiled, tensorflow_alone, value_and_gradients
 from tests.graph_walk import all_operations
 
 # In bytes: a row or two, some rows, some heads or all.
@@ -29,7 +29,6 @@ MACHINES = {
     "TPU": ("tpu", True),
 }
 machines = pytest.mark.parametrize("machine", MACHINES)
-tensorflow_alone = pytest.mark.skipif(not IS_TENSORFLOW, reason="TensorFlow's own")
 
 
 class Case:

@@ -6,7 +6,7 @@ import tensorflow as tf
 from bigbird_tf import BlockPattern
 from bigbird_tf.attention.kernels.chunked import block_sparse_attention
 from bigbird_tf.attention.kernels.reference import full_attention, pattern_bias
-from tests.attention.kernels.test_chunked import tensorflow_alone
+from tests.backends import tensorflow_alone
 from tests.graph_walk import all_operations, all_tensors
 
 

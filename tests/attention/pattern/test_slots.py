@@ -9,6 +9,7 @@ from bigbird_tf.attention.pattern.block_pattern import random_blocks_of_all_leng
 from bigbird_tf.attention.pattern.pattern_at_length import slots_at
 from bigbird_tf.attention.pattern.pattern_spec import PatternSpec
 from bigbird_tf.attention.pattern.slots import NOT_READ, SlotLayout, slot_groups
+from tests.backends import tensorflow_alone
 
 
 def test_groups_by_hand():
@@ -37,6 +38,7 @@ def test_partial_bias_by_hand():
     assert dataclasses.replace(layout, token_window=None).partial_bias(2) is None
 
 
+@tensorflow_alone
 @pytest.mark.parametrize(
     "windows", [(1, 1, 1, 1), (2, 2, 2, 1), (0, 0, 0, 0), (3, 3, 2, 2), (3, 0, 1, 0), (0, 2, 0, 2)]
 )
@@ -64,6 +66,7 @@ def test_slots_of_unknown_length_are_those_of_the_known_one(windows):
         assert unknown.layout.random_end >= known.layout.random_end
 
 
+@tensorflow_alone
 def test_more_blocks_than_a_byte_counts():
     """A window of one's own lets random blocks be any, also those from number 256 on."""
     spec = PatternSpec(
