@@ -30,7 +30,7 @@ if TYPE_CHECKING or not _is_command():
 
     from bigbird_tf import checkpoints
     from bigbird_tf.attention import BlockPattern, BlockSparseAttention
-    from bigbird_tf.config import BigBirdConfig
+    from bigbird_tf.config import BigBirdConfig, BigBirdPegasusConfig
     from bigbird_tf.models import (
         BigBirdForCausalLM,
         BigBirdForMaskedLM,
@@ -41,6 +41,11 @@ if TYPE_CHECKING or not _is_command():
         BigBirdForSequenceClassification,
         BigBirdForTokenClassification,
         BigBirdModel,
+        BigBirdPegasusForCausalLM,
+        BigBirdPegasusForConditionalGeneration,
+        BigBirdPegasusForQuestionAnswering,
+        BigBirdPegasusForSequenceClassification,
+        BigBirdPegasusModel,
     )
     from bigbird_tf.nn.backend import NAME
 
@@ -73,6 +78,12 @@ __all__ = [
     "BigBirdForSequenceClassification",
     "BigBirdForTokenClassification",
     "BigBirdModel",
+    "BigBirdPegasusConfig",
+    "BigBirdPegasusForCausalLM",
+    "BigBirdPegasusForConditionalGeneration",
+    "BigBirdPegasusForQuestionAnswering",
+    "BigBirdPegasusForSequenceClassification",
+    "BigBirdPegasusModel",
     "BigBirdTokenizer",
     "BlockPattern",
     "BlockSparseAttention",

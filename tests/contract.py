@@ -13,7 +13,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from bigbird_tf.config import BigBirdConfig
+from bigbird_tf.config import BigBirdConfig, BigBirdPegasusConfig
 from tests.backends import IS_TENSORFLOW
 
 VOCABULARY, SEPARATOR, HEADS, HEAD_SIZE, LONGEST = 53, 5, 3, 7, 61
@@ -44,6 +44,27 @@ def tiny_config(**fields) -> BigBirdConfig:
         "sep_token_id": SEPARATOR,
     }
     return BigBirdConfig(**{**tiny, **fields})
+
+
+def tiny_pegasus_config(**fields) -> BigBirdPegasusConfig:
+    """Returns the same of an encoder-decoder, whose two stacks differ in heads and widths."""
+    tiny: dict[str, Any] = {
+        "vocab_size": VOCABULARY,
+        "d_model": WIDTH,
+        "encoder_layers": 1,
+        "decoder_layers": 1,
+        "encoder_attention_heads": HEADS,
+        "decoder_attention_heads": HEAD_SIZE,
+        "encoder_ffn_dim": 13,
+        "decoder_ffn_dim": 11,
+        "max_position_embeddings": LONGEST,
+        "block_size": BLOCK,
+        "num_random_blocks": 1,
+        "attention_dropout": 0.1,
+        "activation_dropout": 0.1,
+        "classifier_dropout": 0.1,
+    }
+    return BigBirdPegasusConfig(**{**tiny, **fields})
 
 
 def randomize(layer, seed: int = 11) -> None:

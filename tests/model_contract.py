@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from bigbird_tf.config import BigBirdConfig
+from bigbird_tf.config import BigBirdConfig, BigBirdPegasusConfig
 from tests.backends import compiled
 from tests.contract import (
     BATCH,
@@ -35,6 +35,7 @@ class ModelContract:
     Attributes:
         model_class: The class to test.
         config_fields: Fields of the config other than `tiny_config`'s.
+        one_layer, no_dropout: Fields of a config that say so.
         trainable_weights, other_weights: Numbers of weights; others are a pooler that is not used.
         states: Number of other variables: one for each dropout.
         parameters: Numbers in all weights.
@@ -44,6 +45,8 @@ class ModelContract:
 
     model_class: ClassVar[type]
     config_fields: ClassVar[dict] = {}
+    one_layer: ClassVar[dict] = {"num_hidden_layers": 1}
+    no_dropout: ClassVar[dict] = {"hidden_dropout_prob": 0.0}
     trainable_weights: ClassVar[int]
     other_weights: ClassVar[int] = 0
     states: ClassVar[int]
@@ -51,7 +54,7 @@ class ModelContract:
     half_tolerance: ClassVar[float] = 3e-2
 
     @classmethod
-    def config(cls, **fields) -> BigBirdConfig:
+    def config(cls, **fields) -> BigBirdConfig | BigBirdPegasusConfig:
         return tiny_config(**{**cls.config_fields, **fields})
 
     @classmethod
@@ -99,6 +102,10 @@ class ModelContract:
             output[real] if output.shape[:axes] == mask.shape else output
             for output in flat_numpy(outputs)
         ]
+
+    @staticmethod
+    def word_embeddings(backbone) -> keras.layers.Layer:
+        return backbone.embeddings.word_embeddings
 
     def unread_by_loss(self) -> tuple[str, ...]:
         """Parts of paths of trainable weights that need not move in `fit`.
@@ -181,10 +188,10 @@ class ModelContract:
     # 5
     @pytest.mark.slow
     def test_fit_under_xla_trains_what_is_trainable(self):
-        model = self.make({"num_hidden_layers": 1})
-        frozen = model.backbone.embeddings if hasattr(model, "backbone") else model.embeddings
-        frozen.word_embeddings.trainable = False
-        frozen_weights = [frozen.word_embeddings.embeddings, *model.non_trainable_weights]
+        model = self.make(self.one_layer)
+        frozen = self.word_embeddings(getattr(model, "backbone", model))
+        frozen.trainable = False
+        frozen_weights = [frozen.embeddings, *model.non_trainable_weights]
         before = {w.path: np.array(w) for w in model.weights}
         model.compile(
             optimizer=keras.optimizers.SGD(0.1),
@@ -204,7 +211,7 @@ class ModelContract:
                 assert moved > 0, weight.path
 
     def test_fit_evaluate_predict_with_defaults(self):
-        model = self.make({"num_hidden_layers": 1, "hidden_dropout_prob": 0.0})
+        model = self.make({**self.one_layer, **self.no_dropout})
         model.compile(**self.compile_arguments())
         x, y = self.inputs(), self.labels()
         arguments = {"batch_size": BATCH, "verbose": 0, **self.fit_arguments()}

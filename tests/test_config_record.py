@@ -9,8 +9,9 @@ import typing
 
 import pytest
 
-from bigbird_tf import BigBirdConfig, config
-from tests.test_config import THREE
+from bigbird_tf import BigBirdConfig, BigBirdPegasusConfig
+from bigbird_tf.attention.pattern.pattern_spec import ATTENTION_TYPES
+from tests.config.test_big_bird_config import THREE
 
 
 class TestNames:
@@ -42,19 +43,21 @@ class TestNames:
         }
         assert BigBirdConfig.from_dict({"a": 1, "extra": {"b": 2}}).extra == {"a": 1, "b": 2}
 
-    def test_editors_see_all_fields_with_types_and_defaults(self):
-        parameters = inspect.signature(BigBirdConfig).parameters
+    @pytest.mark.parametrize("config_class", [BigBirdConfig, BigBirdPegasusConfig])
+    def test_editors_see_all_fields_with_types_and_defaults(self, config_class):
+        parameters = inspect.signature(config_class).parameters
         assert {p.kind for p in parameters.values()} == {inspect.Parameter.KEYWORD_ONLY}
-        types = typing.get_type_hints(BigBirdConfig)
-        default = BigBirdConfig()
-        for field in dataclasses.fields(BigBirdConfig):
+        types = typing.get_type_hints(config_class)
+        default = config_class()
+        for field in dataclasses.fields(config_class):
             parameter = parameters[field.name]
             assert parameter.annotation == types[field.name]
             if field.name != "extra":
                 assert parameter.default == getattr(default, field.name)
-        assert typing.get_args(types["attention_type"]) == config.ATTENTION_TYPES
+        assert typing.get_args(types["attention_type"]) == ATTENTION_TYPES
         # All are checked.
-        assert set(config._CHECKS) == {field.name for field in dataclasses.fields(BigBirdConfig)}
+        names = {field.name for field in dataclasses.fields(config_class)}
+        assert set(config_class._checks) == names
 
 
 class TestImmutable:

@@ -115,7 +115,7 @@ ROOMS = {
     "hub": set(),
     "config_record": set(),
     "config_checks": {"config_record"},
-    "config": {"hub", "config_checks", "config_record", "attention"},
+    "config": {"config", "hub", "config_checks", "config_record", "attention"},
     "nn": {"nn"},
     "requirements": set(),
     "attention": {"attention", "config_checks", "nn"},

@@ -7,7 +7,7 @@ from bigbird_tf.checkpoints.transformers_format import tensor_table
 
 __all__ = ["copy_weights", "tile_positions"]
 
-_POSITIONS = "position_embeddings.weight"
+_POSITIONS = ("position_embeddings.weight", "embed_positions.weight")
 
 
 def tile_positions(positions: np.ndarray, length: int) -> np.ndarray:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from bigbird_tf.checkpoints.tensor_files import SAFETENSORS_NAME, write_tensors
-from bigbird_tf.config import BigBirdConfig
+from bigbird_tf.config import ModelConfig
 
 __all__ = ["check_output_directory", "write_pretrained_directory"]
 
@@ -32,7 +32,7 @@ def check_output_directory(output_dir: str | os.PathLike) -> Path:
 
 def write_pretrained_directory(
     output_dir: str | os.PathLike,
-    config: BigBirdConfig,
+    config: ModelConfig,
     tensors: dict[str, np.ndarray],
     architecture: str,
     files: Mapping[str, bytes] | None = None,

@@ -3,22 +3,24 @@
 A pretrained model is saved here in the same form, so this is also the library's own format.
 """
 
-import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import keras
 import numpy as np
 
+from bigbird_tf.checkpoints.big_bird_names import BIG_BIRD_NAMES, modern_name
+from bigbird_tf.checkpoints.big_bird_pegasus_names import BIG_BIRD_PEGASUS_NAMES
+from bigbird_tf.checkpoints.name_table import Entry, NameTable
 from bigbird_tf.checkpoints.tensor_files import (
     SAFETENSORS_NAME,
     TensorFiles,
     open_tensors,
     write_tensors,
 )
-from bigbird_tf.config import BigBirdConfig
+from bigbird_tf.config import BigBirdConfig, BigBirdPegasusConfig, ModelConfig
 
 __all__ = [
     "load",
@@ -30,134 +32,39 @@ __all__ = [
     "untie",
 ]
 
-# Kernels of dense layers are stored [out, in] there and [in, out] here.
-_DENSE = (("weight", "kernel", True), ("bias", "bias", False))
-_LAYER_NORM = (("weight", "gamma", False), ("bias", "beta", False))
-_EMBEDDING = (("weight", "embeddings", False),)
-
-_EMBEDDINGS_TABLE = (
-    ("embeddings.word_embeddings", "embeddings.word_embeddings", _EMBEDDING),
-    ("embeddings.position_embeddings", "embeddings.position_embeddings", _EMBEDDING),
-    ("embeddings.token_type_embeddings", "embeddings.token_type_embeddings", _EMBEDDING),
-    ("embeddings.LayerNorm", "embeddings.layer_norm", _LAYER_NORM),
-)
-_BLOCK_TABLE = (
-    ("attention.self.query", "attention.query_dense", _DENSE),
-    ("attention.self.key", "attention.key_dense", _DENSE),
-    ("attention.self.value", "attention.value_dense", _DENSE),
-    ("attention.output.dense", "attention.output_dense", _DENSE),
-    ("attention.output.LayerNorm", "layer_norm", _LAYER_NORM),
-    ("intermediate.dense", "feed_forward.intermediate_dense", _DENSE),
-    ("output.dense", "feed_forward.output_dense", _DENSE),
-    ("output.LayerNorm", "feed_forward.layer_norm", _LAYER_NORM),
-)
-_POOLER_TABLE = (("pooler", "pooler.dense", _DENSE),)
-
-
-def _language_model_table(path: str) -> tuple:
-    # A tied decoder is the word embeddings, and not stored again.
-    return (
-        ("cls.predictions.decoder", f"{path}.decoder", (("weight", "kernel", True),)),
-        ("cls.predictions.transform.dense", f"{path}.dense", _DENSE),
-        ("cls.predictions.transform.LayerNorm", f"{path}.layer_norm", _LAYER_NORM),
-        ("cls.predictions", path, (("bias", "bias", False),)),
-    )
-
-
-_LINEAR_TABLE = (("classifier", "head.dense", _DENSE),)
-_HEAD_TABLES = {
-    "BigBirdForPreTraining": (
-        *_language_model_table("head.predictions"),
-        ("cls.seq_relationship", "head.seq_relationship", _DENSE),
-    ),
-    "BigBirdForMaskedLM": _language_model_table("head"),
-    "BigBirdForCausalLM": _language_model_table("head"),
-    "BigBirdForMultipleChoice": _LINEAR_TABLE,
-    "BigBirdForTokenClassification": _LINEAR_TABLE,
-    "BigBirdForSequenceClassification": (
-        ("classifier.dense", "head.dense", _DENSE),
-        ("classifier.out_proj", "head.output_dense", _DENSE),
-    ),
-    "BigBirdForQuestionAnswering": (
-        ("qa_classifier.intermediate.dense", "head.feed_forward.intermediate_dense", _DENSE),
-        ("qa_classifier.output.dense", "head.feed_forward.output_dense", _DENSE),
-        ("qa_classifier.output.LayerNorm", "head.feed_forward.layer_norm", _LAYER_NORM),
-        ("qa_classifier.qa_outputs", "head.output_dense", _DENSE),
-    ),
+C = TypeVar("C", bound=ModelConfig)
+_NAME_TABLES = {
+    BigBirdConfig.model_type: BIG_BIRD_NAMES,
+    BigBirdPegasusConfig.model_type: BIG_BIRD_PEGASUS_NAMES,
 }
-_BACKBONE_PREFIX = "bert."
 _STORED_DTYPES = (None, "float32", "bfloat16", "float16")
-# Where the encoder's tensors are in a checkpoint of `BigBirdModel`, which has no prefix.
-_BACKBONE_PARTS = ("embeddings.", "encoder.", "pooler.")
-_WORD_EMBEDDINGS = "bert.embeddings.word_embeddings.weight"
-_BIAS, _DECODER, _DECODER_BIAS = (
-    f"cls.predictions.{name}" for name in ("bias", "decoder.weight", "decoder.bias")
-)
-_HEAD_PREFIXES = ("cls.predictions.", "cls.seq_relationship.", "classifier.", "qa_classifier.")
-# Stored by some versions of `transformers`, and no weights: counted positions, and copies of tied
-# weights.
-_NO_WEIGHTS = re.compile(
-    r"(\.|^)(position_ids|token_type_ids)$|^cls\.predictions\.decoder\.(weight|bias)$"
-)
 
 
-class Entry(NamedTuple):
-    """One tensor of a checkpoint: the layer's attribute that holds it, and how."""
-
-    layer: keras.layers.Layer
-    attribute: str
-    is_transposed: bool
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """The shape in the checkpoint."""
-        shape = tuple(getattr(self.layer, self.attribute).shape)
-        return shape[::-1] if self.is_transposed else shape
-
-    def read(self) -> np.ndarray:
-        """Returns the tensor as the checkpoint has it."""
-        array = keras.ops.convert_to_numpy(getattr(self.layer, self.attribute))
-        return np.ascontiguousarray(array.T if self.is_transposed else array)
-
-    def write(self, array: np.ndarray) -> None:
-        """Assigns the checkpoint's tensor."""
-        array = array.T if self.is_transposed else array
-        getattr(self.layer, self.attribute).assign(array)
+def _names_of(model: Any) -> NameTable:
+    """Returns the table of a model's family, or of a class's."""
+    return _NAME_TABLES[model.config_class.model_type]
 
 
 def tensor_table(model: keras.Model) -> dict[str, Entry]:
     """Lists a model's weights by the names that `transformers` has for the same class."""
+    names = _names_of(model)
     backbone = getattr(model, "backbone", model)
-    prefix = "" if backbone is model else _BACKBONE_PREFIX
-    table = dict(_entries(backbone, _EMBEDDINGS_TABLE, prefix))
-    for index, block in enumerate(backbone.encoder.blocks):
-        table.update(_entries(block, _BLOCK_TABLE, f"{prefix}encoder.layer.{index}."))
-    if backbone.pooler is not None:
-        table.update(_entries(backbone, _POOLER_TABLE, prefix))
+    prefix = "" if backbone is model else names.prefix
+    table = dict(names.backbone_entries(backbone, prefix))
     if backbone is not model:
-        table.update(_entries(model, _head_table(type(model)), ""))
+        table.update(_head_entries(type(model))(model))
     return table
 
 
-def _head_table(model_class: Any) -> tuple:
-    name = model_class.public_name
-    if name not in _HEAD_TABLES:
+def _head_entries(model_class: Any) -> Callable:
+    name, known = model_class.public_name, _names_of(model_class).head_entries
+    if name not in known:
         raise TypeError(
-            f"A head must derive from one of {', '.join(sorted(_HEAD_TABLES))}: others have no "
+            f"A head must derive from one of {', '.join(sorted(known))}: others have no "
             f"form that `transformers` reads. Received: {model_class.__name__}. `model.save` "
             "writes any model to a `.keras` file"
         )
-    return _HEAD_TABLES[name]
-
-
-def _entries(root: keras.layers.Layer, table: Any, prefix: str) -> Iterator[tuple[str, Entry]]:
-    for name, path, attributes in table:
-        layer = root
-        for part in path.split("."):
-            layer = getattr(layer, part)
-        for suffix, attribute, is_transposed in attributes:
-            if getattr(layer, attribute, None) is not None:
-                yield f"{prefix}{name}.{suffix}", Entry(layer, attribute, is_transposed)
+    return known[name]
 
 
 def save(model: keras.Model, directory: str | Path, *, dtype: str | None = None) -> None:
@@ -188,9 +95,7 @@ def save(model: keras.Model, directory: str | Path, *, dtype: str | None = None)
             f"{_listing(quantized)}"
         )
     tensors = {name: entry.read() for name, entry in table.items()}
-    if _DECODER in tensors:
-        # In `transformers` a decoder that is not tied has this bias, and does not read the other.
-        tensors[_DECODER_BIAS] = tensors[_BIAS]
+    tensors.update(_names_of(model).copies(model.public_name, tensors))
     if dtype is not None:
         tensors = {name: _cast(name, tensor, dtype) for name, tensor in tensors.items()}
     write_tensors(tensors, Path(directory) / SAFETENSORS_NAME)
@@ -248,6 +153,7 @@ def load(
             f"The checkpoint {tensors.source} does not fit {type(model).__name__}, and nothing of "
             f"it was loaded. Tensors {'; tensors '.join(match.problems)}.{match.advice}"
         )
+    _check_one_tensor(model, tensors)
     table = tensor_table(model)
     for name, stored in match.fitting.items():
         table[name].write(tensors[stored])
@@ -269,6 +175,23 @@ def load(
         )
 
 
+def _check_one_tensor(model: keras.Model, tensors: TensorFiles) -> None:
+    """Refuses a checkpoint in which what is one tensor here is several, and they differ."""
+    names = _names_of(model).one_tensor
+    copies = [name for name in tensors if name in names]
+    # A decoder alone has its own.
+    if len(copies) < 2 or not hasattr(getattr(model, "backbone", model), "encoder"):
+        return
+    first = tensors[copies[0]]
+    other = [name for name in copies[1:] if not np.array_equal(tensors[name], first)]
+    if other:
+        raise ValueError(
+            f"{_listing(other)} of the checkpoint {tensors.source} must be equal to {copies[0]}, "
+            f"since {type(model).__name__} has one table of words for encoder and decoder. Nothing "
+            "was loaded"
+        )
+
+
 def match_tensors(
     model: keras.Model, tensors: TensorFiles, *, ignore_mismatched_sizes: bool = False
 ) -> Match:
@@ -277,24 +200,32 @@ def match_tensors(
     Args:
         model, tensors, ignore_mismatched_sizes: As in `load`.
     """
-    table = tensor_table(model)
+    table, of_family = tensor_table(model), _names_of(model)
     is_backbone = not hasattr(model, "backbone")
-    names = _names_for(tensors, is_backbone)
-    prefix = "" if is_backbone else _BACKBONE_PREFIX
+    names = _names_for(of_family, tensors, is_backbone)
+    prefix = "" if is_backbone else of_family.prefix
+    optional_parts = of_family.optional_parts(getattr(model, "backbone", model))
+    optional = (*(prefix + part for part in optional_parts), *of_family.head_prefixes)
     problems = []
 
-    missing = [name for name in table if name not in names]
+    missing = [name for name in table if name not in names and name not in of_family.zeros]
     optional_groups = [
-        [name for name in table if name.startswith(start)]
-        for start in (f"{prefix}pooler.", *_HEAD_PREFIXES)
+        [name for name in table if name.startswith(start) and name not in of_family.zeros]
+        for start in optional
     ]
     fresh = [name for group in optional_groups if set(group) <= set(missing) for name in group]
     missing = [name for name in missing if name not in fresh]
     if missing:
         problems.append(f"missing: {_listing(missing)}")
 
-    unexpected = [name for name in names if name not in table and not _is_ignored(name, prefix)]
-    if any(_is_of_encoder(names[name]) for name in unexpected) or (problems and unexpected):
+    unexpected = [
+        name
+        for name in names
+        if not (name in table or name.startswith(optional) or of_family.no_weights.search(name))
+    ]
+    of_backbone = (of_family.prefix, *of_family.backbone_parts)
+    is_of_backbone = any(names[name].startswith(of_backbone) for name in unexpected)
+    if is_of_backbone or (problems and unexpected):
         problems.append(f"unexpected: {_listing(unexpected)}")
 
     fitting = {}
@@ -309,7 +240,7 @@ def match_tensors(
             not_floating.append(f"{name} is {dtype}")
         elif shape == entry.shape:
             fitting[name] = names[name]
-        elif ignore_mismatched_sizes and name.startswith(_HEAD_PREFIXES):
+        elif ignore_mismatched_sizes and name.startswith(of_family.head_prefixes):
             fresh.append(name)
         else:
             misshapen.append(f"{name} is {shape}, the model has {entry.shape}")
@@ -318,12 +249,12 @@ def match_tensors(
     if not_floating:
         problems.append(f"that are not floating-point numbers: {_listing(not_floating)}")
     advice = ""
-    if any(name.startswith(_HEAD_PREFIXES) for name in misshapen):
+    if any(name.startswith(of_family.head_prefixes) for name in misshapen):
         advice = " For another number of labels, pass `ignore_mismatched_sizes=True`."
     return Match(fitting, fresh, unexpected, problems, advice)
 
 
-def untie(model_class: type[Any], config: BigBirdConfig, tensors: TensorFiles) -> BigBirdConfig:
+def untie(model_class: type[Any], config: C, tensors: TensorFiles) -> C:
     """Returns the config of a checkpoint whose decoder is a matrix of its own.
 
     That is what the tensors say, even where the config says otherwise, as in `transformers`.
@@ -333,56 +264,36 @@ def untie(model_class: type[Any], config: BigBirdConfig, tensors: TensorFiles) -
         config: The checkpoint's config.
         tensors: The checkpoint's tensors.
     """
-    entries = _HEAD_TABLES.get(model_class.public_name, ())
-    if not config.tie_word_embeddings or not any(n == "cls.predictions" for n, *_ in entries):
+    names = _names_of(model_class)
+    if not config.tie_word_embeddings or model_class.public_name not in names.decoding_heads:
         return config
-    if not {_DECODER, _WORD_EMBEDDINGS} <= set(tensors):
+    word_embeddings = next((name for name in names.word_embeddings if name in tensors), None)
+    if word_embeddings is None or names.decoder not in tensors:
         return config
-    shapes = [tensors.shape(name) for name in (_DECODER, _WORD_EMBEDDINGS)]
-    if shapes[0] == shapes[1] and np.array_equal(tensors[_DECODER], tensors[_WORD_EMBEDDINGS]):
+    shapes = [tensors.shape(name) for name in (names.decoder, word_embeddings)]
+    if shapes[0] == shapes[1] and np.array_equal(tensors[names.decoder], tensors[word_embeddings]):
         return config
     warnings.warn(
-        f"{_DECODER} of the checkpoint {tensors.source} is not its word embeddings, though its "
-        "config has tie_word_embeddings=True. The decoder stays as it is stored "
+        f"{names.decoder} of the checkpoint {tensors.source} is not its word embeddings, though "
+        "its config has tie_word_embeddings=True. The decoder stays as it is stored "
         "(tie_word_embeddings=False); for the word embeddings, pass tie_word_embeddings=True.",
         stacklevel=3,
     )
     return config.replace(tie_word_embeddings=False)
 
 
-def _names_for(tensors: TensorFiles, is_backbone: bool) -> dict[str, str]:
+def _names_for(names: NameTable, tensors: TensorFiles, is_backbone: bool) -> dict[str, str]:
     """Returns the checkpoint's own name for each name as the model's table has it."""
-    has_prefix = any(name.startswith(_BACKBONE_PREFIX) for name in tensors)
-    names = {}
+    has_prefix = any(name.startswith(names.prefix) for name in tensors)
+    found = {}
     for stored in tensors:
         name = stored
         if is_backbone:
-            name = name.removeprefix(_BACKBONE_PREFIX)
-        elif not has_prefix and name.startswith(_BACKBONE_PARTS):
-            name = _BACKBONE_PREFIX + name
-        names[modern_name(name)] = stored
-    if _DECODER_BIAS in names:
-        # The one that `transformers` reads; they are the same where the decoder is tied.
-        names[_BIAS] = names.pop(_DECODER_BIAS)
-    return names
-
-
-def _is_of_encoder(stored_name: str) -> bool:
-    return stored_name.startswith((_BACKBONE_PREFIX, *_BACKBONE_PARTS))
-
-
-def modern_name(name: str) -> str:
-    """Returns today's name of a tensor; checkpoints of old have gamma and beta."""
-    name = re.sub(r"LayerNorm\.gamma$", "LayerNorm.weight", name)
-    return re.sub(r"LayerNorm\.beta$", "LayerNorm.bias", name)
-
-
-def _is_ignored(name: str, prefix: str) -> bool:
-    return bool(
-        _NO_WEIGHTS.search(name)
-        or name.startswith(_HEAD_PREFIXES)
-        or name.startswith(f"{prefix}pooler.")
-    )
+            name = name.removeprefix(names.prefix)
+        elif not has_prefix and name.startswith(names.backbone_parts):
+            name = names.prefix + name
+        found[name] = stored
+    return names.rename(found)
 
 
 def _listing(names: list[str]) -> str:

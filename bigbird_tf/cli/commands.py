@@ -377,9 +377,9 @@ def info(
         rows["backend"] = keras.backend.backend()
         rows["devices"] = ", ".join(keras.distribution.list_devices())
     elif config:
-        from bigbird_tf.config import BigBirdConfig
+        from bigbird_tf.config import config_of_any_family
 
-        rows = dict(sorted(BigBirdConfig.from_pretrained(model).to_dict().items()))
+        rows = dict(sorted(config_of_any_family(model).to_dict().items()))
     else:
         from bigbird_tf.cli.model_info import describe_checkpoint
 

@@ -9,7 +9,7 @@ from bigbird_tf import models
 from bigbird_tf.checkpoints import transformers_format
 from bigbird_tf.checkpoints.sentence_transformers_format import read_options
 from bigbird_tf.checkpoints.tensor_files import TensorFiles, open_tensors
-from bigbird_tf.config import BigBirdConfig
+from bigbird_tf.config import BigBirdPegasusConfig, ModelConfig, config_of_any_family
 from bigbird_tf.models.registry import MODEL_CLASSES
 
 __all__ = ["describe_checkpoint"]
@@ -20,6 +20,9 @@ _HEADS = {
     "cls.seq_relationship.": "next sentence",
     "classifier.": "classifier",
     "qa_classifier.": "question answering",
+    "final_logits_bias": "language model",
+    "classification_head.": "classifier",
+    "qa_outputs.": "question answering",
 }
 _SPECIAL = ("pad", "bos", "eos", "cls", "sep", "mask", "unk")
 
@@ -33,7 +36,7 @@ def describe_checkpoint(name_or_path: str) -> dict[str, str]:
     Raises:
         FileNotFoundError: If there is no such directory or repository, or it has no config.
     """
-    config, problem = _try(functools.partial(BigBirdConfig.from_pretrained, name_or_path))
+    config, problem = _try(functools.partial(config_of_any_family, name_or_path))
     if config is None:
         return {"does not load": problem}
     lines = {"class": _class_name(config), "encoder": _describe_encoder(config)}
@@ -54,13 +57,13 @@ def _try(load: Callable) -> tuple:
         return None, str(error)
 
 
-def _architecture(config: BigBirdConfig) -> str | None:
+def _architecture(config: ModelConfig) -> str | None:
     names = config.extra.get("architectures")
     name = next(iter(names), None) if isinstance(names, list) else names
     return name if isinstance(name, str) else None
 
 
-def _class_name(config: BigBirdConfig) -> str:
+def _class_name(config: ModelConfig) -> str:
     name = _architecture(config)
     if name is None:
         return "not named by the config (the commands take --class)"
@@ -69,11 +72,14 @@ def _class_name(config: BigBirdConfig) -> str:
     return name
 
 
-def _describe_encoder(config: BigBirdConfig) -> str:
+def _describe_encoder(config: ModelConfig) -> str:
+    is_pegasus = isinstance(config, BigBirdPegasusConfig)
+    decoder = f" and {config.decoder_layers} of a decoder" if is_pegasus else ""
+    types = "" if is_pegasus else f"{config.type_vocab_size} token types, "
     text = (
-        f"{config.num_hidden_layers} layers, width {config.hidden_size}, "
+        f"{config.num_hidden_layers} layers{decoder}, width {config.hidden_size}, "
         f"{config.num_attention_heads} heads, vocabulary of {config.vocab_size}, "
-        f"{config.type_vocab_size} token types, up to {config.max_position_embeddings} tokens"
+        f"{types}up to {config.max_position_embeddings} tokens"
     )
     if config.attention_type == "original_full" or config.is_decoder:
         return f"{text}; {'causal' if config.is_decoder else 'full'} attention"
@@ -83,7 +89,7 @@ def _describe_encoder(config: BigBirdConfig) -> str:
     )
 
 
-def _describe_tensors(config: BigBirdConfig, tensors: TensorFiles) -> dict[str, str]:
+def _describe_tensors(config: ModelConfig, tensors: TensorFiles) -> dict[str, str]:
     shapes = [tensors.shape(name) for name in tensors]
     dtypes = sorted({tensors.dtype(name) for name in tensors})
     lines = {
@@ -91,7 +97,9 @@ def _describe_tensors(config: BigBirdConfig, tensors: TensorFiles) -> dict[str, 
         "parameters": f"{sum(map(math.prod, shapes)):,} ({', '.join(dtypes)})",
         "heads": ", ".join(_heads(tensors)) or "none",
     }
-    model_class = MODEL_CLASSES.get(_architecture(config) or "", models.BigBirdModel)
+    is_pegasus = isinstance(config, BigBirdPegasusConfig)
+    backbone = models.BigBirdPegasusModel if is_pegasus else models.BigBirdModel
+    model_class = MODEL_CLASSES.get(_architecture(config) or "", backbone)
     try:
         match = transformers_format.match_tensors(model_class(config), tensors)
     except ValueError as error:
@@ -127,7 +135,7 @@ def _describe_sentences(name_or_path: str) -> dict[str, str]:
     }
 
 
-def _describe_tokenizer(name_or_path: str, config: BigBirdConfig) -> dict[str, str]:
+def _describe_tokenizer(name_or_path: str, config: ModelConfig) -> dict[str, str]:
     lines = {}
     try:
         from bigbird_tf.preprocessing import Tokenizer

@@ -4,7 +4,7 @@ from typing import Any
 
 import keras
 
-from bigbird_tf.config import BigBirdConfig
+from bigbird_tf.config import ModelConfig
 from bigbird_tf.layers.config_layer import ConfigLayer
 from bigbird_tf.nn.activations import get_activation
 from bigbird_tf.nn.dropout import Dropout
@@ -18,7 +18,7 @@ class ClassificationHead(ConfigLayer):
     """Dropout, dense, activation, dropout, dense, on the first token's vector.
 
     Args:
-        config: A `BigBirdConfig`.
+        config: A `BigBirdConfig` or another family's.
 
     Call arguments:
         inputs: Tensor `(B, T, hidden_size)`.
@@ -28,7 +28,7 @@ class ClassificationHead(ConfigLayer):
         Tensor `(B, num_labels)`.
     """
 
-    def __init__(self, config: BigBirdConfig, **kwargs: Any):
+    def __init__(self, config: ModelConfig, **kwargs: Any):
         super().__init__(config, **kwargs)
         config = self.config
         rate = config.classifier_dropout

@@ -1,10 +1,10 @@
-"""`ConfigLayer`: what all layers that are built from a `BigBirdConfig` share."""
+"""`ConfigLayer`: what all layers that are built from a config share."""
 
 from typing import Any
 
 import keras
 
-from bigbird_tf.config import BigBirdConfig
+from bigbird_tf.config import ModelConfig, deserialize_config, serialize_config
 from bigbird_tf.nn.dense import Dense
 from bigbird_tf.nn.layer_norm import LayerNorm
 
@@ -15,12 +15,13 @@ class ConfigLayer(keras.layers.Layer):
     """A layer whose one argument is the model's config.
 
     Args:
-        config: A `BigBirdConfig`, or its dictionary.
+        config: The config of a model of any family, or its dictionary.
     """
 
-    def __init__(self, config: BigBirdConfig | dict, **kwargs: Any):
+    def __init__(self, config: ModelConfig | dict, **kwargs: Any):
         super().__init__(**kwargs)
-        self.config = BigBirdConfig.from_dict(config) if isinstance(config, dict) else config
+        # Of which family, subclasses know.
+        self.config: Any = deserialize_config(config)
 
     def _initializer(self) -> keras.initializers.Initializer:
         return keras.initializers.RandomNormal(stddev=self.config.initializer_range)
@@ -39,4 +40,4 @@ class ConfigLayer(keras.layers.Layer):
 
     def get_config(self) -> dict[str, Any]:
         """Returns all constructor arguments."""
-        return {**super().get_config(), "config": self.config.to_dict()}
+        return {**super().get_config(), "config": serialize_config(self.config)}

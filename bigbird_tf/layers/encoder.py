@@ -6,9 +6,10 @@ import keras
 from keras import ops
 
 from bigbird_tf.attention.layers.block_sparse_attention import pad_length
-from bigbird_tf.config import BigBirdConfig
+from bigbird_tf.config import ModelConfig
 from bigbird_tf.layers.config_layer import ConfigLayer
 from bigbird_tf.layers.encoder_block import EncoderBlock
+from bigbird_tf.layers.rematerialized import call_rematerialized
 from bigbird_tf.types import Shape, Tensor
 
 __all__ = ["Encoder"]
@@ -21,7 +22,7 @@ class Encoder(ConfigLayer):
     Sequences that sparse attention would pad in each layer are padded once, here.
 
     Args:
-        config: A `BigBirdConfig`.
+        config: A `BigBirdConfig` or another family's.
 
     Call arguments:
         inputs: Tensor `(B, T, hidden_size)`.
@@ -36,12 +37,15 @@ class Encoder(ConfigLayer):
         are empty if they were not asked for.
     """
 
-    def __init__(self, config: BigBirdConfig, **kwargs: Any):
+    def __init__(self, config: ModelConfig, **kwargs: Any):
         super().__init__(config, **kwargs)
         self.blocks = [
-            EncoderBlock(self.config, index, dtype=self.dtype_policy, name=f"layer_{index}")
+            self._make_block(index, dtype=self.dtype_policy, name=f"layer_{index}")
             for index in range(self.config.num_hidden_layers)
         ]
+
+    def _make_block(self, index: int, **kwargs: Any) -> keras.layers.Layer:
+        return EncoderBlock(self.config, index, **kwargs)
 
     def build(self, input_shape: Shape) -> None:
         """Makes all weights."""
@@ -72,7 +76,7 @@ class Encoder(ConfigLayer):
                 )
                 attentions.append(weights)
             elif training and self.config.gradient_checkpointing:
-                hidden = _call_rematerialized(block, hidden, mask)
+                hidden = call_rematerialized(block, hidden, attention_mask=mask)
             else:
                 hidden = block(hidden, mask, training=training)
             hidden_states.append(hidden)
@@ -136,17 +140,3 @@ class Encoder(ConfigLayer):
             [hidden] * (count + 1) if output_hidden_states else [],
             [weights] * count if output_attentions else [],
         )
-
-
-def _call_rematerialized(block: keras.layers.Layer, hidden: Tensor, mask: Tensor) -> Tensor:
-    """Calls a block in training so that the backward pass computes its inside again."""
-    seeds = block.draw_seeds()
-    drawn = [seed for seed in seeds if seed is not None]
-
-    def call(hidden, mask, *drawn):
-        given = iter(drawn)
-        own_seeds = [None if seed is None else next(given) for seed in seeds]
-        return block(hidden, ops.cast(mask, "bool"), training=True, seeds=own_seeds)
-
-    # As numbers: arguments of a function with a gradient must not be booleans.
-    return keras.remat(call)(hidden, ops.cast(mask, hidden.dtype), *drawn)

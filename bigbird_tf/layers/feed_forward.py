@@ -1,18 +1,19 @@
-"""`FeedForward`: the second half of an encoder block."""
+"""`FeedForward`: the second half of an encoder block, normalised at its end."""
 
+from collections.abc import Callable
 from typing import Any
 
 import keras
 from keras import ops
 
-from bigbird_tf.config import BigBirdConfig
+from bigbird_tf.config import ModelConfig
 from bigbird_tf.layers.config_layer import ConfigLayer
 from bigbird_tf.nn.activations import fused_mlp, get_activation, has_fused_mlp
-from bigbird_tf.nn.dense import add_bias, as_matrix, is_plain
+from bigbird_tf.nn.dense import Dense, add_bias, as_matrix, is_plain
 from bigbird_tf.nn.dropout import Dropout
 from bigbird_tf.types import Shape, Tensor
 
-__all__ = ["FeedForward"]
+__all__ = ["FeedForward", "two_dense_layers"]
 
 
 @keras.saving.register_keras_serializable(package="bigbird_tf")
@@ -20,7 +21,7 @@ class FeedForward(ConfigLayer):
     """Two dense layers with an activation between, dropout, a residual, layer normalisation.
 
     Args:
-        config: A `BigBirdConfig`.
+        config: A `BigBirdConfig` or another family's.
 
     Call arguments:
         inputs: Tensor `(B, T, hidden_size)`.
@@ -29,7 +30,7 @@ class FeedForward(ConfigLayer):
         seed: A seed for dropout that was drawn ahead.
     """
 
-    def __init__(self, config: BigBirdConfig, **kwargs: Any):
+    def __init__(self, config: ModelConfig, **kwargs: Any):
         super().__init__(config, **kwargs)
         config = self.config
         self.activation = get_activation(config.hidden_act)
@@ -54,24 +55,23 @@ class FeedForward(ConfigLayer):
         """Computes; see the class."""
         # As matrices: see `Dense`.
         residual = as_matrix(inputs if residual is None else residual)
-        hidden = self._dense_layers(as_matrix(inputs))
+        hidden = two_dense_layers(
+            as_matrix(inputs), self.intermediate_dense, self.activation, self.output_dense
+        )
         hidden = self.dropout(hidden, training=training, seed=seed)
         return ops.reshape(self.layer_norm(hidden + residual), ops.shape(inputs))
-
-    def _dense_layers(self, x: Tensor) -> Tensor:
-        """Returns `(M, hidden_size)` of the same shape, keeping little if it can."""
-        first, second = self.intermediate_dense, self.output_dense
-        all_plain = all(
-            is_plain(dense) and dense.compute_dtype == self.compute_dtype
-            for dense in (first, second)
-        )
-        if not all_plain or not has_fused_mlp(self.activation):
-            return second(self.activation(first(x)))
-        weights = (first.kernel, first.bias, second.kernel)
-        tensors = (ops.cast(tensor, self.compute_dtype) for tensor in (x, *weights))
-        product = fused_mlp(self.activation, *tensors)
-        return add_bias(product, ops.cast(second.bias, self.compute_dtype))
 
     def compute_output_shape(self, input_shape: Shape, *args: Any, **kwargs: Any) -> Shape:
         """Returns the shape of the inputs."""
         return input_shape
+
+
+def two_dense_layers(x: Tensor, first: Dense, activation: Callable, second: Dense) -> Tensor:
+    """Returns `second(activation(first(x)))` of `(M, D)`, keeping little if it can."""
+    dtype = first.compute_dtype
+    is_plain_pair = is_plain(first) and is_plain(second) and second.compute_dtype == dtype
+    if not is_plain_pair or not has_fused_mlp(activation):
+        return second(activation(first(x)))
+    weights = (first.kernel, first.bias, second.kernel)
+    product = fused_mlp(activation, *(ops.cast(tensor, dtype) for tensor in (x, *weights)))
+    return add_bias(product, ops.cast(second.bias, dtype))

@@ -4,7 +4,7 @@ from typing import Any
 
 import keras
 
-from bigbird_tf.config import BigBirdConfig
+from bigbird_tf.config import ModelConfig
 from bigbird_tf.layers.config_layer import ConfigLayer
 from bigbird_tf.nn.dropout import Dropout
 from bigbird_tf.types import Shape, Tensor
@@ -17,7 +17,7 @@ class LinearHead(ConfigLayer):
     """Dropout and a dense layer, on each vector.
 
     Args:
-        config: A `BigBirdConfig`.
+        config: A `BigBirdConfig` or another family's.
         units: Number of logits.
         rate: Dropout rate.
 
@@ -29,7 +29,7 @@ class LinearHead(ConfigLayer):
         Tensor `(…, units)`.
     """
 
-    def __init__(self, config: BigBirdConfig, units: int, rate: float, **kwargs: Any):
+    def __init__(self, config: ModelConfig, units: int, rate: float, **kwargs: Any):
         super().__init__(config, **kwargs)
         self.units = units
         self.rate = rate

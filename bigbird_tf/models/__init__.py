@@ -11,6 +11,13 @@ from bigbird_tf.models.big_bird import (
     BigBirdForTokenClassification,
     BigBirdModel,
 )
+from bigbird_tf.models.big_bird_pegasus import (
+    BigBirdPegasusForCausalLM,
+    BigBirdPegasusForConditionalGeneration,
+    BigBirdPegasusForQuestionAnswering,
+    BigBirdPegasusForSequenceClassification,
+    BigBirdPegasusModel,
+)
 
 __all__ = [
     "BigBirdForCausalLM",
@@ -22,4 +29,9 @@ __all__ = [
     "BigBirdForSequenceClassification",
     "BigBirdForTokenClassification",
     "BigBirdModel",
+    "BigBirdPegasusForCausalLM",
+    "BigBirdPegasusForConditionalGeneration",
+    "BigBirdPegasusForQuestionAnswering",
+    "BigBirdPegasusForSequenceClassification",
+    "BigBirdPegasusModel",
 ]

@@ -16,13 +16,16 @@ class CheckedModel(keras.Model):
     """A `keras.Model` on ids that refuses what Keras would silently make tensors of.
 
     It knows its inputs, so that it is exported without having been called. Subclasses have a
-    `config`, and say in `input_rank` how many dimensions their ids have.
+    `config`, and say in `input_rank` how many dimensions their ids have, in `input_names` what
+    their inputs are called, and in `exported_inputs` which of them `export` has by default.
 
     Args:
         **kwargs: Of `keras.Model`.
     """
 
     input_rank = 2
+    input_names: tuple[str, ...] = INPUT_NAMES
+    exported_inputs: tuple[str, ...] = ("input_ids", "attention_mask", "token_type_ids")
     # Keras' own would be traced into every SavedModel, on inputs of a floating dtype.
     _default_save_signature = None
 
@@ -30,7 +33,7 @@ class CheckedModel(keras.Model):
         """Calls the model, after a look at what Keras would make tensors of silently."""
         if args or "inputs" in kwargs:
             check_kind_of_inputs(args[0] if args else kwargs["inputs"])
-        elif not set(kwargs).isdisjoint(INPUT_NAMES):
+        elif not set(kwargs).isdisjoint(self.input_names):
             raise TypeError(
                 "A model's inputs are one dictionary: call model(tokenizer(texts)), without `**`, "
                 "or model({'input_ids': ids, 'attention_mask': mask}). Received the arguments: "
@@ -91,9 +94,9 @@ class CheckedModel(keras.Model):
             format: As in Keras: `"tf_saved_model"`, `"litert"`, `"onnx"` and so on.
             verbose: Whether to print a message.
             input_signature: As in Keras. By default it is a dictionary of `input_ids`,
-                `attention_mask` and `token_type_ids`, int32, of any batch size and length; for
-                `"litert"` of any batch size and the length `max_position_embeddings`, since
-                TensorFlow's converter makes nothing that runs of a free length.
+                `attention_mask` and the like, int32, of any batch size and length; for `"litert"`
+                of any batch size and the length `max_position_embeddings`, since TensorFlow's
+                converter makes nothing that runs of a free length.
             **kwargs: As in Keras.
 
         Raises:
@@ -104,8 +107,10 @@ class CheckedModel(keras.Model):
         if input_signature is None:
             length = self.config.max_position_embeddings if is_litert else None
             shape = (*(None,) * (self.input_rank - 1), length)
-            names = ("input_ids", "attention_mask", "token_type_ids")
-            specs = {n: keras.layers.InputSpec(shape=shape, dtype="int32", name=n) for n in names}
+            specs = {
+                name: keras.layers.InputSpec(shape=shape, dtype="int32", name=name)
+                for name in self.exported_inputs
+            }
             input_signature = [specs]
         if is_litert:
             self._export_to_litert(filepath, verbose, input_signature, kwargs)

@@ -6,7 +6,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from bigbird_tf.config import BigBirdConfig
+from bigbird_tf.config import ModelConfig
 from bigbird_tf.models.inputs import read_inputs
 from bigbird_tf.models.pretrained_model import PretrainedModel
 from bigbird_tf.types import Inputs, Shape, Tensor
@@ -23,7 +23,7 @@ class HeadedModel(PretrainedModel):
     it was loaded, and does not train.
 
     Args:
-        config: A `BigBirdConfig`.
+        config: A config of the family.
         **kwargs: Of `keras.Model`.
     """
 
@@ -31,7 +31,7 @@ class HeadedModel(PretrainedModel):
     uses_pooler = False
     extra_inputs: tuple[str, ...] = ()
 
-    def __init__(self, config: BigBirdConfig, **kwargs: Any):
+    def __init__(self, config: ModelConfig, **kwargs: Any):
         super().__init__(config, **kwargs)
         self.backbone = self._make_backbone()
         if self.has_pooler and not self.uses_pooler:

@@ -6,27 +6,34 @@ import keras
 from keras import ops
 
 from bigbird_tf.attention.layers.argument_checks import checked_mask
-from bigbird_tf.config import BigBirdConfig
+from bigbird_tf.config import ModelConfig
 from bigbird_tf.nn.backend import check_in_range, check_when_run, same_shape
 from bigbird_tf.types import Inputs, Tensor
 
 __all__ = ["check_ids", "check_kind_of_inputs", "is_text", "read_inputs"]
 
 INPUT_NAMES = ("input_ids", "attention_mask", "token_type_ids", "position_ids")
+# The fields of a config that say below which number ids are.
+_SIZES = {"token_type_ids": "type_vocab_size", "position_ids": "max_position_embeddings"}
 
 
 def read_inputs(
-    inputs: Inputs, config: BigBirdConfig, extra_names: tuple[str, ...] = (), rank: int = 2
+    inputs: Inputs,
+    config: ModelConfig,
+    extra_names: tuple[str, ...] = (),
+    rank: int = 2,
+    names: tuple[str, ...] = INPUT_NAMES,
 ) -> dict:
     """Returns a model's inputs as a dictionary of checked tensors.
 
     Args:
         inputs: A dictionary with `input_ids`, integers `(B, T)`, and optionally `attention_mask`,
             `token_type_ids` and `position_ids`, all of that shape; or the ids alone.
-        config: The model's `BigBirdConfig`. With a `type_vocab_size` of 1 all tokens are of type 0,
+        config: The model's config. With a `type_vocab_size` of 1 all tokens are of type 0,
             whatever `token_type_ids` are: tokenizers write 1 for a second text.
         extra_names: Keys that this model takes besides.
         rank: Number of dimensions of the ids.
+        names: What the model's inputs are called: the ids first, then the mask, then the others.
 
     Returns:
         A dictionary: `input_ids` int32, `attention_mask` bool (true where there was none), and the
@@ -38,41 +45,42 @@ def read_inputs(
         tf.errors.InvalidArgumentError: If an id is not in the vocabulary, or a mask has other
             values than 0 and 1. Not when compiled by XLA, which has no such checks.
     """
+    id_name, mask_name, *others = names
     if not isinstance(inputs, dict):
-        inputs = {"input_ids": inputs}
-    names = (*INPUT_NAMES, *extra_names)
-    unknown = sorted(set(inputs) - set(names))
-    if unknown or inputs.get("input_ids") is None:
+        inputs = {id_name: inputs}
+    known = (*names, *extra_names)
+    unknown = sorted(set(inputs) - set(known))
+    if unknown or inputs.get(id_name) is None:
         raise ValueError(
-            "A model's inputs are a dictionary with 'input_ids' and optionally "
-            f"{', '.join(repr(name) for name in names[1:])}. Received the keys: {sorted(inputs)}"
+            f"A model's inputs are a dictionary with '{id_name}' and optionally "
+            f"{', '.join(repr(name) for name in known[1:])}. Received the keys: {sorted(inputs)}"
         )
-    tensors: dict[str, Any] = {name: inputs.get(name) for name in names}
+    tensors: dict[str, Any] = {name: inputs.get(name) for name in known}
     for name, value in tensors.items():
         if value is not None:
             tensors[name] = _as_integers(name, value)
-    ids = tensors["input_ids"]
+    ids = tensors[id_name]
     if len(ids.shape) != rank:
         expected = "(batch, length)" if rank == 2 else "(batch, choices, length)"
         raise ValueError(
-            f"`input_ids` must be of shape {expected}. Received: input_ids.shape={tuple(ids.shape)}"
+            f"`{id_name}` must be of shape {expected}. Received: {id_name}.shape={tuple(ids.shape)}"
         )
-    for name in INPUT_NAMES[1:]:
-        _check_same_shape(name, tensors[name], ids)
+    for name in names[1:]:
+        _check_same_shape(name, tensors[name], id_name, ids)
     ids = _check_length(ids, config.max_position_embeddings)
-    ids = _check_shapes_when_run(ids, tensors)
-    tensors["input_ids"] = check_ids("input_ids", ids, config.vocab_size, "vocab_size")
-    if config.type_vocab_size == 1:
-        tensors["token_type_ids"] = None
-    for name, size, field in (
-        ("token_type_ids", config.type_vocab_size, "type_vocab_size"),
-        ("position_ids", config.max_position_embeddings, "max_position_embeddings"),
-    ):
+    # Positions may be one row for all.
+    of_ids_shape = {name: tensors[name] for name in (mask_name, *others) if name != "position_ids"}
+    ids = _check_shapes_when_run(id_name, ids, of_ids_shape)
+    tensors[id_name] = check_ids(id_name, ids, config.vocab_size, "vocab_size")
+    for name in others:
+        field = _SIZES[name]
+        size = getattr(config, field)
+        if name == "token_type_ids" and size == 1:
+            tensors[name] = None
         if tensors[name] is not None:
             tensors[name] = check_ids(name, tensors[name], size, field)
-    mask = tensors["attention_mask"]
-    mask = ops.ones(ops.shape(ids), "bool") if mask is None else checked_mask(mask)
-    tensors["attention_mask"] = mask
+    mask = tensors[mask_name]
+    tensors[mask_name] = ops.ones(ops.shape(ids), "bool") if mask is None else checked_mask(mask)
     return tensors
 
 
@@ -137,12 +145,12 @@ def _as_integers(name: str, value: Tensor) -> Tensor:
     value = ops.convert_to_tensor(value)
     dtype = keras.backend.standardize_dtype(value.dtype)
     # A mask of 0.0 and 1.0 is common, ids with fractions are a mistake.
-    if name != "attention_mask" and "int" not in dtype:
+    if not name.endswith("attention_mask") and "int" not in dtype:
         raise ValueError(f"`{name}` must be integers. Received: {name}.dtype={dtype}")
     return value
 
 
-def _check_same_shape(name: str, value: Tensor, ids: Tensor) -> None:
+def _check_same_shape(name: str, value: Tensor, id_name: str, ids: Tensor) -> None:
     if value is None:
         return
     shape, expected = tuple(value.shape), tuple(ids.shape)
@@ -152,21 +160,20 @@ def _check_same_shape(name: str, value: Tensor, ids: Tensor) -> None:
     )
     if not fits:
         raise ValueError(
-            f"`{name}` must be of the shape of `input_ids`. Received: {name}.shape={shape}, "
-            f"input_ids.shape={expected}"
+            f"`{name}` must be of the shape of `{id_name}`. Received: {name}.shape={shape}, "
+            f"{id_name}.shape={expected}"
         )
 
 
-def _check_shapes_when_run(ids: Tensor, tensors: Any) -> Tensor:
+def _check_shapes_when_run(id_name: str, ids: Tensor, tensors: Any) -> Tensor:
     """Returns the ids after a check of the shapes that were unknown when the graph was made."""
     checks = [
         (
             lambda x=x: same_shape(x, ids, len(ids.shape)),
-            f"`{name}` must be of the shape of `input_ids`",
+            f"`{name}` must be of the shape of `{id_name}`",
         )
         for name, x in tensors.items()
-        # Positions may be one row for all.
-        if x is not None and name in ("attention_mask", "token_type_ids") and None in ids.shape
+        if x is not None and None in ids.shape
     ]
     return check_when_run(ids, *checks) if checks else ids
 

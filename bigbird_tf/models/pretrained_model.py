@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any, Self
 
 from bigbird_tf.checkpoints import positions, sentence_transformers_format, transformers_format
-from bigbird_tf.config import BigBirdConfig
 from bigbird_tf.config_checks import check_integer
 from bigbird_tf.models.lora_model import LoraModel
 from bigbird_tf.models.quantizable_model import QuantizableModel
@@ -16,12 +15,12 @@ __all__ = ["PretrainedModel"]
 
 
 class PretrainedModel(LoraModel, TrainableModel, QuantizableModel):
-    """A `keras.Model` built from a `BigBirdConfig`, saved in the form that `transformers` uses.
+    """A `keras.Model` built from a config, saved in the form that `transformers` uses.
 
     All weights exist as soon as the model is made.
 
     Args:
-        config: A `BigBirdConfig`, or its dictionary.
+        config: A config of the family, or its dictionary.
         **kwargs: Of `keras.Model`: `name`, `dtype` (such as `"mixed_bfloat16"`), `trainable`.
     """
 
@@ -70,7 +69,7 @@ class PretrainedModel(LoraModel, TrainableModel, QuantizableModel):
         given = {
             name: config_overrides.pop(name) for name in cls.options if name in config_overrides
         }
-        config = BigBirdConfig.from_pretrained(name_or_path, **hub_options, **config_overrides)
+        config = cls.config_class.from_pretrained(name_or_path, **hub_options, **config_overrides)
         stored = sentence_transformers_format.read_options(cls, name_or_path, **hub_options)
         with transformers_format.open_tensors(name_or_path, **hub_options) as tensors:
             if "tie_word_embeddings" not in config_overrides:

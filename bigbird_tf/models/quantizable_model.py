@@ -4,7 +4,7 @@ from typing import Any, Self
 
 import keras
 
-from bigbird_tf.config import BigBirdConfig
+from bigbird_tf.config import ModelConfig
 from bigbird_tf.models.configured_model import ConfiguredModel
 
 __all__ = ["QuantizableModel"]
@@ -14,11 +14,11 @@ class QuantizableModel(ConfiguredModel):
     """A model whose config tells how it was quantized.
 
     Args:
-        config: A `BigBirdConfig`, or its dictionary.
+        config: A config of the family, or its dictionary.
         **kwargs: Of `keras.Model`.
     """
 
-    def __init__(self, config: BigBirdConfig, **kwargs: Any):
+    def __init__(self, config: ModelConfig, **kwargs: Any):
         super().__init__(config, **kwargs)
         self._quantizations: list[dict[str, Any]] = []
 

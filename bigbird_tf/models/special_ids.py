@@ -3,12 +3,12 @@
 import warnings
 from typing import Any
 
-from bigbird_tf.config import BigBirdConfig
+from bigbird_tf.config import ModelConfig
 
 __all__ = ["adopt_special_ids", "check_in_vocabulary", "stop_ids_of"]
 
 
-def check_in_vocabulary(config: BigBirdConfig, name: str, *ids: int) -> None:
+def check_in_vocabulary(config: ModelConfig, name: str, *ids: int) -> None:
     """Refuses special ids that no text can have.
 
     Args:

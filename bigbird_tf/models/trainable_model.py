@@ -105,12 +105,16 @@ class TrainableModel(keras.Model):
         """Trains on one batch; see `keras.Model`."""
         # Before the data, there is a state on JAX.
         *state, data = arguments
-        return super().train_step(*state, with_known_lengths(data))
+        return super().train_step(*state, with_known_lengths(self._complete_batch(data)))
 
     def test_step(self, *arguments: Any) -> Any:
         """Evaluates one batch; see `keras.Model`."""
         *state, data = arguments
-        return super().test_step(*state, with_known_lengths(data))
+        return super().test_step(*state, with_known_lengths(self._complete_batch(data)))
+
+    def _complete_batch(self, data: Any) -> Any:
+        """Returns what `fit` and `evaluate` were given, with inputs that follow from the labels."""
+        return data
 
     def predict_step(self, *arguments: Any) -> Any:
         """Predicts one batch; see `keras.Model`."""
@@ -132,6 +136,15 @@ class TrainableModel(keras.Model):
                 iterator = None
                 break
         super()._maybe_symbolic_build(iterator, data_batch)
+
+    def _symbolic_build(self, iterator: Any = None, data_batch: Any = None) -> None:
+        """Builds losses and metrics from a batch as `train_step` has it."""
+        if data_batch is None:
+            for _, _, batches in iterator:
+                is_batch = isinstance(batches, (list, tuple))
+                data_batch = batches[0] if is_batch else next(batches)
+                break
+        super()._symbolic_build(data_batch=self._complete_batch(data_batch))
 
     def get_compile_config(self) -> dict[str, Any] | None:
         """Returns what `compile_from_config` needs to configure training the same way."""

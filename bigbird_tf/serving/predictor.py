@@ -10,7 +10,7 @@ import tensorflow as tf
 import tensorflow_text  # noqa: F401  # SavedModels need its ops
 
 from bigbird_tf import hub
-from bigbird_tf.config import BigBirdConfig
+from bigbird_tf.config import ModelConfig, config_of_any_family
 from bigbird_tf.models.pretrained_model import PretrainedModel
 from bigbird_tf.models.registry import MODEL_CLASSES
 from bigbird_tf.preprocessing.tokenizers import Tokenizer
@@ -19,7 +19,7 @@ from bigbird_tf.serving.export import SERVABLES, make_servable
 __all__ = ["Predictor", "load_pretrained", "model_class_of", "read_records"]
 
 
-def model_class_of(config: BigBirdConfig, class_name: str | None = None) -> type[PretrainedModel]:
+def model_class_of(config: ModelConfig, class_name: str | None = None) -> type[PretrainedModel]:
     """Returns the class of a checkpoint's model: the one asked for, or that its config names.
 
     Args:
@@ -51,7 +51,7 @@ def load_pretrained(
     """
     if class_name is None and hub.find_file(name_or_path, "modules.json") is not None:
         class_name = "BigBirdForSentenceEmbedding"
-    model_class = model_class_of(BigBirdConfig.from_pretrained(name_or_path), class_name)
+    model_class = model_class_of(config_of_any_family(name_or_path), class_name)
     tokenizer = Tokenizer.from_pretrained(name_or_path)
     return model_class.from_pretrained(name_or_path), tokenizer
 

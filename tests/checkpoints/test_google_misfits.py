@@ -97,7 +97,8 @@ class TestMisfits:
         [
             ({"norm_type": "prenorm"}, "norm_type='prenorm'"),
             ({"hidden_act": "swish"}, "hidden_act='swish'"),
-            ({"max_decoder_length": 5}, "encoder-decoder"),
+            ({"max_decoder_length": 5}, "norm_type='postnorm', a decoder"),
+            ({"couple_encoder_decoder": True}, "couple_encoder_decoder=True"),
             ({"block_size": 0}, "block_size=0"),
             ({"model_type": "big_bird"}, "a config of `transformers`"),
         ],

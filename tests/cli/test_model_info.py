@@ -7,6 +7,7 @@ from safetensors.numpy import load_file, save_file
 
 from bigbird_tf import models
 from bigbird_tf.cli.model_info import describe_checkpoint
+from tests.contract import tiny_pegasus_config
 from tests.serving.conftest import small_config
 
 
@@ -100,3 +101,15 @@ def test_model_of_another_kind(tmp_path):
 def test_nothing_there(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"has no 'config\.json'"):
         describe_checkpoint(str(tmp_path))
+
+
+def test_encoder_decoder(tmp_path):
+    models.BigBirdPegasusForConditionalGeneration(tiny_pegasus_config()).save_pretrained(tmp_path)
+    lines = describe_checkpoint(str(tmp_path))
+    assert lines["class"] == "BigBirdPegasusForConditionalGeneration"
+    assert lines["encoder"].startswith(
+        "1 layers and 1 of a decoder, width 21, 3 heads, vocabulary of 53, up to 61 tokens; "
+        "block_sparse attention, blocks of 4"
+    )
+    assert lines["heads"] == "language model"
+    assert "does not load" not in lines

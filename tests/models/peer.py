@@ -9,7 +9,7 @@ import keras
 import numpy as np
 
 import bigbird_tf
-from bigbird_tf import BigBirdConfig
+from bigbird_tf import BigBirdConfig, BigBirdPegasusConfig
 
 
 @contextlib.contextmanager
@@ -26,7 +26,9 @@ def _quiet() -> Iterator[None]:
     transformers.logging.set_verbosity(level)
 
 
-def make(name: str, config: BigBirdConfig, scale: float = 3.0, seed: int = 7):
+def make(
+    name: str, config: BigBirdConfig | BigBirdPegasusConfig, scale: float = 3.0, seed: int = 7
+):
     """Makes a model of theirs with random weights: their initialisation scaled up."""
     import torch
     import transformers
@@ -36,16 +38,19 @@ def make(name: str, config: BigBirdConfig, scale: float = 3.0, seed: int = 7):
         del fields[ours]
     with _quiet():
         torch.manual_seed(seed)
-        model = getattr(transformers, name)(transformers.BigBirdConfig(**fields))
+        config_class = getattr(transformers, type(config).__name__)
+        model = getattr(transformers, name)(config_class(**fields))
         with torch.no_grad():
             for parameter_name, parameter in model.named_parameters():
                 is_vector = parameter.ndim == 1
                 if not is_vector:
                     parameter.mul_(scale)
-                elif "LayerNorm.weight" in parameter_name:
+                elif "norm" in parameter_name.lower() and parameter_name.endswith("weight"):
                     parameter.add_(0.1 * torch.randn_like(parameter))
                 else:
                     parameter.copy_(0.1 * torch.randn_like(parameter))
+            if hasattr(model, "final_logits_bias"):
+                model.final_logits_bias.copy_(torch.randn_like(model.final_logits_bias))
     return model
 
 
@@ -57,12 +62,18 @@ def call(model, inputs: dict, random_blocks: str) -> dict[str, np.ndarray]:
     import torch
 
     model.train(random_blocks == "seeded")
-    backbone = getattr(model, "bert", model)
+    backbone = getattr(model, "bert", getattr(model, "model", model))
+    encoder = getattr(backbone, "encoder", None)
     with _quiet(), torch.no_grad():
-        backbone.set_attention_type(model.config.attention_type)
+        if encoder is not None:
+            # BigBird's own keeps count of it too.
+            owner = backbone if hasattr(backbone, "set_attention_type") else encoder
+            owner.set_attention_type(model.config.attention_type)
         outputs = model(**{name: torch.tensor(value) for name, value in inputs.items()})
     names = ("logits", "prediction_logits", "seq_relationship_logits", "start_logits")
     names += ("end_logits", "last_hidden_state", "pooler_output")
+    if not hasattr(model, "model"):
+        names += ("encoder_last_hidden_state",)
     return {
         name: outputs[name].numpy()
         for name in names

@@ -10,7 +10,8 @@ import tensorflow as tf
 from bigbird_tf import models
 from tests.contract import assert_close, mask_of, random_ids, randomize, tiny_config
 
-NAMES = sorted(name for name in models.__all__ if name.startswith("BigBird"))
+# Those of the other family read other inputs, and have their own tests.
+NAMES = sorted(name for name in models.__all__ if not name.startswith("BigBirdPegasus"))
 
 
 def make(name, **fields):

@@ -119,3 +119,25 @@ def test_heads(name):
     assert set(result) == set(expected)
     for key, value in expected.items():
         np.testing.assert_allclose(result[key], value, rtol=1e-5, err_msg=key)
+
+
+@pytest.mark.parametrize("from_logits", [True, False])
+def test_label_smoothing_is_keras(from_logits):
+    labels = np.maximum(LABELS, 0)
+    predictions = LOGITS if from_logits else np.asarray(keras.ops.softmax(LOGITS))
+    arguments = {"from_logits": from_logits, "label_smoothing": 0.3}
+    one_hot = np.eye(LOGITS.shape[-1], dtype="float32")[labels]
+    expected = keras.losses.CategoricalCrossentropy(**arguments)(one_hot, predictions)
+    loss = SparseCrossentropy(**arguments)
+    np.testing.assert_allclose(loss(labels, predictions), expected, rtol=1e-5)
+    again = SparseCrossentropy.from_config(loss.get_config())
+    np.testing.assert_allclose(again(labels, predictions), expected, rtol=1e-5)
+    # What does not count, does not.
+    some = loss(np.where(np.arange(labels.shape[1]) < 1, labels, -100), predictions)
+    alone = loss(labels[:, :1], predictions[:, :1])
+    np.testing.assert_allclose(some, alone, rtol=1e-5)
+
+
+def test_label_smoothing_out_of_range():
+    with pytest.raises(ValueError, match=r"`label_smoothing` must be in \[0, 1\)"):
+        SparseCrossentropy(label_smoothing=1.0)

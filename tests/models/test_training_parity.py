@@ -83,7 +83,8 @@ def losses_of_theirs(theirs, batches) -> list[float]:
         loss.backward()
         optimizer.step()
         losses.append(loss.item())
-    assert theirs.bert.attention_type == "block_sparse"
+    backbone = theirs.bert if hasattr(theirs, "bert") else theirs.model.encoder
+    assert backbone.attention_type == "block_sparse"
     return losses
 
 

@@ -8,7 +8,13 @@ from keras import ops
 from bigbird_tf.nn.backend import check_when_run, same_shape
 from bigbird_tf.types import Tensor
 
-__all__ = ["check_is_not_causal", "check_shapes", "check_shapes_when_run", "checked_mask"]
+__all__ = [
+    "check_is_not_causal",
+    "check_shapes",
+    "check_shapes_when_run",
+    "checked_mask",
+    "may_be_equal",
+]
 
 
 def check_is_not_causal(use_causal_mask: bool) -> None:
@@ -37,7 +43,7 @@ def check_shapes(query: Tensor, value: Tensor, key: Tensor, attention_mask: Tens
                 f"`{name}` must be of shape (batch, length, features). Received: "
                 f"{name}.shape={tuple(x.shape)}"
             )
-        if not _may_be_equal(x.shape[:2], query.shape[:2]):
+        if not may_be_equal(x.shape[:2], query.shape[:2]):
             raise ValueError(
                 "Block-sparse attention is self attention: `query`, `value` and `key` must "
                 "have one batch size and one length. Received: query.shape="
@@ -50,7 +56,7 @@ def check_shapes(query: Tensor, value: Tensor, key: Tensor, attention_mask: Tens
     if attention_mask is None:
         return
     shape = tuple(attention_mask.shape)
-    if len(shape) != 2 or not _may_be_equal(shape, query.shape[:2]):
+    if len(shape) != 2 or not may_be_equal(shape, query.shape[:2]):
         raise ValueError(
             "`attention_mask` must be of shape (batch, length), 1 for tokens and 0 for "
             f"padding. Received: attention_mask.shape={shape}, query.shape="
@@ -58,7 +64,8 @@ def check_shapes(query: Tensor, value: Tensor, key: Tensor, attention_mask: Tens
         )
 
 
-def _may_be_equal(shape: Any, other: Any) -> bool:
+def may_be_equal(shape: Any, other: Any) -> bool:
+    """Returns whether two shapes of one rank are equal as far as they are known."""
     return all(None in pair or pair[0] == pair[1] for pair in zip(shape, other, strict=True))
 
 

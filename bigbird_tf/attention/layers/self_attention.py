@@ -5,89 +5,29 @@ from typing import Any
 import keras
 from keras import ops
 
-from bigbird_tf.attention.kernels.attention_weights import MASKED
-from bigbird_tf.attention.kernels.reference import full_attention
 from bigbird_tf.attention.layers.argument_checks import (
     check_is_not_causal,
     check_shapes,
     check_shapes_when_run,
     checked_mask,
 )
-from bigbird_tf.config_checks import check_integer, check_rate
-from bigbird_tf.nn.dense import Dense, as_matrix
-from bigbird_tf.nn.dropout import Dropout
-from bigbird_tf.types import Shape, Tensor
+from bigbird_tf.attention.layers.projected_attention import ProjectedAttention
+from bigbird_tf.types import Tensor
 
 __all__ = ["SelfAttention"]
 
 
-class SelfAttention(keras.layers.Layer):
-    """Projections, heads and checks of multi-head attention of a sequence to itself.
+class SelfAttention(ProjectedAttention):
+    """The checks of multi-head attention of a sequence to itself.
 
     Subclasses say in `_attend` which tokens attend to which, and in `is_causal` whether none of
     them attends to later ones.
 
     Args:
-        num_heads: Number of heads, N.
-        key_dim: Size of each head, H.
-        dropout: Dropout rate of attention weights.
-        use_bias: Whether query, key and value projections have biases.
-        use_output_bias: Whether the output projection has one; `None` for `use_bias`.
-        kernel_initializer: Initializer of the kernels.
-        bias_initializer: Initializer of the biases.
-        **kwargs: Of `keras.layers.Layer`.
+        **kwargs: As `ProjectedAttention`'s.
     """
 
     is_causal = False
-
-    def __init__(
-        self,
-        num_heads: int,
-        key_dim: int,
-        dropout: float = 0.0,
-        use_bias: bool = True,
-        use_output_bias: bool | None = None,
-        kernel_initializer: Any = "glorot_uniform",
-        bias_initializer: Any = "zeros",
-        **kwargs: Any,
-    ):
-        super().__init__(**kwargs)
-        self.num_heads = check_integer("num_heads", num_heads, 1)
-        self.key_dim = check_integer("key_dim", key_dim, 1)
-        self.dropout = check_rate("dropout", dropout)
-        self.use_bias = use_bias
-        self.use_output_bias = use_bias if use_output_bias is None else use_output_bias
-        self.kernel_initializer = keras.initializers.get(kernel_initializer)
-        self.bias_initializer = keras.initializers.get(bias_initializer)
-        self.supports_masking = True
-
-        width = num_heads * key_dim
-        self.query_dense = self._projection(width, use_bias, "query")
-        self.key_dense = self._projection(width, use_bias, "key")
-        self.value_dense = self._projection(width, use_bias, "value")
-        self.dropout_layer = Dropout(dropout, dtype=self.dtype_policy, name="dropout")
-
-    def _projection(self, width: int | None, use_bias: bool, name: str) -> Dense:
-        return Dense(
-            width,
-            use_bias=use_bias,
-            # A shared initializer would give equal kernels.
-            kernel_initializer=self.kernel_initializer.clone(),
-            bias_initializer=self.bias_initializer.clone(),
-            dtype=self.dtype_policy,
-            name=name,
-        )
-
-    def build(
-        self, query_shape: Shape, value_shape: Shape | None = None, key_shape: Shape | None = None
-    ) -> None:
-        """Makes all weights of the shapes of `query` (and of `value` and `key`, if they differ)."""
-        value_shape = value_shape or query_shape
-        self.query_dense.build(query_shape)
-        self.key_dense.build(key_shape or value_shape)
-        self.value_dense.build(value_shape)
-        self.output_dense = self._projection(query_shape[-1], self.use_output_bias, "output")
-        self.output_dense.build((*query_shape[:-1], self.num_heads * self.key_dim))
 
     def call(
         self,
@@ -141,53 +81,6 @@ class SelfAttention(keras.layers.Layer):
         """
         raise NotImplementedError
 
-    def _project(self, query: Tensor, value: Tensor, key: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Returns queries, keys and values, `(B, N, T, H)` each."""
-        queries, keys, values = (
-            ops.transpose(
-                ops.reshape(x, (-1, ops.shape(x)[1], self.num_heads, self.key_dim)), (0, 2, 1, 3)
-            )
-            for x in (
-                self.query_dense(query),
-                self.key_dense(key),
-                self.value_dense(value),
-            )
-        )
-        return queries, keys, values
-
-    def _merge_heads(self, context: Tensor) -> Tensor:
-        """`(B, N, T, H)` to `(B, T, N * H)`."""
-        context = ops.transpose(context, (0, 2, 1, 3))
-        return ops.reshape(context, (-1, ops.shape(context)[1], self.num_heads * self.key_dim))
-
-    def _project_back(self, context: Tensor) -> Tensor:
-        """`(B, T, N * H)` to `(B, T, D)`."""
-        # As a matrix: see `Dense`. Queries, keys and values are not: TensorFlow then orders the
-        # backward pass of a training step so that it holds more.
-        output = self.output_dense(as_matrix(context))
-        return ops.reshape(output, (-1, ops.shape(context)[1], output.shape[-1]))
-
-    def _full(
-        self,
-        query: Tensor,
-        value: Tensor,
-        key: Tensor,
-        mask: Tensor,
-        training: bool,
-        dropout_seed: Tensor | None,
-    ) -> tuple[Tensor, Tensor | None]:
-        context, weights = full_attention(
-            *self._project(query, value, key),
-            self._full_bias(mask),
-            scale=self.key_dim**-0.5,
-            dropout=lambda x: self.dropout_layer(x, training=training, seed=dropout_seed),
-        )
-        return self._project_back(self._merge_heads(context)), weights
-
-    def _full_bias(self, mask: Tensor) -> Tensor:
-        """Returns what full attention adds to scores, to broadcast to `(B, N, T, T)`."""
-        return (1.0 - mask[:, None, None, :]) * MASKED
-
     def compute_output_spec(
         self,
         query: Tensor,
@@ -213,16 +106,3 @@ class SelfAttention(keras.layers.Layer):
         batch, length, _ = query.shape
         shape = (batch, self.num_heads, length, length)
         return output, keras.KerasTensor(shape, dtype=self.compute_dtype)
-
-    def get_config(self) -> dict[str, Any]:
-        """Returns all constructor arguments."""
-        return {
-            **super().get_config(),
-            "num_heads": self.num_heads,
-            "key_dim": self.key_dim,
-            "dropout": self.dropout,
-            "use_bias": self.use_bias,
-            "use_output_bias": self.use_output_bias,
-            "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
-            "bias_initializer": keras.initializers.serialize(self.bias_initializer),
-        }

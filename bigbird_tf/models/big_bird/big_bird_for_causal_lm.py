@@ -13,8 +13,6 @@ from bigbird_tf.generation.decoding_arguments import check_decoding
 from bigbird_tf.generation.logits_processors import make_processor
 from bigbird_tf.layers import LanguageModelHead
 from bigbird_tf.models.big_bird.big_bird_with_head import BigBirdWithHead
-from bigbird_tf.models.ignored_labels import SparseAccuracy
-from bigbird_tf.models.losses import weighted_crossentropy
 from bigbird_tf.models.prompts import Prompts, read_prompts, to_text
 from bigbird_tf.models.registry import register_model
 from bigbird_tf.models.special_ids import (
@@ -22,6 +20,7 @@ from bigbird_tf.models.special_ids import (
     check_in_vocabulary,
     stop_ids_of,
 )
+from bigbird_tf.models.tasks import LanguageModelTask
 from bigbird_tf.nn.backend import compile_function, draw_seed
 from bigbird_tf.types import Inputs, Tensor
 
@@ -29,7 +28,7 @@ __all__ = ["BigBirdForCausalLM"]
 
 
 @register_model
-class BigBirdForCausalLM(BigBirdWithHead):
+class BigBirdForCausalLM(LanguageModelTask, BigBirdWithHead):
     """BigBird as a decoder: logits for the piece after each token; its decoder is the embeddings.
 
     Attention is causal and full, whatever the config says: the model's own config has
@@ -273,12 +272,6 @@ class BigBirdForCausalLM(BigBirdWithHead):
             lambda x: ops.pad(x, ((0, 0), (0, 0), (0, room), (0, 0))), cache
         )
         return self._predict(hidden[:, -1]), cache
-
-    def _default_loss(self) -> Any:
-        return weighted_crossentropy()
-
-    def _default_weighted_metrics(self) -> Any:
-        return [SparseAccuracy()]
 
 
 def _repeat(tensors: Any, times: int) -> Any:

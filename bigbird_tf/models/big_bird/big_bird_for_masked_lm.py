@@ -1,22 +1,19 @@
 """`BigBirdForMaskedLM`: the pieces behind the masks."""
 
-from typing import Any
-
 import keras
 
 from bigbird_tf.layers import LanguageModelHead
 from bigbird_tf.models.big_bird.big_bird_with_head import BigBirdWithHead
-from bigbird_tf.models.ignored_labels import SparseAccuracy
-from bigbird_tf.models.losses import weighted_crossentropy
 from bigbird_tf.models.masked_positions import gather_positions
 from bigbird_tf.models.registry import register_model
+from bigbird_tf.models.tasks import LanguageModelTask
 from bigbird_tf.types import Inputs, Tensor
 
 __all__ = ["BigBirdForMaskedLM"]
 
 
 @register_model
-class BigBirdForMaskedLM(BigBirdWithHead):
+class BigBirdForMaskedLM(LanguageModelTask, BigBirdWithHead):
     """BigBird with a logit for each piece of the vocabulary; its decoder is the word embeddings.
 
     Letters: B batch, T length, K positions asked for, V vocabulary. For `fit`, labels are integers
@@ -52,9 +49,3 @@ class BigBirdForMaskedLM(BigBirdWithHead):
         hidden = gather_positions(hidden, inputs["masked_positions"])
         word_embeddings = self.backbone.embeddings.word_embeddings
         return self._logits(self.head(hidden, word_embeddings=word_embeddings))
-
-    def _default_loss(self) -> Any:
-        return weighted_crossentropy()
-
-    def _default_weighted_metrics(self) -> Any:
-        return [SparseAccuracy()]

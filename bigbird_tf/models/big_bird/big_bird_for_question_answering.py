@@ -8,9 +8,9 @@ from keras import ops
 from bigbird_tf.config import BigBirdConfig
 from bigbird_tf.layers import QuestionAnsweringHead
 from bigbird_tf.models.big_bird.big_bird_with_head import BigBirdWithHead
-from bigbird_tf.models.ignored_labels import SparseAccuracy, SparseCrossentropy
 from bigbird_tf.models.registry import register_model
 from bigbird_tf.models.special_ids import check_in_vocabulary
+from bigbird_tf.models.tasks import QuestionAnsweringTask
 from bigbird_tf.nn.backend import check_when_run
 from bigbird_tf.types import Inputs, Tensor
 
@@ -18,7 +18,7 @@ __all__ = ["BigBirdForQuestionAnswering"]
 
 
 @register_model
-class BigBirdForQuestionAnswering(BigBirdWithHead):
+class BigBirdForQuestionAnswering(QuestionAnsweringTask, BigBirdWithHead):
     """BigBird with start and end logits for each token of `[CLS] question [SEP] text [SEP]`.
 
     As in the original, the question's tokens (up to the first separator) are out of the
@@ -88,14 +88,3 @@ class BigBirdForQuestionAnswering(BigBirdWithHead):
         )
         has_one = (lambda: ops.all(ops.any(is_separator, axis=-1)), message)
         return ops.cast(check_when_run(is_separator, has_one), "int32")
-
-    def _default_loss(self) -> Any:
-        return {
-            name: SparseCrossentropy(from_logits=True) for name in ("start_logits", "end_logits")
-        }
-
-    def _default_loss_weights(self) -> Any:
-        return {"start_logits": 0.5, "end_logits": 0.5}
-
-    def _default_metrics(self) -> Any:
-        return {name: [SparseAccuracy()] for name in ("start_logits", "end_logits")}

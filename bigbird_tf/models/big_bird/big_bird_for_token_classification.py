@@ -1,21 +1,18 @@
 """`BigBirdForTokenClassification`: a label for each token."""
 
-from typing import Any
-
 import keras
 
 from bigbird_tf.layers import LinearHead
 from bigbird_tf.models.big_bird.big_bird_with_head import BigBirdWithHead
-from bigbird_tf.models.ignored_labels import SparseAccuracy
-from bigbird_tf.models.losses import weighted_crossentropy
 from bigbird_tf.models.registry import register_model
+from bigbird_tf.models.tasks import LanguageModelTask
 from bigbird_tf.types import Inputs, Tensor
 
 __all__ = ["BigBirdForTokenClassification"]
 
 
 @register_model
-class BigBirdForTokenClassification(BigBirdWithHead):
+class BigBirdForTokenClassification(LanguageModelTask, BigBirdWithHead):
     """BigBird with a classifier on every token.
 
     For `fit`, labels are integers `(B, T)`, and sample weights `(B, T)` say which tokens count: 0
@@ -46,9 +43,3 @@ class BigBirdForTokenClassification(BigBirdWithHead):
         """Classifies; see the class."""
         hidden, _, _ = self.backbone.encode(self._read_inputs(inputs), training=training)
         return self._logits(self.head(hidden, training=training))
-
-    def _default_loss(self) -> Any:
-        return weighted_crossentropy()
-
-    def _default_weighted_metrics(self) -> Any:
-        return [SparseAccuracy()]

@@ -109,6 +109,10 @@ class BigBirdModel(PretrainedModel):
         )
         return self.encoder(embedded, inputs["attention_mask"], training=training, **options)
 
+    def attention_layers(self) -> list[keras.layers.Layer]:
+        """Returns the attention layer of each block."""
+        return [block.attention for block in self.encoder.blocks]
+
     def compute_output_shape(self, input_shape: Shape | dict[str, Shape]) -> dict[str, Shape]:
         """Returns the shapes of what a call returns by default, by name."""
         if isinstance(input_shape, dict):

@@ -1,0 +1,68 @@
+"""The variables of Google's BigBird-Pegasus, and the tensors that they become."""
+
+from collections.abc import Iterator
+
+from bigbird_tf.checkpoints.google_variables import Variable, dense, layer_norm
+from bigbird_tf.config import BigBirdPegasusConfig
+
+__all__ = ["list_pegasus_variables"]
+
+
+def list_pegasus_variables(config: BigBirdPegasusConfig, scope: str) -> Iterator[Variable]:
+    """Lists the tensors of an encoder-decoder.
+
+    Args:
+        config: The model's config.
+        scope: The scope that all variables are in, such as `"pegasus"`.
+    """
+    words, positions = (f"{scope}/embeddings/{name}_embeddings" for name in ("word", "position"))
+    hidden = config.d_model
+    yield Variable("model.shared.weight", words, (config.vocab_size, hidden))
+    for stack in ("encoder", "decoder"):
+        yield Variable(
+            f"model.{stack}.embed_positions.weight",
+            # One table for both there.
+            positions,
+            (config.max_position_embeddings, hidden),
+        )
+        yield from layer_norm(
+            f"model.{stack}.layernorm_embedding", f"{scope}/{stack}/LayerNorm", hidden
+        )
+    for index in range(config.encoder_layers):
+        ours, theirs = f"model.encoder.layers.{index}", f"{scope}/encoder/layer_{index}"
+        names = {name: f"self.{name}" for name in ("query", "key", "value")}
+        yield from _attention(
+            f"{ours}.self_attn", f"{theirs}/attention", {**names, "output": "output"}, config
+        )
+        yield from _halves(ours, theirs, hidden, config.encoder_ffn_dim)
+    for index in range(config.decoder_layers):
+        ours, theirs = f"model.decoder.layers.{index}", f"{scope}/decoder/layer_{index}"
+        names = {"query": "q_proj", "key": "k_proj", "value": "v_proj", "output": "out_proj"}
+        yield from _attention(f"{ours}.self_attn", f"{theirs}/attention", names, config)
+        yield from _attention(
+            f"{ours}.encoder_attn", f"{theirs}/attention", names, config, of="encdec"
+        )
+        yield from layer_norm(
+            f"{ours}.encoder_attn_layer_norm", f"{theirs}/attention/encdec/LayerNorm", hidden
+        )
+        yield from _halves(ours, theirs, hidden, config.decoder_ffn_dim)
+
+
+def _attention(
+    ours: str, theirs: str, names: dict[str, str], config: BigBirdPegasusConfig, of: str = "self"
+) -> Iterator[Variable]:
+    output = "output" if of == "self" else f"{of}_output"
+    for part, name in names.items():
+        variable = f"{theirs}/{output}/dense" if part == "output" else f"{theirs}/{of}/{part}"
+        size = config.d_model
+        yield from dense(f"{ours}.{name}", variable, size, size, has_bias=config.use_bias)
+
+
+def _halves(ours: str, theirs: str, hidden: int, inner: int) -> Iterator[Variable]:
+    """Lists the norms of both halves of a block, and the second half's dense layers."""
+    yield from layer_norm(
+        f"{ours}.self_attn_layer_norm", f"{theirs}/attention/self/LayerNorm", hidden
+    )
+    yield from dense(f"{ours}.fc1", f"{theirs}/intermediate/dense", hidden, inner)
+    yield from dense(f"{ours}.fc2", f"{theirs}/output/dense", inner, hidden)
+    yield from layer_norm(f"{ours}.final_layer_norm", f"{theirs}/intermediate/LayerNorm", hidden)

@@ -1,0 +1,207 @@
+"""`BigBirdConfig`: all that decides a model's shape and attention, in one validated record."""
+
+import dataclasses
+import functools
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from bigbird_tf.attention.pattern.pattern_spec import (
+    ATTENTION_TYPES,
+    INFERENCE_RANDOM_BLOCKS,
+    RANDOM_PLANS,
+    AttentionType,
+    InferenceRandomBlocks,
+    RandomPlan,
+)
+from bigbird_tf.config.fields import (
+    ACTIVATIONS,
+    PROBLEM_TYPES,
+    Activation,
+    ProblemType,
+    as_given,
+    check_token_ids,
+    count,
+    or_none,
+    or_zero,
+    positive,
+)
+from bigbird_tf.config.model_config import Checks, ModelConfig
+from bigbird_tf.config_checks import (
+    check_choice,
+    check_extra,
+    check_flag,
+    check_global_blocks,
+    check_number,
+    check_obeyed,
+    check_rate,
+    check_window,
+)
+from bigbird_tf.config_record import FrozenDict, frozen_record
+
+__all__ = ["BigBirdConfig"]
+
+
+_CHECKS: Checks = {
+    "vocab_size": positive,
+    "hidden_size": positive,
+    "num_hidden_layers": count,
+    "num_attention_heads": positive,
+    "intermediate_size": positive,
+    "hidden_act": functools.partial(check_choice, choices=ACTIVATIONS),
+    "hidden_dropout_prob": check_rate,
+    "attention_probs_dropout_prob": check_rate,
+    "max_position_embeddings": positive,
+    "type_vocab_size": positive,
+    "initializer_range": check_number,
+    "layer_norm_eps": check_number,
+    "pad_token_id": or_zero,
+    "bos_token_id": or_none(count),
+    "eos_token_id": or_none(check_token_ids),
+    "sep_token_id": or_none(count),
+    "attention_type": functools.partial(check_choice, choices=ATTENTION_TYPES),
+    "use_bias": check_flag,
+    "rescale_embeddings": check_flag,
+    "tie_word_embeddings": check_flag,
+    "block_size": positive,
+    "num_random_blocks": count,
+    "classifier_dropout": or_none(check_rate),
+    "classifier_act": functools.partial(check_choice, choices=(None, *ACTIVATIONS)),
+    "is_decoder": check_flag,
+    "num_labels": positive,
+    "id2label": as_given,
+    "label2id": as_given,
+    "problem_type": functools.partial(check_choice, choices=(None, *PROBLEM_TYPES)),
+    "num_global_blocks": check_global_blocks,
+    "num_window_blocks": check_window,
+    "random_plan": functools.partial(check_choice, choices=RANDOM_PLANS),
+    "inference_random_blocks": functools.partial(check_choice, choices=INFERENCE_RANDOM_BLOCKS),
+    "full_attention_up_to": or_none(count),
+    "gradient_checkpointing": check_flag,
+}
+_CHECKS["extra"] = functools.partial(check_extra, known=("extra", "model_type", *_CHECKS))
+
+
+@frozen_record
+class BigBirdConfig(ModelConfig):
+    """The settings of a BigBird model, under the names and with the defaults of `transformers`.
+
+    Reads and writes the `config.json` that `transformers` uses. Fields of a file that are not known
+    here are kept in `extra` and written back. A config cannot be changed; `replace` returns a new
+    one.
+
+    Args:
+        vocab_size: Number of pieces of the vocabulary.
+        hidden_size: Width of the model; a multiple of `num_attention_heads`.
+        num_hidden_layers: Number of encoder blocks.
+        num_attention_heads: Number of attention heads.
+        intermediate_size: Width inside the feed-forward layers.
+        hidden_act: Activation of the feed-forward layers. `"gelu_new"` is the tanh form of GELU.
+        hidden_dropout_prob: Dropout rate of embeddings and of the outputs of sublayers.
+        attention_probs_dropout_prob: Dropout rate of attention probabilities. As in the originals
+            it acts in full attention only.
+        max_position_embeddings: Longest sequence, in tokens.
+        type_vocab_size: Number of token types.
+        initializer_range: Standard deviation of the initial weights.
+        layer_norm_eps: Epsilon of every layer normalisation.
+        pad_token_id: Id of padding.
+        bos_token_id: Id of the token that begins a text.
+        eos_token_id: Id of the token that ends one.
+        sep_token_id: Id of the separator.
+        attention_type: `"block_sparse"` (linear in the length), `"original_full"`, or
+            `"simulated_sparse"` (full attention under the sparse pattern's mask, slow, for checks).
+        use_bias: Whether query, key and value projections have biases.
+        rescale_embeddings: Whether word embeddings are multiplied by `sqrt(hidden_size)`.
+        tie_word_embeddings: Whether the decoder of language model heads is the word embeddings,
+            not a matrix of its own.
+        block_size: Tokens in a block of the pattern.
+        num_random_blocks: Random key blocks that each query block reads; 0 for none.
+        classifier_dropout: Dropout rate of classification heads; `None` for `hidden_dropout_prob`.
+        classifier_act: Activation inside the head of sequence classifiers; `None` for `hidden_act`.
+            Google's classifiers have `"tanh"`.
+        is_decoder: Whether attention is causal.
+        num_labels: Outputs of a classification head; by default as many as there are names.
+        id2label: Names of the labels, by id.
+        label2id: Ids of the labels, by name; one of the two is enough.
+        problem_type: What a sequence classifier's labels are: `"single_label_classification"`,
+            `"multi_label_classification"`, `"regression"`, or `None`: regression for one label,
+            else single label.
+        num_global_blocks: Global blocks; the first half (rounded up) at the start of the sequence,
+            the rest at its end; or a pair, how many at the start and at the end. Global blocks
+            attend to everything and are attended to by all.
+        num_window_blocks: Width of the sliding window in blocks, odd; or a pair, how many before
+            and after a query's own block.
+        random_plan: Which original's rule draws the random blocks: `"google"` or `"transformers"`.
+        inference_random_blocks: `"seeded"` uses the same random blocks in training and inference,
+            as Google's code does and the published weights were trained; `"first_block"` points
+            all of them to block 0 outside of training, as `transformers` does.
+        full_attention_up_to: Sequences up to this length (in tokens) use full attention; `None`
+            for the rule of `transformers`, `(5 + 2 * num_random_blocks) * block_size`, where 5 is
+            the global and window blocks. Google's code has 512. Longer ones use it too where they
+            have too few blocks to choose the random ones from.
+        gradient_checkpointing: Whether training recomputes each encoder block's inside in the
+            backward pass, which trades time for memory.
+        extra: Fields of a `config.json` that are not among the above.
+
+    Raises:
+        TypeError: If there is no such field. The message has the nearest one.
+        ValueError: If a value is impossible. The message names the argument.
+
+    Example:
+
+    >>> config = BigBirdConfig(num_hidden_layers=4, block_size=32)
+    >>> config.attention_type
+    'block_sparse'
+    """
+
+    model_type: ClassVar[str] = "big_bird"
+    _checks: ClassVar[Checks] = _CHECKS
+
+    vocab_size: int = 50358
+    hidden_size: int = 768
+    num_hidden_layers: int = 12
+    num_attention_heads: int = 12
+    intermediate_size: int = 3072
+    hidden_act: Activation = "gelu_new"
+    hidden_dropout_prob: float = 0.1
+    attention_probs_dropout_prob: float = 0.1
+    max_position_embeddings: int = 4096
+    type_vocab_size: int = 2
+    initializer_range: float = 0.02
+    layer_norm_eps: float = 1e-12
+    pad_token_id: int = 0
+    bos_token_id: int | None = 1
+    eos_token_id: int | tuple[int, ...] | None = 2
+    sep_token_id: int | None = 66
+    attention_type: AttentionType = "block_sparse"
+    use_bias: bool = True
+    rescale_embeddings: bool = False
+    tie_word_embeddings: bool = True
+    block_size: int = 64
+    num_random_blocks: int = 3
+    classifier_dropout: float | None = None
+    classifier_act: Activation | None = None
+    is_decoder: bool = False
+    num_labels: int = 2
+    id2label: Mapping[int, str] | None = None
+    label2id: Mapping[str, int] | None = None
+    problem_type: ProblemType | None = None
+    num_global_blocks: int | tuple[int, int] = 2
+    num_window_blocks: int | tuple[int, int] = 3
+    random_plan: RandomPlan = "google"
+    inference_random_blocks: InferenceRandomBlocks = "seeded"
+    full_attention_up_to: int | None = None
+    gradient_checkpointing: bool = False
+    extra: Mapping[str, Any] = dataclasses.field(default_factory=FrozenDict, hash=False)
+
+    def __post_init__(self) -> None:
+        check_obeyed(self.extra)
+        if self.pad_token_id >= self.vocab_size:
+            raise ValueError(
+                f"`pad_token_id` must be below `vocab_size`. Received: "
+                f"pad_token_id={self.pad_token_id}, vocab_size={self.vocab_size}"
+            )
+        if self.hidden_size % self.num_attention_heads:
+            raise ValueError(
+                "`hidden_size` must be a multiple of `num_attention_heads`. Received: "
+                f"hidden_size={self.hidden_size}, num_attention_heads={self.num_attention_heads}"
+            )
