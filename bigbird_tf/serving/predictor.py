@@ -15,6 +15,7 @@ from bigbird_tf.models.pretrained_model import PretrainedModel
 from bigbird_tf.models.registry import MODEL_CLASSES
 from bigbird_tf.preprocessing.tokenizers import Tokenizer
 from bigbird_tf.serving.export import SERVABLES, make_servable
+from bigbird_tf.serving.version_directory import is_version
 
 __all__ = ["Predictor", "load_pretrained", "model_class_of", "read_records"]
 
@@ -171,7 +172,7 @@ def _find_saved_model(path: Path) -> Path | None:
         return path
     if not path.is_dir():
         return None
-    versions = [entry for entry in path.iterdir() if entry.name.isdigit()]
+    versions = [entry for entry in path.iterdir() if is_version(entry.name)]
     versions = [entry for entry in versions if (entry / "saved_model.pb").is_file()]
     return max(versions, key=lambda entry: int(entry.name), default=None)
 

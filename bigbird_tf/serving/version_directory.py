@@ -7,15 +7,20 @@ import uuid
 from collections.abc import Callable
 from pathlib import Path
 
-__all__ = ["next_version", "write_version"]
+__all__ = ["is_version", "next_version", "write_version"]
+
+
+def is_version(name: str) -> bool:
+    """Returns whether a folder's name is a version's, as TensorFlow Serving reads it: a number."""
+    # Python counts digits of other scripts, and superscripts, as digits too.
+    return name.isascii() and name.isdigit()
 
 
 def next_version(path: str | os.PathLike) -> int:
     """Returns the first number above all versions that a model's folder has; 1 if it has none."""
     path = Path(path)
     names = [entry.name for entry in path.iterdir()] if path.is_dir() else []
-    # As TensorFlow Serving reads them: a version is a folder whose name is a number.
-    return max((int(name) for name in names if name.isascii() and name.isdigit()), default=0) + 1
+    return max((int(name) for name in names if is_version(name)), default=0) + 1
 
 
 def write_version(path: str | os.PathLike, write: Callable[[Path], None]) -> Path:

@@ -22,7 +22,7 @@ def test_the_latest_version_by_number(tmp_path, names, latest):
     versions(tmp_path, *names)
     # Neither what is no SavedModel nor what is no number.
     (tmp_path / "1000").mkdir()
-    versions(tmp_path, "v2000")
+    versions(tmp_path, "v2000", "٩٩٩", "²")
     assert predictor._find_saved_model(tmp_path) == tmp_path / latest
 
 

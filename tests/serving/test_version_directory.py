@@ -25,7 +25,7 @@ def test_versions_count_up(tmp_path):
 
 
 def test_next_is_above_the_highest(tmp_path):
-    for name in ("2", "11", "x12", "13.tmp", "٤"):
+    for name in ("2", "11", "x12", "13.tmp", "٩٩", "²"):
         (tmp_path / name).mkdir()
     assert next_version(tmp_path) == 12
     assert next_version(tmp_path / "nothing") == 1
