@@ -8,7 +8,8 @@ from keras import ops
 
 from bigbird_tf.generation.decoding import beam_search
 
-STOP, PAD = 3, 0
+# Padding is no token that a step could take for one.
+STOP, PAD = 3, 7
 
 
 class Tree:

@@ -49,6 +49,19 @@ class TestFilterLogits:
     def test_by_hand(self, arguments, expected):
         assert self.kept(**arguments) == expected
 
+    @pytest.mark.parametrize("count", [1, 2, 3])
+    def test_the_fewest_that_add_up_to_top_p(self, count):
+        """What is just reached takes no further token."""
+        ordered = logits_of([[0.5, 0.25, 0.15, 0.1]])
+        probabilities = ops.softmax(ordered)
+        before = np.asarray(ops.cumsum(probabilities, axis=-1) - probabilities)[0]
+        for top_p, expected in (
+            (before[count], count),
+            (np.nextafter(before[count], np.float32(1)), count + 1),
+        ):
+            filtered = np.asarray(filter_logits(ordered, top_p=float(top_p)))
+            assert (filtered > OUT / 2).sum() == expected
+
     def test_temperature_comes_first(self):
         np.testing.assert_allclose(filter_logits(self.logits, temperature=0.5), self.logits * 2)
         # At half the temperature 0.4 is 16 of 30 parts: enough alone.

@@ -22,6 +22,7 @@ from tests.contract import (
     assert_close,
     mask_of,
     randomize,
+    symbolic,
     tiny_config,
 )
 
@@ -93,6 +94,22 @@ class TestRematerialization:
         inputs = arguments()
         plain = made()(*inputs)[0]
         assert_close(made(gradient_checkpointing=True)(*inputs)[0], plain)
+
+
+@pytest.mark.parametrize("output_attentions", [False, True])
+@pytest.mark.parametrize("output_hidden_states", [False, True])
+def test_specs_are_those_of_what_is_returned(output_hidden_states, output_attentions):
+    def specs(outputs):
+        return keras.tree.map_structure(
+            lambda x: (tuple(x.shape[1:]), standardize_dtype(x.dtype)), outputs
+        )
+
+    inputs, options = arguments(), {"output_hidden_states": output_hidden_states}
+    options["output_attentions"] = output_attentions
+    encoder = made()
+    assert specs(encoder(*symbolic(inputs), **options)) == specs(encoder(*inputs, **options))
+    block, options = made(EncoderBlock), {"return_attention_scores": output_attentions}
+    assert specs(block(*symbolic(inputs), **options)) == specs(block(*inputs, **options))
 
 
 def test_hidden_states_and_attentions():

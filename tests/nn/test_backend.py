@@ -101,6 +101,15 @@ class TestChecks:
         ids = ops.convert_to_tensor([[0, 2]], "int32")
         np.testing.assert_array_equal(check_in_range(ids, 3, ""), ids)
 
+    @pytest.mark.parametrize("dtype", ["int8", "uint8", "int16", "uint16", "int32"])
+    def test_ids_of_any_dtype(self, dtype):
+        ids = ops.convert_to_tensor(np.arange(100, dtype=dtype))
+        # As numbers of the ids' own dtype, some of these would be negative, or small.
+        for size in (100, 128, 200, 256, 32_768, 40_000, 65_536, 70_000):
+            np.testing.assert_array_equal(check_in_range(ids, size, ""), np.arange(100))
+        with pytest.raises(self.errors(), match="from 0 to 98"):
+            check_in_range(ids, 99, "from 0 to 98")
+
     def test_any_check(self):
         x = ops.ones((2, 3))
         np.testing.assert_array_equal(check_when_run(x, (lambda: ops.all(x > 0), "no")), x)

@@ -25,6 +25,20 @@ def test_gradient_of_a_row_is_one_sum(cls):
     np.testing.assert_allclose(gradient, expected, atol=1e-6)
 
 
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+@pytest.mark.parametrize("cls", [Embedding, ReversibleEmbedding])
+def test_gradient_in_half_precision_adds_up_in_float32(cls, dtype):
+    layer = cls(3, 2, dtype=dtype)
+    layer.build(None)
+    # Added one by one, a sum of ones would stop at 2048 or at 256.
+    ids = np.zeros((2, 3001), "int32")
+    ids[1, -1] = 2
+    (gradient,) = gradients_of_weights(lambda: ops.sum(layer(ids)), layer)
+    assert gradient.dtype == dtype
+    expected = [[6001, 6001], [0, 0], [1, 1]]
+    np.testing.assert_allclose(ops.cast(gradient, "float32"), expected, rtol=2**-8)
+
+
 def test_adam_moves_rows_by_their_sum():
     layer = Embedding(5, 7)
     layer.build(None)
