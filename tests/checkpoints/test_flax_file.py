@@ -65,6 +65,8 @@ class TestFile:
             "b": {"embedding": pack_chunks(table, 10)},
             "c": {"scale": pack_array(table[1].astype(ml_dtypes.bfloat16))},
             "d": {"kernel": pack_chunks(table, 5), "step": pack_array(np.array(3))},
+            # Of convolutions, say: the form of matrices is no form for these.
+            "e": {"kernel": pack_array(table.reshape(7, 2, 2))},
         }
         write_flax_file(file, {"params": tree})
         found = read_all(file)
@@ -75,6 +77,7 @@ class TestFile:
             "c.weight": table[1].astype(ml_dtypes.bfloat16),
             "d.weight": table.T,
             "d.step": np.array(3),
+            "e.weight": table.reshape(7, 2, 2),
         }
         assert set(found) == set(expected)
         for name, array in expected.items():

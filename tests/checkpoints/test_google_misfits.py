@@ -31,6 +31,18 @@ class TestMisfits:
         with pytest.raises(ValueError, match="missing: bert/encoder/layer_1/attention/self/value"):
             self.convert(variables, tmp_path)
 
+    def test_each_variable_is_needed(self, tmp_path):
+        variables = committed_variables("pooler")
+        # Without the word embeddings it is no checkpoint of BigBird at all.
+        for name in sorted(set(variables) - {"bert/embeddings/word_embeddings"}):
+            others = {other: array for other, array in variables.items() if other != name}
+            with pytest.raises(ValueError, match=rf"Variables missing: {name}$"):
+                self.convert(others, tmp_path)
+
+    def test_biases_where_the_config_has_none(self, tmp_path):
+        with pytest.raises(ValueError, match=r"Variables unexpected: .*/attention/self/key/bias"):
+            self.convert(committed_variables(), tmp_path, use_bias=False)
+
     def test_half_a_head(self, tmp_path):
         variables = committed_variables("masked_lm")
         del variables["transform/gamma"], variables["cls/predictions/output_bias"]

@@ -81,6 +81,10 @@ class TestModules:
             (saved / "tokenizer_config.json").write_text(json.dumps({"model_max_length": length}))
             found = read_options(BigBirdForSentenceEmbedding, saved)
             assert found["max_seq_length"] == expected
+        # What belongs to the modules comes before what belongs to the tokenizer.
+        (saved / "sentence_bert_config.json").write_text('{"max_seq_length": 41}')
+        (saved / "tokenizer_config.json").write_text('{"model_max_length": 37}')
+        assert read_options(BigBirdForSentenceEmbedding, saved)["max_seq_length"] == 41
         # Cut to what the model reads.
         assert (
             BigBirdForSentenceEmbedding(tiny_config(), max_seq_length=10**30).max_seq_length == 61

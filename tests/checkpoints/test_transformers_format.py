@@ -54,6 +54,10 @@ class TestStoredDtype:
             model.save_pretrained(tmp_path / "half", dtype="float16")
         assert not (tmp_path / "half").exists()
         model.save_pretrained(tmp_path / "half", dtype="bfloat16")
+        # What is not finite as it is, is no matter of the dtype.
+        kernel.assign(np.full(kernel.shape, -np.inf, "float32"))
+        model.save_pretrained(tmp_path / "half", dtype="float16")
+        assert np.isneginf(load_file(tmp_path / "half/model.safetensors")[QUERY]).all()
 
     def test_no_dtype_for_weights(self, model, tmp_path):
         with pytest.raises(ValueError, match=r"`dtype` must be one of .*Received: dtype='int8'"):

@@ -160,6 +160,27 @@ def test_what_no_option_of_a_head_may_set(name):
         parse_options([f"{name}=1"])
 
 
+def test_values_of_options():
+    """The first equals sign ends the name; what is no JSON is a string."""
+    given = [
+        "a=b=c",
+        'prompt="x=1"',
+        'generation={"top_k": 5}',
+        "num_best=3",
+        "text=",
+        "b= c ",
+        "n==",
+    ]
+    assert parse_options(given) == {
+        "a": "b=c", "prompt": "x=1", "generation": {"top_k": 5}, "num_best": 3, "text": "",
+        "b": " c ", "n": "=",
+    }  # fmt: skip
+    assert parse_options(None) == parse_options([]) == {}
+    for option in ("num_best", "=3", "num-best=3", ""):
+        with pytest.raises(ValueError, match=f"--option must be NAME=VALUE.*Received: {option}$"):
+            parse_options([option])
+
+
 class TestEvaluate:
     def test_all_options(self, run, notes, tmp_path):
         make = notes(predictor, "Predictor", "the predictor")

@@ -30,6 +30,12 @@ def test_what_does_not_load(tmp_path):
         assert re.match(line, lines[name]), lines[name]
 
 
+def test_ids_at_the_end_of_the_vocabulary(tmp_path):
+    small_config(vocab_size=53, eos_token_id=52, sep_token_id=53).save_pretrained(tmp_path)
+    found = describe_checkpoint(str(tmp_path))["special ids"]
+    assert found == "pad 0, bos 1, eos 52, sep 53 (outside of the vocabulary)"
+
+
 def test_head_that_starts_fresh(tmp_path):
     config = small_config(extra={"architectures": ["BigBirdForMultipleChoice"]})
     models.BigBirdModel(config).save_pretrained(tmp_path)

@@ -8,8 +8,7 @@ from keras import ops
 
 from bigbird_tf.generation.decoding import beam_search
 
-# Padding is no token that a step could take for one.
-STOP, PAD = 3, 7
+STOP, PAD = 3, 0
 
 
 class Tree:

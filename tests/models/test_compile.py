@@ -1,10 +1,11 @@
 """What `compile` sets, and what of it a file brings back."""
 
 import keras
+import numpy as np
 import pytest
 
-from bigbird_tf import BigBirdForSequenceClassification
-from tests.contract import tiny_config
+from bigbird_tf import BigBirdForQuestionAnswering, BigBirdForSequenceClassification
+from tests.contract import random_ids, randomize, tiny_config
 
 
 def make(dtype=None):
@@ -56,3 +57,44 @@ def test_an_optimizer_of_ones_own_stays_as_it_is(tmp_path):
     # And compiled anew with the default, it is the default.
     loaded.compile()
     assert decaying(loaded) < everything
+
+
+@pytest.mark.parametrize(
+    ("arguments", "weights"),
+    [
+        ({}, (0.5, 0.5)),
+        ({"loss_weights": {"start_logits": 0.25, "end_logits": 2.0}}, (0.25, 2.0)),
+        # The default weights are those of the default loss.
+        (
+            {"loss": dict.fromkeys(("start_logits", "end_logits"), "mse"), "metrics": None},
+            (1.0, 1.0),
+        ),
+    ],
+)
+def test_loss_weights(arguments, weights):
+    config = tiny_config(num_hidden_layers=0, sep_token_id=3)
+    model = BigBirdForQuestionAnswering(config)
+    randomize(model)
+    model.compile(**arguments, run_eagerly=True)
+    ids = random_ids()
+    ids[:, 4] = 3
+    labels = {"start_logits": np.array([5, 9]), "end_logits": np.array([7, 11])}
+    if "loss" in arguments:
+        labels = {name: np.eye(ids.shape[1])[label] for name, label in labels.items()}
+    found = model.evaluate(ids, labels, return_dict=True, verbose=0)
+    parts = [found[f"{name}_loss"] for name in ("start_logits", "end_logits")]
+    assert min(parts) > 0
+    assert found["loss"] == pytest.approx(np.dot(weights, parts), rel=1e-5)
+
+
+def test_metrics_that_are_given_take_the_place_of_the_default_ones():
+    ids, labels = random_ids(), np.array([0, 1])
+    for arguments, expected in (
+        ({}, {"loss", "accuracy"}),
+        ({"metrics": ["mse"]}, {"loss", "mse"}),
+        ({"metrics": None, "weighted_metrics": ["mae"]}, {"loss", "mae"}),
+    ):
+        model = BigBirdForSequenceClassification(tiny_config(num_hidden_layers=0))
+        model.compile(**arguments, run_eagerly=True)
+        found = model.evaluate(ids, labels, return_dict=True, verbose=0)
+        assert set(found) == expected

@@ -62,6 +62,7 @@ def test_stop_tokens():
     model = models.BigBirdForCausalLM(config())
     assert model.stop_tokens(None) == (9, 8)
     assert model.stop_tokens(3) == (3,)
+    assert model.stop_tokens(0) == (0,)
     assert model.stop_tokens([]) == ()
     for ids, stops in ((5, (5,)), (None, ())):
         assert models.BigBirdForCausalLM(config(eos_token_id=ids)).stop_tokens(None) == stops

@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from bigbird_tf import BigBirdForCausalLM
-from bigbird_tf.models.prompts import to_text
+from bigbird_tf.models.prompts import read_prompts, to_text
 from bigbird_tf.preprocessing import BigBirdTokenizer
 from tests.contract import (
     randomize,
@@ -13,6 +13,24 @@ from tests.contract import (
 )
 from tests.models.big_bird.test_big_bird_for_causal_lm import PROMPTS
 from tests.preprocessing.conftest import train_vocabulary
+
+
+@pytest.mark.parametrize("is_known", [True, False])
+def test_room_for_new_tokens_to_the_token(is_known):
+    config = tiny_config(max_position_embeddings=13)
+    ids = np.full((2, 8), 9, "int32")
+
+    def positions(ids, count):
+        return read_prompts(ids, config, None, count).positions
+
+    def positions_in_graph(ids, count):
+        specs = [tf.TensorSpec((None, None), tf.int32)]
+        return tf.function(lambda ids: positions(ids, count), specs)(ids)
+
+    call = positions if is_known else positions_in_graph
+    np.testing.assert_array_equal(call(ids, 5), [range(8)] * 2)
+    with pytest.raises((ValueError, tf.errors.InvalidArgumentError), match="must fit into"):
+        call(ids, 6)
 
 
 @pytest.fixture(scope="module")

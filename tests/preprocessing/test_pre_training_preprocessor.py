@@ -71,6 +71,23 @@ def test_following_segments_are_one_stretch(tokenizer, row):
     assert len(begins) > 7
 
 
+def test_a_document_of_one_word_has_pieces_on_both_sides(tokenizer):
+    preprocessor = PreTrainingPreprocessor(tokenizer, max_length=23, other_rate=0.0)
+    count = 19
+    counts = set()
+    for document in ("q", "bird", "qbirdq"):
+        pieces = tokenizer.tokenize(document).shape[0]
+        counts.add(pieces)
+        lengths = {(first, pieces - first) for first in range(1, pieces)} or {(1, 0)}
+        batch = preprocessor([document] * count, ["bird"] * count, np.arange(count))
+        found = {
+            tuple(map(len, segments(x, y, tokenizer)))
+            for x, y, _ in tf.data.Dataset.from_tensor_slices(batch)
+        }
+        assert found <= lengths
+    assert 2 in counts
+
+
 def test_other_segments_are_the_other_documents(tokenizer):
     preprocessor = PreTrainingPreprocessor(tokenizer, max_length=61, other_rate=1.0)
     for draw in range(7):

@@ -211,6 +211,9 @@ class TestGenerate:
         first = model.generate(EXPLICIT, 8, seed=5, **options).numpy()
         assert (model.generate(EXPLICIT, 8, seed=5, **options).numpy() == first).all()
         assert (model.generate(EXPLICIT, 8, seed=6, **options).numpy() != first).any()
+        # 0 is a seed like any other.
+        zero = [model.generate(EXPLICIT, 8, seed=0, **options).numpy() for _ in range(2)]
+        assert (zero[0] == zero[1]).all()
         unseeded = [model.generate(EXPLICIT, 8, **options).numpy() for _ in range(2)]
         assert (unseeded[0] != unseeded[1]).any()
 
