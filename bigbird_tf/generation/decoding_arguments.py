@@ -6,7 +6,7 @@ from typing import Any
 
 from bigbird_tf.config_checks import check_integer
 
-__all__ = ["check_decoding"]
+__all__ = ["check_decoding", "decoding_options"]
 
 LENGTH_RULES = ("transformers", "google")
 
@@ -91,6 +91,48 @@ def check_decoding(
             f"num_beams={num_return_sequences}. Received: {num_return_sequences=}, num_beams=1, "
             "do_sample=False"
         )
+
+
+def decoding_options(
+    *, stop_token_ids: tuple[int, ...], do_sample: bool = False, **arguments: Any
+) -> dict[str, Any]:
+    """Checks arguments of `generate`, and returns those that `decode` takes.
+
+    Args:
+        stop_token_ids: Tokens that end a row.
+        do_sample: Whether to draw tokens at random.
+        **arguments: The others, as of `check_decoding`; all of them.
+
+    Returns:
+        A dictionary of Python's own numbers, since NumPy's would be tensors of a compiled loop.
+
+    Raises:
+        ValueError: If an argument is impossible.
+    """
+    check_decoding(do_sample=do_sample, **arguments)
+    options = {
+        "max_new_tokens": int(arguments["max_new_tokens"]),
+        "stop_token_ids": stop_token_ids,
+        "num_return_sequences": int(arguments["num_return_sequences"]),
+        "repetition_penalty": float(arguments["repetition_penalty"]),
+        "no_repeat_ngram_size": int(arguments["no_repeat_ngram_size"] or 0),
+        "min_new_tokens": int(arguments["min_new_tokens"] or 0),
+    }
+    if arguments["num_beams"] > 1:
+        options.update(
+            num_beams=int(arguments["num_beams"]),
+            length_penalty=float(arguments["length_penalty"]),
+            early_stopping=arguments["early_stopping"],
+            length_rule=arguments["length_rule"],
+        )
+    elif do_sample:
+        top_k = arguments["top_k"]
+        options.update(
+            temperature=float(arguments["temperature"]),
+            top_k=None if top_k is None else int(top_k),
+            top_p=arguments["top_p"],
+        )
+    return options
 
 
 def _check_number(name: str, value: Any) -> None:

@@ -9,7 +9,7 @@ from bigbird_tf.models.inputs import is_text, read_inputs
 from bigbird_tf.nn.backend import check_when_run
 from bigbird_tf.types import Tensor
 
-__all__ = ["Prompts", "prompt_pieces", "read_prompts", "to_text"]
+__all__ = ["Prompts", "prompt_pieces", "read_prompts", "to_dense", "to_text"]
 
 
 class Prompts(NamedTuple):
@@ -45,7 +45,7 @@ def read_prompts(
             "`Tokenizer`. Received: tokenizer=None"
         )
     if hasattr(prompts, "row_splits"):
-        prompts = _to_dense(prompts, config.pad_token_id)
+        prompts = to_dense(prompts, config.pad_token_id)
     if isinstance(prompts, dict):
         extra = sorted(set(prompts) - {"input_ids", "attention_mask", "token_type_ids"})
         if extra:
@@ -88,10 +88,10 @@ def _tokenize(prompts: Any, tokenizer: Any) -> tuple[dict, bool]:
         )
     is_scalar = texts.shape.rank == 0
     pieces = prompt_pieces(texts[None] if is_scalar else texts, tokenizer)
-    return _to_dense(pieces, tokenizer.pad_token_id), is_scalar
+    return to_dense(pieces, tokenizer.pad_token_id), is_scalar
 
 
-def _to_dense(ragged: Any, pad_token_id: int) -> dict:
+def to_dense(ragged: Any, pad_token_id: int) -> dict:
     """Returns ragged ids as padded ones and their mask."""
     import tensorflow as tf
 

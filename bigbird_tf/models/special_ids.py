@@ -1,11 +1,14 @@
 """Whether special ids are in the vocabulary, and a model and a tokenizer mean the same by them."""
 
 import warnings
+from collections.abc import Sequence
 from typing import Any
+
+import numpy as np
 
 from bigbird_tf.config import ModelConfig
 
-__all__ = ["adopt_special_ids", "check_in_vocabulary", "stop_ids_of"]
+__all__ = ["adopt_special_ids", "check_in_vocabulary", "read_stop_ids", "stop_ids_of"]
 
 
 def check_in_vocabulary(config: ModelConfig, name: str, *ids: int) -> None:
@@ -56,6 +59,25 @@ def adopt_special_ids(model: Any, tokenizer: Any) -> None:
         stacklevel=3,
     )
     model.config = model.config.replace(**fields)
+
+
+def read_stop_ids(
+    config: ModelConfig, stop_token_ids: int | Sequence[int] | None
+) -> tuple[int, ...]:
+    """Returns the ids that end what a model writes, for the argument that `generate` takes.
+
+    Args:
+        config: The model's config.
+        stop_token_ids: The ids; `None` for the config's `eos_token_id`.
+
+    Raises:
+        ValueError: If one of them is not below `vocab_size`.
+    """
+    stops: Any = config.eos_token_id if stop_token_ids is None else stop_token_ids
+    stops = () if stops is None else tuple(np.atleast_1d(np.array(stops, "int32")).tolist())
+    name = "eos_token_id" if stop_token_ids is None else "stop_token_ids"
+    check_in_vocabulary(config, name, *stops)
+    return stops
 
 
 def stop_ids_of(stop_token_ids: tuple[int, ...], tokenizer: Any) -> tuple[int, ...]:

@@ -4,20 +4,18 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
-import numpy as np
 from keras import ops
 
 from bigbird_tf.config import BigBirdConfig
-from bigbird_tf.generation.decoding import beam_search, sample
-from bigbird_tf.generation.decoding_arguments import check_decoding
-from bigbird_tf.generation.logits_processors import make_processor
+from bigbird_tf.generation.decode import decode, repeat_rows
+from bigbird_tf.generation.decoding_arguments import decoding_options
 from bigbird_tf.layers import LanguageModelHead
 from bigbird_tf.models.big_bird.big_bird_with_head import BigBirdWithHead
 from bigbird_tf.models.prompts import Prompts, read_prompts, to_text
 from bigbird_tf.models.registry import register_model
 from bigbird_tf.models.special_ids import (
     adopt_special_ids,
-    check_in_vocabulary,
+    read_stop_ids,
     stop_ids_of,
 )
 from bigbird_tf.models.tasks import LanguageModelTask
@@ -144,45 +142,29 @@ class BigBirdForCausalLM(LanguageModelTask, BigBirdWithHead):
                 no token.
         """
         stops = self.stop_tokens(stop_token_ids)
-        check_decoding(
-            max_new_tokens=max_new_tokens,
-            do_sample=do_sample,
-            temperature=temperature,
-            top_k=top_k,
-            top_p=top_p,
-            num_beams=num_beams,
-            length_penalty=length_penalty,
-            early_stopping=early_stopping,
-            length_rule=length_rule,
-            num_return_sequences=num_return_sequences,
-            repetition_penalty=repetition_penalty,
-            no_repeat_ngram_size=no_repeat_ngram_size,
-            min_new_tokens=min_new_tokens,
-        )
+        arguments = {
+            "max_new_tokens": max_new_tokens,
+            "do_sample": do_sample,
+            "temperature": temperature,
+            "top_k": top_k,
+            "top_p": top_p,
+            "num_beams": num_beams,
+            "length_penalty": length_penalty,
+            "early_stopping": early_stopping,
+            "length_rule": length_rule,
+            "num_return_sequences": num_return_sequences,
+            "repetition_penalty": repetition_penalty,
+            "no_repeat_ngram_size": no_repeat_ngram_size,
+            "min_new_tokens": min_new_tokens,
+        }
+        options = decoding_options(stop_token_ids=stops, **arguments)
         if tokenizer is not None:
             adopt_special_ids(self, tokenizer)
             if stop_token_ids is None:
                 stops = stop_ids_of(stops, tokenizer)
+                options["stop_token_ids"] = stops
         prompts = read_prompts(prompts, self.config, tokenizer, max_new_tokens)
-        options = {
-            # Python's integers, since NumPy's would be tensors of the compiled loop.
-            "max_new_tokens": int(max_new_tokens),
-            "stop_token_ids": stops,
-            "num_return_sequences": int(num_return_sequences),
-            "repetition_penalty": float(repetition_penalty),
-            "no_repeat_ngram_size": int(no_repeat_ngram_size or 0),
-            "min_new_tokens": int(min_new_tokens or 0),
-        }
-        if num_beams > 1:
-            options.update(
-                num_beams=int(num_beams),
-                length_penalty=float(length_penalty),
-                early_stopping=early_stopping,
-                length_rule=length_rule,
-            )
-        elif do_sample:
-            top_k = None if top_k is None else int(top_k)
-            options.update(temperature=float(temperature), top_k=top_k, top_p=top_p)
+        if do_sample:
             seed = draw_seed() if seed is None else ops.convert_to_tensor(seed, "int32")
         tokens = self._decode(prompts, seed if do_sample else None, **options)
         if tokenizer is None:
@@ -192,11 +174,7 @@ class BigBirdForCausalLM(LanguageModelTask, BigBirdWithHead):
 
     def stop_tokens(self, stop_token_ids: int | Sequence[int] | None) -> tuple[int, ...]:
         """Returns the ids that end a continuation, for the argument that `generate` takes."""
-        stops = self.config.eos_token_id if stop_token_ids is None else stop_token_ids
-        stops = () if stops is None else tuple(np.atleast_1d(np.array(stops, "int32")).tolist())
-        name = "eos_token_id" if stop_token_ids is None else "stop_token_ids"
-        check_in_vocabulary(self.config, name, *stops)
-        return stops
+        return read_stop_ids(self.config, stop_token_ids)
 
     def _decode(self, prompts: Prompts, seed: Tensor, **options: Any) -> Any:
         """Calls `_decode_in_graph`, compiled."""
@@ -217,52 +195,40 @@ class BigBirdForCausalLM(LanguageModelTask, BigBirdWithHead):
         ids: Tensor,
         mask: Tensor,
         positions: Tensor,
-        seed: Tensor,
+        seed: Tensor | None,
         *,
-        pad_token_id: int,
         max_new_tokens: int,
-        stop_token_ids: tuple[int, ...],
         num_return_sequences: int,
-        repetition_penalty: float,
-        no_repeat_ngram_size: int,
-        min_new_tokens: int,
         num_beams: int = 1,
         **options: Any,
     ) -> Any:
         logits, cache = self._read_prompts(ids, mask, positions, room=max_new_tokens)
-        # Rows of a prompt share its ids and its mask, so these need not move when beams do.
+        # Rows of a prompt share its mask, so it need not move when beams do.
         rows = num_beams if num_beams > 1 else num_return_sequences
-        ids, mask, next_position = _repeat((ids, mask, positions[:, -1:] + 1), rows)
+        row_mask, next_position = repeat_rows((mask, positions[:, -1:] + 1), rows)
         length = ops.shape(ids)[1]
 
         def step(tokens, t, cache):
             is_used = ops.cast(ops.arange(max_new_tokens, dtype="int32") <= t, mask.dtype)
-            is_used = ops.broadcast_to(is_used, (ops.shape(mask)[0], max_new_tokens))
+            is_used = ops.broadcast_to(is_used, (ops.shape(row_mask)[0], max_new_tokens))
             embedded = self.backbone.embeddings(tokens[:, None], position_ids=next_position + t)
             hidden, cache = self.backbone.encoder.call_with_cache(
-                embedded, ops.concatenate([mask, is_used], axis=1), cache, length + t
+                embedded, ops.concatenate([row_mask, is_used], axis=1), cache, length + t
             )
             return self._predict(hidden[:, 0]), cache
 
-        options.update(
+        return decode(
+            step,
+            logits,
+            cache,
+            prompts=ids,
+            is_prompt=mask,
+            seed=seed,
             max_new_tokens=max_new_tokens,
-            stop_token_ids=stop_token_ids,
-            pad_token_id=pad_token_id,
-            process=make_processor(
-                ids,
-                mask,
-                max_new_tokens=max_new_tokens,
-                repetition_penalty=repetition_penalty,
-                no_repeat_ngram_size=no_repeat_ngram_size,
-                min_new_tokens=min_new_tokens,
-                stop_token_ids=stop_token_ids,
-            ),
+            num_beams=num_beams,
+            num_return_sequences=num_return_sequences,
+            **options,
         )
-        if num_beams > 1:
-            options.update(num_beams=num_beams, num_return_sequences=num_return_sequences)
-            return beam_search(step, logits, cache, **options)[0]
-        logits, cache = _repeat((logits, cache), num_return_sequences)
-        return sample(step, logits, cache, seed=seed, **options)
 
     def _read_prompts(self, ids: Tensor, mask: Tensor, positions: Tensor, room: int) -> Any:
         """Returns the logits behind prompts, and their keys and values, with room for more."""
@@ -272,10 +238,3 @@ class BigBirdForCausalLM(LanguageModelTask, BigBirdWithHead):
             lambda x: ops.pad(x, ((0, 0), (0, 0), (0, room), (0, 0))), cache
         )
         return self._predict(hidden[:, -1]), cache
-
-
-def _repeat(tensors: Any, times: int) -> Any:
-    """Repeats the rows of tensors, each beside itself."""
-    if times == 1:
-        return tensors
-    return keras.tree.map_structure(lambda x: ops.repeat(x, times, axis=0), tensors)

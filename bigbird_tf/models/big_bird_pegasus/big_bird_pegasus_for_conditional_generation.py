@@ -9,6 +9,7 @@ from bigbird_tf.layers import VocabularyHead
 from bigbird_tf.models.big_bird_pegasus.big_bird_pegasus_with_head import BigBirdPegasusWithHead
 from bigbird_tf.models.big_bird_pegasus.pair_inputs import ENCODER_NAMES
 from bigbird_tf.models.big_bird_pegasus.shifted_labels import shift_right
+from bigbird_tf.models.big_bird_pegasus.summary_generation import SummaryGeneration
 from bigbird_tf.models.inputs import read_inputs
 from bigbird_tf.models.registry import register_model
 from bigbird_tf.models.tasks import LanguageModelTask
@@ -18,7 +19,9 @@ __all__ = ["BigBirdPegasusForConditionalGeneration"]
 
 
 @register_model
-class BigBirdPegasusForConditionalGeneration(LanguageModelTask, BigBirdPegasusWithHead):
+class BigBirdPegasusForConditionalGeneration(
+    SummaryGeneration, LanguageModelTask, BigBirdPegasusWithHead
+):
     """BigBird-Pegasus with a logit for each piece of the vocabulary, for summaries.
 
     Letters: B batch, S length of the documents, T length of the summaries, V vocabulary, R rows
@@ -28,9 +31,8 @@ class BigBirdPegasusForConditionalGeneration(LanguageModelTask, BigBirdPegasusWi
     -100 or of weight 0 in sample weights `(B, T)`. The decoder reads them one place later, behind
     the config's `decoder_start_token_id`, unless the inputs have `decoder_input_ids`.
 
-    A summary is decoded step by step with three methods, which `generate` functions call:
-    `encode(inputs)`, `make_cache(encoder_states, encoder_mask, room)` and
-    `decode_step(ids, t, cache)`.
+    `generate` writes summaries, step by step, with three methods: `encode(inputs)`,
+    `make_cache(encoder_states, encoder_mask, room)` and `decode_step(ids, t, cache)`.
 
     Args:
         config: A `BigBirdPegasusConfig`.
