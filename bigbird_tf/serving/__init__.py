@@ -10,6 +10,7 @@ from bigbird_tf.serving.question_answering import QuestionAnsweringServable
 from bigbird_tf.serving.sentence_embedding import SentenceEmbeddingServable
 from bigbird_tf.serving.sequence_classification import SequenceClassificationServable
 from bigbird_tf.serving.servable import Servable
+from bigbird_tf.serving.summarization import SummarizationServable
 from bigbird_tf.serving.token_classification import TokenClassificationServable
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "SentenceEmbeddingServable",
     "SequenceClassificationServable",
     "Servable",
+    "SummarizationServable",
     "TokenClassificationServable",
     "export_saved_model",
     "make_servable",

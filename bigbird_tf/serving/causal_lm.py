@@ -13,7 +13,7 @@ from bigbird_tf.models.special_ids import stop_ids_of
 from bigbird_tf.preprocessing.tokenizers import Tokenizer
 from bigbird_tf.serving.servable import Servable, check_rank
 
-__all__ = ["CausalLMServable"]
+__all__ = ["CausalLMServable", "check_generation"]
 
 
 class CausalLMServable(Servable):
@@ -58,7 +58,7 @@ class CausalLMServable(Servable):
         self.stops = self.model.stop_tokens(stop_token_ids)
         if tokenizer is not None and stop_token_ids is None:
             self.stops = stop_ids_of(self.stops, tokenizer)
-        self.generation = _check_generation(generation or {}, max_new_tokens)
+        self.generation = check_generation(generation or {}, max_new_tokens)
         self.num_return_sequences = self.generation.get("num_return_sequences", 1)
 
     def string_signatures(self) -> dict[str, Any]:
@@ -117,7 +117,7 @@ class CausalLMServable(Servable):
         return {"text": ["word " * num_words]}
 
 
-def _check_generation(generation: dict[str, Any], max_new_tokens: int) -> dict[str, Any]:
+def check_generation(generation: dict[str, Any], max_new_tokens: int) -> dict[str, Any]:
     """Returns the arguments of `generate` if all are such, and possible."""
     known = set(inspect.signature(check_decoding).parameters) - {"max_new_tokens"}
     unknown = sorted(set(generation) - known - {"seed"})

@@ -18,6 +18,7 @@ from bigbird_tf.serving.question_answering import QuestionAnsweringServable
 from bigbird_tf.serving.sentence_embedding import SentenceEmbeddingServable
 from bigbird_tf.serving.sequence_classification import SequenceClassificationServable
 from bigbird_tf.serving.servable import Servable
+from bigbird_tf.serving.summarization import SummarizationServable
 from bigbird_tf.serving.token_classification import TokenClassificationServable
 from bigbird_tf.serving.version_directory import write_version
 from bigbird_tf.serving.warmup import import_serving_apis, write_warmup_requests
@@ -35,6 +36,7 @@ SERVABLES: dict[str, type[Servable]] = {
     "BigBirdForQuestionAnswering": QuestionAnsweringServable,
     "BigBirdForSequenceClassification": SequenceClassificationServable,
     "BigBirdForTokenClassification": TokenClassificationServable,
+    "BigBirdPegasusForConditionalGeneration": SummarizationServable,
 }
 
 

@@ -39,9 +39,11 @@ class Servable(abc.ABC):
         ValueError: If an argument is impossible, or the tokenizer has more pieces than the model.
     """
 
+    # What the model's function gets: the ids, and what is of their shape.
+    input_names: tuple[str, ...] = INPUT_NAMES
     # Dimensions of the ids.
     input_rank = 2
-    # What the model's function gets besides `INPUT_NAMES`.
+    # What it gets besides.
     extra_inputs: tuple[str, ...] = ()
     has_labels = False
 
@@ -80,7 +82,7 @@ class Servable(abc.ABC):
 
     def _make_encode(self) -> Callable:
         """Makes the graph's one function of the model, on int32 tensors by name."""
-        names = (*INPUT_NAMES, *self.extra_inputs)
+        names = (*self.input_names, *self.extra_inputs)
         shape = [None] * self.input_rank
 
         @tf.function(
@@ -128,11 +130,13 @@ class Servable(abc.ABC):
     def _from_ids(self) -> tf.types.experimental.PolymorphicFunction:
         shape = [None] * self.input_rank
 
+        names = self.input_names
+
         @tf.function(
-            input_signature=[tf.TensorSpec(shape, tf.int32, name=n) for n in INPUT_NAMES],
+            input_signature=[tf.TensorSpec(shape, tf.int32, name=n) for n in names],
             autograph=False,
         )
-        def from_ids(input_ids, attention_mask, token_type_ids):
+        def from_ids(input_ids, *others):
             expected = tf.shape(input_ids)
             checks = [
                 tf.debugging.assert_equal(
@@ -140,9 +144,7 @@ class Servable(abc.ABC):
                     expected,
                     message=f"`{name}` must be of the shape of `input_ids`.",
                 )
-                for name, value in zip(
-                    INPUT_NAMES[1:], (attention_mask, token_type_ids), strict=True
-                )
+                for name, value in zip(names[1:], others, strict=True)
             ]
             checks.append(
                 tf.debugging.assert_positive(
@@ -150,8 +152,8 @@ class Servable(abc.ABC):
                 )
             )
             with tf.control_dependencies(checks):
-                inputs = (tf.identity(input_ids), attention_mask, token_type_ids)
-            return self.from_ids_outputs(dict(zip(INPUT_NAMES, inputs, strict=True)))
+                inputs = (tf.identity(input_ids), *others)
+            return self.from_ids_outputs(dict(zip(names, inputs, strict=True)))
 
         return from_ids
 

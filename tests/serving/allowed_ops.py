@@ -23,10 +23,10 @@ _NAMES = """
     ReduceJoin Relu Reshape RestoreV2 Round Rsqrt SaveV2 ScatterNdNonAliasingAdd Select SelectV2
     Shape ShardedFilename Sigmoid Size Softmax Square SquaredDifference Squeeze
     StatefulPartitionedCall StatelessCase StatelessIf StatelessMultinomial StatelessWhile
-    StaticRegexFullMatch StopGradient StridedSlice StringJoin StringLength Sub Substr Sum Tanh
-    TensorListFromTensor TensorListGetItem TensorListReserve TensorListSetItem TensorListStack
-    TensorScatterUpdate Tile TopKV2 Transpose UnicodeDecodeWithOffsets UnicodeEncode
-    UnsortedSegmentMax UnsortedSegmentMin UnsortedSegmentSum UpperBound VarHandleOp
-    VarIsInitializedOp Where While ZerosLike
+    StaticRegexFullMatch StaticRegexReplace StopGradient StridedSlice StringJoin StringLength
+    Sub Substr Sum Tanh TensorListFromTensor TensorListGetItem TensorListReserve
+    TensorListSetItem TensorListStack TensorScatterUpdate Tile TopKV2 Transpose
+    UnicodeDecodeWithOffsets UnicodeEncode UnsortedSegmentMax UnsortedSegmentMin
+    UnsortedSegmentSum UpperBound VarHandleOp VarIsInitializedOp Where While ZerosLike
 """
 TENSORFLOW_OPS = frozenset(_NAMES.split())

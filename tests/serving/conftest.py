@@ -4,8 +4,8 @@ import keras
 import pytest
 import tensorflow as tf
 
-from bigbird_tf import BigBirdConfig, models
-from bigbird_tf.preprocessing import BigBirdTokenizer
+from bigbird_tf import BigBirdConfig, BigBirdPegasusConfig, models
+from bigbird_tf.preprocessing import BigBirdTokenizer, PegasusTokenizer
 from bigbird_tf.serving import export_saved_model
 from tests.preprocessing.conftest import train_vocabulary
 
@@ -62,6 +62,27 @@ def small_config(**changes) -> BigBirdConfig:
     return BigBirdConfig(**{**settings, **changes})
 
 
+def small_pegasus_config(**changes) -> BigBirdPegasusConfig:
+    """The same of an encoder-decoder; summaries are of three beams and seven tokens."""
+    settings = {
+        "vocab_size": 131,
+        "d_model": 28,
+        "encoder_layers": 1,
+        "decoder_layers": 1,
+        "encoder_attention_heads": 4,
+        "decoder_attention_heads": 2,
+        "encoder_ffn_dim": 23,
+        "decoder_ffn_dim": 19,
+        "block_size": 4,
+        "num_random_blocks": 1,
+        "max_position_embeddings": MAX_LENGTH,
+        "init_std": 0.3,
+        "tie_word_embeddings": False,
+        "extra": {"num_beams": 3, "length_penalty": 0.8, "max_length": 8},
+    }
+    return BigBirdPegasusConfig(**{**settings, **changes})
+
+
 class Exported:
     """A model and its SavedModel."""
 
@@ -95,16 +116,25 @@ def tokenizer() -> BigBirdTokenizer:
 
 
 @pytest.fixture(scope="session")
-def exported(tokenizer, tmp_path_factory):
+def pegasus_tokenizer() -> PegasusTokenizer:
+    pieces = ["[CLS]", "[SEP]", "[MASK]", "<n>"]
+    return PegasusTokenizer(train_vocabulary(user_defined_symbols=pieces))
+
+
+@pytest.fixture(scope="session")
+def exported(tokenizer, pegasus_tokenizer, tmp_path_factory):
     """Returns the exported model of a class by name, made when it is first asked for."""
     made = {}
 
     def of(class_name: str) -> Exported:
         if class_name not in made:
             keras.utils.set_random_seed(29)
-            model = getattr(models, class_name)(small_config())
+            is_pegasus = class_name.startswith("BigBirdPegasus")
+            config = small_pegasus_config() if is_pegasus else small_config()
+            model = getattr(models, class_name)(config)
             folder = tmp_path_factory.mktemp(class_name)
-            made[class_name] = Exported(model, tokenizer, folder, OPTIONS.get(class_name, {}))
+            of_class = pegasus_tokenizer if is_pegasus else tokenizer
+            made[class_name] = Exported(model, of_class, folder, OPTIONS.get(class_name, {}))
         return made[class_name]
 
     return of

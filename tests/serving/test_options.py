@@ -8,7 +8,7 @@ from bigbird_tf import models
 from bigbird_tf.preprocessing import AnswerCalibration
 from bigbird_tf.serving import export, make_servable, masked_lm, question_answering, servable
 from bigbird_tf.serving.export import SERVABLES
-from tests.serving.conftest import small_config
+from tests.serving.conftest import small_config, small_pegasus_config
 from tests.watching import watch
 
 LONG = "stone river house " * 40
@@ -16,21 +16,32 @@ LONG = "stone river house " * 40
 
 def make(name, tokenizer, extra=None, **options):
     """A servable of a model without layers, which knows all lengths of the config."""
+    if name.startswith("BigBirdPegasus"):
+        config = small_pegasus_config(encoder_layers=0, decoder_layers=0)
+        return make_servable(getattr(models, name)(config), tokenizer, **options)
     config = small_config(num_hidden_layers=0, extra=extra or {})
     return make_servable(getattr(models, name)(config), tokenizer, **options)
 
 
 class TestAllHeads:
     @pytest.mark.parametrize("name", SERVABLES)
-    def test_max_length_and_weight_dtype(self, tokenizer, name):
+    def test_max_length_and_weight_dtype(self, tokenizer, pegasus_tokenizer, name):
+        is_pegasus = name.startswith("BigBirdPegasus")
+        tokenizer = pegasus_tokenizer if is_pegasus else tokenizer
         options = {"max_new_tokens": 3} if "CausalLM" in name else {}
         made = make(name, tokenizer, max_length=23, weight_dtype="float16", **options)
         assert type(made) is SERVABLES[name]
         assert made.max_length == 23
         assert {weight.dtype for weight in made.model.weights} == {"float16"}
         assert {variable.dtype for variable in made.variables.values()} == {tf.float16}
-        windows = made.text_windows(tf.constant([LONG]))
-        assert int(tf.reduce_max(windows.lengths)) == 23
+        if is_pegasus:
+            # Its documents are cut instead, and end all the same.
+            ids, num_cut = made._read(tf.constant([LONG]))
+            assert int(ids.row_lengths()[0]) == 22
+            assert int(num_cut[0]) == len(tokenizer.tokenize(LONG)) - 22
+        else:
+            windows = made.text_windows(tf.constant([LONG]))
+            assert int(tf.reduce_max(windows.lengths)) == 23
         plain = make(name, tokenizer, **options)
         assert plain.max_length == plain.config.max_position_embeddings
         assert {weight.dtype for weight in plain.model.weights} == {"float32"}
@@ -63,6 +74,9 @@ class TestAllHeads:
         shared = {"max_length", "weight_dtype"}
         own = {
             "BigBirdForCausalLM": {"max_new_tokens", "stop_token_ids", "generation"},
+            "BigBirdPegasusForConditionalGeneration": {
+                "max_new_tokens", "stop_token_ids", "generation", "too_long",
+            },
             "BigBirdForMaskedLM": {"num_best"},
             "BigBirdForPreTraining": {"num_best"},
             "BigBirdForQuestionAnswering": {
