@@ -80,7 +80,7 @@ class Servable(abc.ABC):
         """The variables to save, by the names of the weights."""
         return {weight.path: weight.value for weight in self.model.weights}
 
-    def _make_encode(self) -> Callable:
+    def _make_encode(self) -> Any:
         """Makes the graph's one function of the model, on int32 tensors by name."""
         names = (*self.input_names, *self.extra_inputs)
         shape = [None] * self.input_rank

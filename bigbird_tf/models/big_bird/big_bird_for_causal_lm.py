@@ -142,7 +142,7 @@ class BigBirdForCausalLM(LanguageModelTask, BigBirdWithHead):
                 no token.
         """
         stops = self.stop_tokens(stop_token_ids)
-        arguments = {
+        arguments: dict[str, Any] = {
             "max_new_tokens": max_new_tokens,
             "do_sample": do_sample,
             "temperature": temperature,

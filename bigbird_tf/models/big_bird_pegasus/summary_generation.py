@@ -139,7 +139,7 @@ class SummaryGeneration:
         if do_sample:
             seed = draw_seed() if seed is None else ops.convert_to_tensor(seed, "int32")
         if self._compiled_decode is None:
-            self._compiled_decode = compile_function(self._decode_in_graph, self)  # type: ignore[arg-type]
+            self._compiled_decode = compile_function(self._decode_in_graph, self)
         tokens = self._compiled_decode(
             documents["input_ids"],
             ops.cast(documents["attention_mask"], "int32"),

@@ -52,7 +52,7 @@ def class_of(files: PretrainedFiles) -> tuple[str, str | None]:
     if name is not None:
         return CONFIG_NAME, name
     config = files.read_json(MODEL_CONFIG_NAME) or {}
-    name = config.get("tokenizer_class") or CLASSES_OF_MODELS.get(config.get("model_type"))
+    name = config.get("tokenizer_class") or CLASSES_OF_MODELS.get(str(config.get("model_type")))
     return MODEL_CONFIG_NAME, name
 
 

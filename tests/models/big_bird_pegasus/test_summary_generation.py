@@ -157,7 +157,9 @@ def test_in_xla_and_saved(model, tmp_path):
     spec = tf.TensorSpec((None, None), tf.int32)
     module.generate = tf.function(generate, input_signature=[spec, spec])
     tf.saved_model.save(module, str(tmp_path))
-    loaded = tf.saved_model.load(str(tmp_path)).generate(*tensors)
+    # Its variables live as long as it does.
+    saved = tf.saved_model.load(str(tmp_path))
+    loaded = saved.generate(*tensors)
     for name, tokens in expected.items():
         np.testing.assert_array_equal(compiled[name], tokens)
         np.testing.assert_array_equal(loaded[name], tokens)
