@@ -21,8 +21,7 @@ def list_pegasus_variables(config: BigBirdPegasusConfig, scope: str) -> Iterator
     for stack in ("encoder", "decoder"):
         yield Variable(
             f"model.{stack}.embed_positions.weight",
-            # One table for both there.
-            positions,
+            positions,  # Google's code has one table for both stacks.
             (config.max_position_embeddings, hidden),
         )
         yield from layer_norm(
@@ -55,7 +54,10 @@ def _attention(
     for part, name in names.items():
         variable = f"{theirs}/{output}/dense" if part == "output" else f"{theirs}/{of}/{part}"
         size = config.d_model
-        yield from dense(f"{ours}.{name}", variable, size, size, has_bias=config.use_bias)
+        # Published checkpoints have these biases even with use_bias=False.
+        yield from dense(
+            f"{ours}.{name}", variable, size, size, has_bias=config.use_bias, spare_bias=True
+        )
 
 
 def _halves(ours: str, theirs: str, hidden: int, inner: int) -> Iterator[Variable]:

@@ -42,6 +42,12 @@ _PEGASUS_SETTINGS = {
     "initializer_range": ("init_std",),
     "rescale_embedding": ("scale_embedding",),
 }
+# Where `BigBirdPegasusConfig`, as `transformers`, has other ones.
+_GOOGLE_DEFAULTS = {
+    "attention_probs_dropout_prob": 0.1,
+    "rescale_embedding": False,
+    "use_bias": True,
+}
 _REQUIRED_SETTINGS = ("vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads")
 _ACTIVATIONS: dict[str, Activation] = {"gelu": "gelu_new", "relu": "relu"}
 # Google's models use full attention up to this length, whatever the block size.
@@ -118,6 +124,7 @@ def config_from_google(
     }
     if has_decoder:
         names = {**_SHARED_SETTINGS, **_PEGASUS_SETTINGS}
+        settings = {**_GOOGLE_DEFAULTS, **settings}
         fields = {
             ours: settings[name]
             for name, every in names.items()

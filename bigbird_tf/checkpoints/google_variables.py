@@ -33,6 +33,7 @@ def dense(
     size_out: int,
     *,
     has_bias: bool = True,
+    spare_bias: bool = False,
     optional_bias: bool = False,
 ) -> Iterator[Variable]:
     """Lists the variables of a dense layer.
@@ -40,17 +41,18 @@ def dense(
     Args:
         name, variable: The layer's name in `transformers` and there.
         size_in, size_out: Its sizes.
-        has_bias: Whether the model has a bias; if not, Google's checkpoints may have one all the
-            same.
+        has_bias: Whether the model has a bias.
+        spare_bias: Whether a checkpoint may have a bias that the model has not.
         optional_bias: Whether zeros stand for a bias that is not there.
     """
     yield Variable(f"{name}.weight", f"{variable}/kernel", (size_in, size_out), True)
-    yield Variable(
-        f"{name}.bias" if has_bias else None,
-        f"{variable}/bias",
-        (size_out,),
-        is_optional=optional_bias or not has_bias,
-    )
+    if has_bias or spare_bias:
+        yield Variable(
+            f"{name}.bias" if has_bias else None,
+            f"{variable}/bias",
+            (size_out,),
+            is_optional=optional_bias or not has_bias,
+        )
 
 
 def layer_norm(name: str, variable: str, size: int) -> Iterator[Variable]:

@@ -291,7 +291,10 @@ def _make_config(
 def _encoder_of(config: BigBirdConfig) -> SimpleNamespace:
     """Returns the layers of a config's encoder, by the names that `BigBirdModel` has for them."""
     encoder = SimpleNamespace(
-        embeddings=BigBirdEmbeddings(config), encoder=Encoder(config), pooler=Pooler(config)
+        config_class=BigBirdConfig,
+        embeddings=BigBirdEmbeddings(config),
+        encoder=Encoder(config),
+        pooler=Pooler(config),
     )
     shape = (None, None, config.hidden_size)
     encoder.embeddings.build(shape[:2])

@@ -53,7 +53,7 @@ _CHECKS: Checks = {
     "vocab_size": positive,
     "d_model": positive,
     "encoder_layers": count,
-    "decoder_layers": count,
+    "decoder_layers": positive,
     "encoder_attention_heads": positive,
     "decoder_attention_heads": positive,
     "encoder_ffn_dim": positive,

@@ -45,7 +45,10 @@ def adopt_special_ids(model: Any, tokenizer: Any) -> None:
     """
     fields = {name: getattr(tokenizer, name) for name in model.special_ids}
     fields = {
-        name: theirs for name, theirs in fields.items() if getattr(model.config, name) != theirs
+        name: theirs
+        for name, theirs in fields.items()
+        # A config may have several ids that end a text.
+        if theirs not in np.atleast_1d(np.array(getattr(model.config, name), object))
     }
     if not fields:
         return

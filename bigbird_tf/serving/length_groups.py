@@ -19,6 +19,7 @@ def run_by_length(
     length_step: int,
     same_up_to: int,
     tokens_at_once: int = TOKENS_AT_ONCE,
+    tokens_besides: int = 0,
 ) -> dict[str, tf.Tensor]:
     """Computes something for all rows, in a loop over groups of rows of about one length.
 
@@ -36,6 +37,7 @@ def run_by_length(
         length_step: Lengths are padded to its multiples.
         same_up_to: The longest padded length at which attention is full.
         tokens_at_once: The most tokens of a step that has more than one row.
+        tokens_besides: What a row holds besides its own tokens.
 
     Returns:
         The results.
@@ -47,7 +49,7 @@ def run_by_length(
 
     def step(done: tf.Tensor, results: dict[str, tf.Tensor]) -> tuple:
         group_end = tf.searchsorted(group, group[done, tf.newaxis], side="right")[0]
-        at_most = tf.maximum(1, tokens_at_once // padded[group_end - 1])
+        at_most = tf.maximum(1, tokens_at_once // (padded[group_end - 1] + tokens_besides))
         end = tf.minimum(group_end, done + at_most)
         indices, values = compute(order[done:end])
         results = {

@@ -6,8 +6,9 @@ from typing import Any
 import tensorflow as tf
 
 from bigbird_tf.models import BigBirdPegasusForConditionalGeneration
+from bigbird_tf.models.big_bird_pegasus.summary_generation import DEFAULTS, complete_arguments
 from bigbird_tf.models.prompts import to_text
-from bigbird_tf.models.special_ids import read_stop_ids, stop_ids_of
+from bigbird_tf.models.special_ids import adopt_special_ids, read_stop_ids, stop_ids_of
 from bigbird_tf.preprocessing.tokenizers import PegasusTokenizer
 from bigbird_tf.serving.causal_lm import check_generation
 from bigbird_tf.serving.servable import Servable, check_rank
@@ -64,15 +65,22 @@ class SummarizationServable(Servable):
                 f"too_long={too_long!r}"
             )
         self.too_long = too_long
+        if tokenizer is not None:
+            adopt_special_ids(model, tokenizer)
         stops = read_stop_ids(model.config, stop_token_ids)
         if tokenizer is not None and stop_token_ids is None:
             stops = stop_ids_of(stops, tokenizer)
         self.stops = stops
         generation = generation or {}
-        # What the config completes is checked when the graph is made.
-        check_generation(generation, max_new_tokens or generation.get("min_new_tokens") or 1)
+        said = {name: generation.get(name) for name in DEFAULTS}
+        said["max_new_tokens"] = max_new_tokens
+        complete = complete_arguments(said, model.config, bool(generation.get("do_sample")))
+        decoded = {**generation, "num_beams": complete["num_beams"]}
+        check_generation(decoded, complete["max_new_tokens"])
         self.generation = {**generation, "max_new_tokens": max_new_tokens, "stop_token_ids": stops}
         self.num_return_sequences = generation.get("num_return_sequences", 1)
+        rows_of_document = max(complete["num_beams"], self.num_return_sequences)
+        self.tokens_besides = rows_of_document * complete["max_new_tokens"]
         super().__init__(model, tokenizer, **options)
 
     def _make_encode(self) -> Callable:
@@ -120,7 +128,11 @@ class SummarizationServable(Servable):
         shape = [tf.shape(text)[0], *tokens_of[1:]]
         tokens = tf.fill(shape, self.tokenizer.pad_token_id)
         lengths = tf.cast(ids.row_lengths(), tf.int32) + int(self.tokenizer.add_eos_token)
-        tokens = self.run_by_length(compute, lengths, {"tokens": tokens})["tokens"]
+        results = {"tokens": tokens}
+        # What a step holds is keys and values of documents and of all that is written.
+        tokens = self.run_by_length(compute, lengths, results, tokens_besides=self.tokens_besides)[
+            "tokens"
+        ]
         with tf.device("/CPU:0"):
             rows = tf.reshape(tokens, [-1, tokens_of[-1]])
             summary = tf.reshape(to_text(rows, self.tokenizer, self.stops), tf.shape(tokens)[:-1])
@@ -135,7 +147,7 @@ class SummarizationServable(Servable):
             checks = []
             if self.too_long == "refuse":
                 message = f"A document must have at most {room} pieces."
-                checks = [tf.debugging.assert_equal(tf.reduce_max(num_cut, 0), 0, message)]
+                checks = [tf.debugging.assert_less_equal(num_cut, 0, message)]
             with tf.control_dependencies(checks):
                 return ids[:, :room], tf.identity(num_cut)
 

@@ -7,7 +7,16 @@ from absl.testing import parameterized
 from keras.src import testing
 
 from bigbird_tf import attention, layers, nn
-from tests.contract import HEAD_SIZE, HEADS, LENGTH, VOCABULARY, WIDTH, random_ids, tiny_config
+from tests.contract import (
+    HEAD_SIZE,
+    HEADS,
+    LENGTH,
+    VOCABULARY,
+    WIDTH,
+    random_ids,
+    tiny_config,
+    tiny_pegasus_config,
+)
 
 HIDDEN = np.random.default_rng(5).normal(size=(2, LENGTH, WIDTH)).astype("float32")
 POOLED = HIDDEN[:, 0]
@@ -21,6 +30,10 @@ def word_embeddings():
 
 def of_config(**fields):
     return {"config": tiny_config(**fields)}
+
+
+def of_pair(**arguments):
+    return {"config": tiny_pegasus_config(), **arguments}
 
 
 # Name: arguments of the layer, and of the test where they are not the defaults. What a head reads
@@ -65,6 +78,33 @@ LAYERS = {
         },
     ),
     "QuestionAnsweringHead": (of_config(), {"expected_output_shape": (2, LENGTH, 2)}),
+    "CrossAttention": (
+        {"num_heads": HEADS, "key_dim": HEAD_SIZE},
+        {
+            "call_kwargs": {"value": HIDDEN[:, :13]},
+            "supports_masking": True,
+            "run_training_check": False,
+            "run_mixed_precision_check": False,
+        },
+    ),
+    # The training step hands no documents on, so that attention to them would be idle.
+    "Decoder": (of_pair(), {"run_training_check": False}),
+    "DecoderBlock": (of_pair(), {"run_training_check": False}),
+    "PreNormEncoder": (
+        of_pair(),
+        {"expected_output_shape": (HIDDEN.shape, [], []), "run_training_check": False},
+    ),
+    "PreNormEncoderBlock": (of_pair(), {}),
+    "PreNormFeedForward": (of_pair(intermediate_size=13, activation_dropout=0.1), {}),
+    "ScaledEmbeddings": (of_pair(), {}),
+    "VocabularyHead": (
+        of_pair(),
+        {
+            "call_kwargs": {"word_embeddings": word_embeddings()},
+            "expected_output_shape": (2, LENGTH, VOCABULARY),
+            "run_training_check": False,
+        },
+    ),
     "Dense": ({"units": 5}, {"expected_output_shape": (2, LENGTH, 5)}),
     "Dropout": ({"rate": 0.1}, {"supports_masking": True}),
     "Embedding": (

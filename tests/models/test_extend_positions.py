@@ -8,14 +8,18 @@ from keras import ops
 
 from bigbird_tf import BigBirdForSentenceEmbedding, BigBirdForSequenceClassification
 from bigbird_tf.models.registry import MODEL_CLASSES
-from tests.contract import random_ids, randomize, tiny_config
+from tests.contract import random_ids, randomize, tiny_config, tiny_pegasus_config
 
 LONGEST, LONGER = 40, 93
 
 
 @pytest.mark.parametrize("name", sorted(MODEL_CLASSES))
 def test_all_weights_are_copied_and_positions_repeated(name):
-    model = MODEL_CLASSES[name](tiny_config(num_hidden_layers=1, max_position_embeddings=LONGEST))
+    if name.startswith("BigBirdPegasus"):
+        config = tiny_pegasus_config(max_position_embeddings=LONGEST)
+    else:
+        config = tiny_config(num_hidden_layers=1, max_position_embeddings=LONGEST)
+    model = MODEL_CLASSES[name](config)
     randomize(model)
     longer = model.extend_positions(LONGER)
     assert type(longer) is type(model)

@@ -76,8 +76,17 @@ def test_options(model, tokenizer, tmp_path):
     for i, text in enumerate(TEXTS[:3]):
         expected = model.generate(text, 5, stop_token_ids=[], tokenizer=tokenizer, **BEAMS)
         assert found["summary"][i].numpy().tolist() == expected.numpy().tolist()
+    assert run(text=tf.zeros([0], tf.string))["tokens"].shape == (0, 2, 5)
     with pytest.raises(tf.errors.InvalidArgumentError, match="at most 60 pieces"):
         run(text=tf.constant(["short", "bird " * 99]))
+
+
+def test_the_config_completes_what_is_checked(model, tokenizer):
+    servable = SummarizationServable(model, tokenizer, generation={"num_return_sequences": 3})
+    # Three beams of seven tokens for each document.
+    assert servable.tokens_besides == 21
+    sampled = SummarizationServable(model, tokenizer, generation={"do_sample": True})
+    assert sampled.tokens_besides == 7
 
 
 def test_predictor(model, tokenizer, folder, tmp_path):

@@ -105,7 +105,12 @@ class CrossAttention(ProjectedAttention):
         """
         rows, length, width = ops.shape(query)
         documents = ops.shape(memory.keys)[0]
-        together = ops.reshape(query, (documents, -1, width))
+        # Not -1, which nothing tells where there are no rows.
+        if isinstance(documents, int) and isinstance(rows, int):
+            rows_of_document = rows // max(documents, 1)
+        else:
+            rows_of_document = rows // ops.maximum(documents, 1)
+        together = ops.reshape(query, (documents, rows_of_document * length, width))
         context, _ = full_attention(
             self._split_heads(self.query_dense(together)),
             memory.keys,

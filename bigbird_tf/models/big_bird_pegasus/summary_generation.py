@@ -14,7 +14,7 @@ from bigbird_tf.models.special_ids import adopt_special_ids, read_stop_ids, stop
 from bigbird_tf.nn.backend import compile_function, draw_seed
 from bigbird_tf.types import Tensor
 
-__all__ = ["SummaryGeneration"]
+__all__ = ["DEFAULTS", "SummaryGeneration", "complete_arguments"]
 
 # What is used where neither the caller nor the config says anything.
 DEFAULTS = {
@@ -101,6 +101,13 @@ class SummaryGeneration:
                 `max_position_embeddings`.
             tf.errors.InvalidArgumentError: If an id is outside of the vocabulary.
         """
+        if tokenizer is not None:
+            if not hasattr(tokenizer, "decoder_start_token_id"):
+                raise TypeError(
+                    "`tokenizer` must be a `PegasusTokenizer`. Received: tokenizer of type "
+                    f"{type(tokenizer).__name__}"
+                )
+            adopt_special_ids(self, tokenizer)
         config = self.config
         said = {
             "max_new_tokens": max_new_tokens,
@@ -111,10 +118,9 @@ class SummaryGeneration:
             "repetition_penalty": repetition_penalty,
             "min_new_tokens": min_new_tokens,
         }
-        if do_sample and num_beams is None:
-            # The config's are of the search that sampling takes the place of.
-            said["num_beams"] = 1
         stops = read_stop_ids(config, stop_token_ids)
+        if tokenizer is not None and stop_token_ids is None:
+            stops = stop_ids_of(stops, tokenizer)
         options = decoding_options(
             stop_token_ids=stops,
             do_sample=do_sample,
@@ -123,7 +129,7 @@ class SummaryGeneration:
             top_p=top_p,
             num_return_sequences=num_return_sequences,
             length_rule=length_rule,
-            **_complete(said, config),
+            **complete_arguments(said, config, do_sample),
         )
         room = options["max_new_tokens"]
         if room > config.max_position_embeddings:
@@ -131,10 +137,6 @@ class SummaryGeneration:
                 "`max_new_tokens` must be at most `max_position_embeddings`, "
                 f"{config.max_position_embeddings}. Received: max_new_tokens={room}"
             )
-        if tokenizer is not None:
-            adopt_special_ids(self, tokenizer)
-            if stop_token_ids is None:
-                stops = options["stop_token_ids"] = stop_ids_of(stops, tokenizer)
         documents, is_scalar = _read_documents(documents, self.config, tokenizer)
         if do_sample:
             seed = draw_seed() if seed is None else ops.convert_to_tensor(seed, "int32")
@@ -189,8 +191,14 @@ class SummaryGeneration:
         )
 
 
-def _complete(said: dict[str, Any], config: Any) -> dict[str, Any]:
-    """Returns arguments of decoding, those that are `None` as the config has them."""
+def complete_arguments(said: dict[str, Any], config: Any, do_sample: bool) -> dict[str, Any]:
+    """Returns arguments of decoding, those that are missing or `None` as the config has them.
+
+    Args:
+        said: The arguments, by the names in `DEFAULTS`.
+        config: A `BigBirdPegasusConfig`, with what `transformers` has in it in `extra`.
+        do_sample: Whether tokens are drawn: the config's beams are of the search instead of it.
+    """
     extra = config.extra
     found = {name: extra[name] for name in DEFAULTS if extra.get(name) is not None}
     # These lengths of `transformers` count the start token.
@@ -199,7 +207,9 @@ def _complete(said: dict[str, Any], config: Any) -> dict[str, Any]:
             found.setdefault(name, max(extra[theirs] - 1, 0))
     complete = {**DEFAULTS, **found}
     complete.update({name: value for name, value in said.items() if value is not None})
-    if said["min_new_tokens"] is None:
+    if do_sample and said.get("num_beams") is None:
+        complete["num_beams"] = 1
+    if said.get("min_new_tokens") is None:
         # The config's is of the config's length.
         complete["min_new_tokens"] = min(complete["min_new_tokens"], complete["max_new_tokens"])
     return complete

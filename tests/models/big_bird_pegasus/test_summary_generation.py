@@ -1,8 +1,16 @@
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from bigbird_tf import BigBirdPegasusForConditionalGeneration, PegasusTokenizer
+from bigbird_tf import (
+    BigBirdPegasusForConditionalGeneration,
+    BigBirdTokenizer,
+    PegasusTokenizer,
+)
+from bigbird_tf.models.special_ids import adopt_special_ids
+from tests.backends import tensorflow_alone
 from tests.contract import (
     LONGEST,
     assert_close,
@@ -183,6 +191,31 @@ def test_strings():
     assert alone == found[1]
     with pytest.raises(TypeError, match="strings need `tokenizer`, a `PegasusTokenizer`"):
         model.generate(texts, 6)
+    with pytest.raises(TypeError, match="`tokenizer` must be a `PegasusTokenizer`"):
+        model.generate(texts, 6, tokenizer=BigBirdTokenizer(train_vocabulary()))
+    # What ends a summary is the tokenizer's from the first call on.
+    fields = {**tokenizer.config_fields, "eos_token_id": tokenizer.bos_token_id}
+    other = BigBirdPegasusForConditionalGeneration(
+        tiny_pegasus_config(**fields, tie_word_embeddings=False)
+    )
+    other.set_weights(model.get_weights())
+    with pytest.warns(UserWarning, match="The tokenizer's count"):
+        first = other.generate(texts, 6, tokenizer=tokenizer)
+    assert first.numpy().tolist() == found.numpy().tolist()
+
+
+def test_an_id_among_several_that_end_is_the_tokenizers():
+    model = SimpleNamespace(
+        special_ids=("eos_token_id",), config=tiny_pegasus_config(eos_token_id=[1, 5])
+    )
+    adopt_special_ids(model, SimpleNamespace(eos_token_id=5))
+    assert model.config.eos_token_id == (1, 5)
+
+
+@tensorflow_alone  # What a server may get.
+@pytest.mark.parametrize("num_beams", [1, 3])
+def test_an_empty_batch(model, num_beams):
+    assert model.generate(np.zeros((0, 5), "int32"), 3, num_beams=num_beams).shape == (0, 3)
 
 
 @pytest.mark.parametrize(
