@@ -66,7 +66,7 @@ def _stack_entries(
 
 def _backbone_entries(backbone: Any, prefix: str) -> Iterator[tuple[str, Entry]]:
     encoder = getattr(backbone, "encoder", None)
-    # A decoder alone shares its words with no one.
+    # A decoder alone has word embeddings of its own.
     words = _DECODER_WORDS if encoder is None else _SHARED
     yield f"{prefix}{words}", Entry(backbone.word_embeddings, "embeddings", False)
     if encoder is not None:
@@ -107,7 +107,7 @@ def _copies(public_name: str, tensors: dict[str, np.ndarray]) -> dict[str, np.nd
         # `transformers` 5.24 has no ties in this class, whatever the config says.
         return {} if _DECODER in tensors else {_DECODER: tensors[f"model.{_DECODER_WORDS}"]}
     if _DECODER in tensors:
-        # There, a decoder of its own comes with words of their own for both stacks.
+        # `transformers` then has word embeddings in both stacks, too.
         words = tensors[f"model.{_SHARED}"]
         return {f"model.{name}": words for name in (_ENCODER_WORDS, _DECODER_WORDS)}
     return {}

@@ -21,6 +21,7 @@ _HEADS = {
     "classifier.": "classifier",
     "qa_classifier.": "question answering",
     "final_logits_bias": "language model",
+    "lm_head.": "language model",
     "classification_head.": "classifier",
     "qa_outputs.": "question answering",
 }
@@ -114,9 +115,11 @@ def _describe_tensors(config: ModelConfig, tensors: TensorFiles) -> dict[str, st
 
 
 def _heads(tensors: TensorFiles) -> Iterator[str]:
-    for prefix, head in _HEADS.items():
-        if any(name.startswith(prefix) for name in tensors):
-            yield head
+    found = (
+        head for prefix, head in _HEADS.items() if any(name.startswith(prefix) for name in tensors)
+    )
+    # One head may have tensors under several prefixes.
+    yield from dict.fromkeys(found)
 
 
 def _describe_sentences(name_or_path: str) -> dict[str, str]:

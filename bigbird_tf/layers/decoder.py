@@ -100,10 +100,10 @@ class Decoder(ConfigLayer):
         Args:
             inputs: Tensor `(R, 1, d_model)`.
             attention_mask: Tensor `(R, L)`: 1 for tokens up to the new one.
-            cache: What the call before gave, or `empty_cache`.
+            cache: What the call before returned, or `empty_cache`.
             index: int32 scalar, the new token's place in the cache.
-            memory: What `make_memory` gave, of B documents, where R is a multiple of B; `None` for
-                a decoder alone.
+            memory: What `make_memory` returned, of B documents, where R is a multiple of B; `None`
+                for a decoder alone.
             memory_mask: float32 `(B, S)`, 1 for tokens of the documents.
 
         Returns:

@@ -40,7 +40,7 @@ class DecoderBlock(ConfigLayer):
             which does not attend to any.
         encoder_mask: Tensor `(B, S)`, 0 for the documents' padding; `None` if there is none.
         training: Whether dropout acts.
-        seeds: What `draw_seeds` gave, or `None`.
+        seeds: What `draw_seeds` returned, or `None`.
     """
 
     def __init__(self, config: BigBirdPegasusConfig, **kwargs: Any):

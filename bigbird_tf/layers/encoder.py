@@ -93,7 +93,8 @@ class Encoder(ConfigLayer):
         Args:
             inputs: Tensor `(B, T, hidden_size)`.
             attention_mask: Tensor `(B, T)`, or `(B, L)` with a cache of L tokens.
-            cache: What the call before gave, a pair of tensors for each block; `None` for a prompt.
+            cache: What the call before returned, a pair of tensors for each block; `None` for a
+                prompt.
             index: int32 scalar, the new token's place in the cache.
 
         Returns:

@@ -27,7 +27,7 @@ class PreNormEncoderBlock(ConfigLayer):
         inputs: Tensor `(B, T, d_model)`.
         attention_mask: Tensor `(B, T)`, 0 for padding.
         training: Whether dropout acts.
-        seeds: What `draw_seeds` gave, or `None`.
+        seeds: What `draw_seeds` returned, or `None`.
         return_attention_scores: Whether to return attention weights `(B, N, T, T)` too.
     """
 

@@ -29,7 +29,7 @@ class PreNormFeedForward(ConfigLayer):
     Call arguments:
         inputs: Tensor `(B, T, d_model)`.
         training: Whether dropout acts.
-        seeds: What `draw_seeds` gave, or `None`.
+        seeds: What `draw_seeds` returned, or `None`.
     """
 
     def __init__(

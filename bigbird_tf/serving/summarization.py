@@ -21,13 +21,13 @@ TOO_LONG = ("cut", "refuse")
 class SummarizationServable(Servable):
     """Signatures of `BigBirdPegasusForConditionalGeneration`.
 
-    `serving_default` takes strings `text` of shape (B,) and gives `summary`, strings; `tokens`,
+    `serving_default` takes strings `text` of shape (B,) and returns `summary`, strings; `tokens`,
     int32 of shape (B, max_new_tokens), of which those after the end are `pad_token_id`; and
     `num_cut`, int32 of shape (B,): how many pieces at a document's end were not read, since it has
     more than `max_length`. Of several summaries of a document, N with `num_return_sequences`, each
     is an entry of `summary` (B, N) and of `tokens` (B, N, max_new_tokens).
 
-    `from_ids` takes `input_ids` and `attention_mask`, int32 of shape (B, S), and gives `tokens`.
+    `from_ids` takes `input_ids` and `attention_mask`, int32 of shape (B, S), and returns `tokens`.
 
     Args:
         model: A `BigBirdPegasusForConditionalGeneration`.

@@ -118,7 +118,7 @@ class BigBirdPegasusDecoder(BigBirdPegasusPretrained):
         Args:
             ids: int32 `(R,)`.
             t: int32 scalar, the tokens' place.
-            cache: What `make_cache` or the step before gave.
+            cache: What `make_cache` or the step before returned.
 
         Returns:
             `(hidden, cache)`: `(R, d_model)`, and the cache with the new token in it.

@@ -102,8 +102,9 @@ class BigBirdPegasusForConditionalGeneration(
         Args:
             ids: int32 `(R,)`, where R is a multiple of B: the beams of a document side by side. At
                 first they are `decoder_start_token_id`.
-            t: int32 scalar, the place of these tokens, 0 for the first; below L.
-            cache: What `make_cache` or the step before gave, with R rows in `tokens`.
+            t: int32 scalar, the place of these tokens, 0 for the first; below L, and one that no
+                step has written before.
+            cache: What `make_cache` or the step before returned, with R rows in `tokens`.
 
         Returns:
             `(logits, cache)`: float32 `(R, V)`, and the cache with these tokens in it.

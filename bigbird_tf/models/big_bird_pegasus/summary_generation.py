@@ -29,7 +29,7 @@ DEFAULTS = {
 
 
 class SummaryGeneration:
-    """Gives `generate` to a model that has `encode`, `make_cache` and `decode_step`."""
+    """Adds `generate` to a model that has `encode`, `make_cache` and `decode_step`."""
 
     config: Any
     _compiled_decode: Callable | None = None
