@@ -152,23 +152,32 @@ def compute_spec(function: Callable, inputs: Tensor) -> Any:
 
     Args:
         function: Of inputs.
-        inputs: A `keras.KerasTensor`, or a dictionary of such, whose axes stand for the same.
+        inputs: A `keras.KerasTensor`, or a dictionary of such, whose axes stand for the same; but
+            those named `decoder_…` have a length of their own.
     """
     tensors = keras.tree.flatten(inputs)
     if all(None not in x.shape for x in tensors):
         return function(inputs)
-    known: dict[tuple[int, int], int] = {}
-    for x in tensors:
-        rank = len(x.shape)
-        known |= {(rank, axis): n for axis, n in enumerate(x.shape) if n not in (None, 1)}
+    by_name = inputs if isinstance(inputs, dict) else {"": inputs}
+
+    def axes(name, x):
+        is_decoder = name.startswith("decoder_")
+        return [(len(x.shape), axis, axis > 0 and is_decoder) for axis in range(len(x.shape))]
+
+    known: dict[tuple[int, int, bool], int] = {}
+    for name, x in by_name.items():
+        pairs = zip(axes(name, x), x.shape, strict=True)
+        known |= {axis: n for axis, n in pairs if n not in (None, 1)}
 
     def trial(size):
-        def made(x):
-            rank = len(x.shape)
-            shape = [known.get((rank, i), size) if n is None else n for i, n in enumerate(x.shape)]
+        def made(name, x):
+            pairs = zip(axes(name, x), x.shape, strict=True)
+            shape = [known.get(axis, size) if n is None else n for axis, n in pairs]
             return keras.KerasTensor(shape, dtype=x.dtype, name=x.name)
 
-        return function(keras.tree.map_structure(made, inputs))
+        if not isinstance(inputs, dict):
+            return function(made("", inputs))
+        return function({name: made(name, x) for name, x in inputs.items()})
 
     def merged(x, y):
         shape = [n if n == m else None for n, m in zip(x.shape, y.shape, strict=True)]
