@@ -73,7 +73,7 @@ def test_names_that_layers_of_all_families_read():
         ({"decoder_start_token_id": 96103}, "`decoder_start_token_id` must be below `vocab_size`"),
         ({"pad_token_id": 96103}, "`pad_token_id` must be below `vocab_size`.*=96103"),
         ({"encoder_layerdrop": 0.1}, "`encoder_layerdrop` must be 0.*encoder_layerdrop=0.1"),
-        ({"decoder_layers": -1}, "`decoder_layers` must be an integer, 0 or more"),
+        ({"decoder_layers": -1}, "`decoder_layers` must be a positive integer"),
         ({"activation_function": "swish2"}, "`activation_function` must be one of 'gelu_new'"),
         ({"activation_dropout": 1.0}, r"`activation_dropout` must be in \[0, 1\)"),
         ({"num_window_blocks": 4}, "`num_window_blocks` must be odd"),
