@@ -111,7 +111,8 @@ class BigBirdPegasusConfig(ModelConfig):
         decoder_attention_heads: Number of attention heads in the decoder.
         encoder_ffn_dim: Width inside the encoder's feed-forward layers.
         decoder_ffn_dim: Width inside the decoder's feed-forward layers.
-        encoder_layerdrop, decoder_layerdrop: Only 0: no layers are left out in training here.
+        encoder_layerdrop: Only 0: no layers are left out in training here.
+        decoder_layerdrop: Only 0, likewise.
         activation_function: Activation of the feed-forward layers. The sources differ: Google's
             script of the published models has `"relu"`, their configs on the hub have `"gelu_new"`
             or `"gelu_fast"` (one function here, the tanh form of GELU).
@@ -143,8 +144,10 @@ class BigBirdPegasusConfig(ModelConfig):
             as `BigBirdConfig`'s. The decoder's is full.
         block_size: Tokens in a block of the pattern.
         num_random_blocks: Random key blocks that each query block reads; 0 for none.
-        num_global_blocks, num_window_blocks, random_plan, inference_random_blocks: As
-            `BigBirdConfig`'s.
+        num_global_blocks: As `BigBirdConfig`'s.
+        num_window_blocks: As `BigBirdConfig`'s.
+        random_plan: As `BigBirdConfig`'s.
+        inference_random_blocks: As `BigBirdConfig`'s.
         full_attention_up_to: As `BigBirdConfig`'s; `transformers` turns a model to full attention
             for good after one short document, here each call decides.
         gradient_checkpointing: Whether training recomputes each block's inside in the backward
