@@ -11,6 +11,14 @@ IS_TENSORFLOW = keras.backend.backend() == "tensorflow"
 tensorflow_alone = pytest.mark.skipif(not IS_TENSORFLOW, reason="TensorFlow's own")
 
 
+def compile_fast() -> None:
+    """On JAX, leaves optimizations out, in every process alike, since they change last digits."""
+    if not IS_TENSORFLOW:
+        import jax
+
+        jax.config.update("jax_disable_most_optimizations", True)
+
+
 def calls_tensorflow(function: Callable) -> bool:
     """Returns whether a test calls TensorFlow, itself or in a helper of the tests.
 

@@ -10,7 +10,7 @@ import hypothesis
 import keras
 import pytest
 
-from tests.backends import IS_TENSORFLOW, calls_tensorflow
+from tests.backends import IS_TENSORFLOW, calls_tensorflow, compile_fast
 
 ROOT = Path(__file__).parents[1]
 SHARED = ROOT.parent / "shared"
@@ -22,12 +22,12 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("bigbird")
 
 
+compile_fast()
 if not IS_TENSORFLOW:
     import jax
 
-    # Tests are many small functions, and many of them the same: what compiles fast, once.
+    # Many functions are the same: compiled once.
     _CACHE = tempfile.TemporaryDirectory(prefix="jax_cache_")
-    jax.config.update("jax_disable_most_optimizations", True)
     jax.config.update("jax_compilation_cache_dir", _CACHE.name)
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)

@@ -168,7 +168,7 @@ class TestEveryHead:
             node.ByteSize() for _, node in nodes_of(servable.folder) if node.op == "Const"
         )
         # Names of the weights in the checkpoint; tables of random blocks, a byte for each.
-        assert largest < max(8000, 240 * len(servable.model.weights))
+        assert largest < (10_000 if "Pegasus" in name else 8000)
         functions = function_names(servable.folder)
         assert sum("_encode_" in function for function in functions) == 1
 

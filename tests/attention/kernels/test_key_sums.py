@@ -16,10 +16,9 @@ from bigbird_tf.attention.kernels.key_sums import (
     sums_by_sorting,
 )
 from bigbird_tf.attention.pattern.slots import SlotLayout
-from tests.backends import IS_TENSORFLOW
 
 
-@settings(max_examples=15 if IS_TENSORFLOW else 5)  # JAX compiles each shape.
+@settings(max_examples=15)
 @given(
     seed=st.integers(0, 10**6),
     group=st.integers(1, 3),
