@@ -106,3 +106,9 @@ def test_full_attention_of_the_peers_is_one_function():
         peers.keras_full(64, 2, "float32", 1)
     theirs, keras = (np.asarray(x) for x in outputs)
     np.testing.assert_allclose(theirs, keras.transpose(0, 2, 1, 3), rtol=0, atol=1e-5)
+
+
+def test_processor_time_of_an_import():
+    from benchmarks import import_time
+
+    assert import_time.processor_seconds(import_time.ROOT, "-c", "sum(range(10**6))") > 0

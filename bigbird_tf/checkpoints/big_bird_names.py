@@ -99,7 +99,7 @@ def _rename(names: dict[str, str]) -> dict[str, str]:
     return renamed
 
 
-def _copies(public_name: str, tensors: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+def _copies(model: Any, tensors: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     # In `transformers` a decoder that is not tied has this bias, and does not read the other.
     return {_DECODER_BIAS: tensors[_BIAS]} if _DECODER in tensors else {}
 

@@ -102,15 +102,18 @@ def _rename(names: dict[str, str]) -> dict[str, str]:
     return names
 
 
-def _copies(public_name: str, tensors: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    if public_name == "BigBirdPegasusForCausalLM":
-        # `transformers` 5.24 has no ties in this class, whatever the config says.
-        return {} if _DECODER in tensors else {_DECODER: tensors[f"model.{_DECODER_WORDS}"]}
-    if _DECODER in tensors:
-        # `transformers` then has word embeddings in both stacks, too.
-        words = tensors[f"model.{_SHARED}"]
-        return {f"model.{name}": words for name in (_ENCODER_WORDS, _DECODER_WORDS)}
-    return {}
+def _copies(model: Any, tensors: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    backbone = getattr(model, "backbone", model)
+    if not hasattr(backbone, "encoder"):
+        # `transformers` 5.24 has no ties in a decoder alone, whatever the config says.
+        is_whole = backbone is model or _DECODER in tensors
+        return {} if is_whole else {_DECODER: tensors[f"model.{_DECODER_WORDS}"]}
+    if model.config.tie_word_embeddings:
+        return {}
+    # `transformers` then has word embeddings in both stacks, too.
+    prefix = "" if backbone is model else "model."
+    words = tensors[f"{prefix}{_SHARED}"]
+    return {f"{prefix}{name}": words for name in (_ENCODER_WORDS, _DECODER_WORDS)}
 
 
 BIG_BIRD_PEGASUS_NAMES = NameTable(

@@ -91,7 +91,7 @@ class NameTable(NamedTuple):
         zeros: Names of tensors that are zeros where they are missing.
         one_tensor: Names of what is one tensor here, where a checkpoint may have it several times.
         rename: `names -> names`, of a checkpoint: today's names for older ones and for copies.
-        copies: `(class, tensors) -> tensors`, what is stored besides.
+        copies: `(model, tensors) -> tensors`, what is stored besides.
     """
 
     prefix: str
@@ -107,4 +107,4 @@ class NameTable(NamedTuple):
     zeros: frozenset[str] = frozenset()
     one_tensor: tuple[str, ...] = ()
     rename: Callable[[dict[str, str]], dict[str, str]] = _unchanged
-    copies: Callable[[str, dict[str, np.ndarray]], dict[str, np.ndarray]] = lambda *_: {}
+    copies: Callable[[Any, dict[str, np.ndarray]], dict[str, np.ndarray]] = lambda *_: {}

@@ -95,7 +95,7 @@ def save(model: keras.Model, directory: str | Path, *, dtype: str | None = None)
             f"{_listing(quantized)}"
         )
     tensors = {name: entry.read() for name, entry in table.items()}
-    tensors.update(_names_of(model).copies(model.public_name, tensors))
+    tensors.update(_names_of(model).copies(model, tensors))
     if dtype is not None:
         tensors = {name: _cast(name, tensor, dtype) for name, tensor in tensors.items()}
     write_tensors(tensors, Path(directory) / SAFETENSORS_NAME)

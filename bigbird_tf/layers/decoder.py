@@ -92,8 +92,8 @@ class Decoder(ConfigLayer):
         attention_mask: Tensor,
         cache: Any,
         index: Tensor,
-        memory: Any = None,
-        memory_mask: Tensor | None = None,
+        memory: Any,
+        memory_mask: Tensor,
     ) -> tuple[Tensor, Any]:
         """Decodes one more token of each row.
 
@@ -102,8 +102,7 @@ class Decoder(ConfigLayer):
             attention_mask: Tensor `(R, L)`: 1 for tokens up to the new one.
             cache: What the call before returned, or `empty_cache`.
             index: int32 scalar, the new token's place in the cache.
-            memory: What `make_memory` returned, of B documents, where R is a multiple of B; `None`
-                for a decoder alone.
+            memory: What `make_memory` returned, of B documents, where R is a multiple of B.
             memory_mask: float32 `(B, S)`, 1 for tokens of the documents.
 
         Returns:
@@ -116,7 +115,7 @@ class Decoder(ConfigLayer):
                 attention_mask,
                 cache[number],
                 index,
-                None if memory is None else memory[number],
+                memory[number],
                 memory_mask,
             )
             new_cache.append(pair)

@@ -132,8 +132,8 @@ class DecoderBlock(ConfigLayer):
         attention_mask: Tensor,
         cache: Any,
         index: Tensor,
-        memory: Any = None,
-        memory_mask: Tensor | None = None,
+        memory: Any,
+        memory_mask: Tensor,
     ) -> tuple[Tensor, Any]:
         """Decodes one more token of each row.
 
@@ -142,8 +142,7 @@ class DecoderBlock(ConfigLayer):
             attention_mask: Tensor `(R, L)`: 1 for tokens up to the new one; see `CausalAttention`.
             cache: Keys and values of the tokens before, `(R, N, L, H)` each.
             index: int32 scalar, the new token's place in the cache.
-            memory, memory_mask: As of `CrossAttention.attend_to_memory`; `None` for a decoder
-                alone.
+            memory, memory_mask: As of `CrossAttention.attend_to_memory`.
 
         Returns:
             `(hidden, cache)`: the block's output, and keys and values with the new token's.
@@ -152,11 +151,10 @@ class DecoderBlock(ConfigLayer):
             self.layer_norm(inputs), attention_mask, cache, index
         )
         hidden = within_float16(attended + inputs)
-        if memory is not None:
-            attended = self.cross_attention.attend_to_memory(
-                self.cross_layer_norm(hidden), memory, memory_mask
-            )
-            hidden = within_float16(attended + hidden)
+        attended = self.cross_attention.attend_to_memory(
+            self.cross_layer_norm(hidden), memory, memory_mask
+        )
+        hidden = within_float16(attended + hidden)
         return self.feed_forward(hidden), cache
 
     def compute_output_shape(self, inputs_shape: Shape, *args: Any, **kwargs: Any) -> Shape:

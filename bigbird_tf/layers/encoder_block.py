@@ -5,7 +5,7 @@ from typing import Any
 import keras
 
 from bigbird_tf.attention import BlockSparseAttention, CausalAttention
-from bigbird_tf.config import BigBirdConfig
+from bigbird_tf.config import ModelConfig
 from bigbird_tf.layers.config_layer import ConfigLayer
 from bigbird_tf.layers.feed_forward import FeedForward
 from bigbird_tf.nn.dropout import Dropout
@@ -19,7 +19,7 @@ class EncoderBlock(ConfigLayer):
     """One layer of the encoder, normalised after each half as in BERT.
 
     Args:
-        config: A `BigBirdConfig`.
+        config: A `BigBirdConfig` or another family's.
         layer_index: The layer's number from 0: the seed of its random blocks.
 
     Call arguments:
@@ -28,9 +28,15 @@ class EncoderBlock(ConfigLayer):
         training: Whether dropout acts.
         seeds: What `draw_seeds` returned, or `None`.
         return_attention_scores: Whether to return attention weights `(B, N, T, T)` too.
+
+    Returns:
+        Tensor `(B, T, hidden_size)`, or it and the weights.
     """
 
-    def __init__(self, config: BigBirdConfig, layer_index: int = 0, **kwargs: Any):
+    # Whether attention's output has a bias even where its projections have none.
+    always_output_bias = True
+
+    def __init__(self, config: ModelConfig, layer_index: int = 0, **kwargs: Any):
         super().__init__(config, **kwargs)
         config = self.config
         self.layer_index = layer_index
@@ -38,7 +44,7 @@ class EncoderBlock(ConfigLayer):
             "key_dim": config.head_size,
             "dropout": config.attention_probs_dropout_prob,
             "use_bias": config.use_bias,
-            "use_output_bias": True,
+            "use_output_bias": config.use_bias or self.always_output_bias,
             "attention_type": config.attention_type,
             "kernel_initializer": self._initializer(),
             "dtype": self.dtype_policy,
@@ -51,7 +57,10 @@ class EncoderBlock(ConfigLayer):
             self.attention = BlockSparseAttention(**pattern, **arguments)
         self.dropout = Dropout(config.hidden_dropout_prob, dtype=self.dtype_policy)
         self.layer_norm = self._layer_norm()
-        self.feed_forward = FeedForward(config, dtype=self.dtype_policy, name="feed_forward")
+        self.feed_forward = self._make_feed_forward()
+
+    def _make_feed_forward(self) -> keras.layers.Layer:
+        return FeedForward(self.config, dtype=self.dtype_policy, name="feed_forward")
 
     def build(self, input_shape: Shape) -> None:
         """Makes all weights."""

@@ -119,3 +119,9 @@ def test_encoder_decoder(tmp_path):
     )
     assert lines["heads"] == "language model"
     assert "does not load" not in lines
+
+
+def test_a_decoder_alone_has_a_head(tmp_path):
+    config = tiny_pegasus_config()
+    models.BigBirdPegasusForCausalLM(config).save_pretrained(tmp_path)
+    assert describe_checkpoint(str(tmp_path))["heads"] == "language model"

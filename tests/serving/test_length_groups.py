@@ -45,6 +45,14 @@ def test_bound_on_a_step(tokens_at_once):
     assert max(map(len, steps)) == min(11, max(1, tokens_at_once // 5))
 
 
+def test_what_a_row_holds_besides_counts():
+    """Ten rows of padded length 5, by 60 tokens; one at least where none fits."""
+    for besides, expected in ((0, 10), (7, 5), (55, 1), (1000, 1)):
+        steps = []
+        run([4] * 10, steps, same_up_to=10, tokens_at_once=60, tokens_besides=besides)
+        assert max(map(len, steps)) == expected
+
+
 def test_bound_on_a_step_of_unlike_lengths():
     """Rows of full attention share steps, and what a step holds is as long as its longest row."""
     lengths, steps = [2, 2, 2, 2, 2, 28, 28, 11], []

@@ -1,4 +1,4 @@
-"""What `BlockSparseAttention` refuses: impossible shapes."""
+"""What attention layers refuse: impossible shapes, and masks that are none."""
 
 from typing import Any
 
@@ -9,6 +9,7 @@ from bigbird_tf.nn.backend import check_when_run, same_shape
 from bigbird_tf.types import Tensor
 
 __all__ = [
+    "check_cross_shapes",
     "check_is_not_causal",
     "check_shapes",
     "check_shapes_when_run",
@@ -38,11 +39,7 @@ def check_shapes(query: Tensor, value: Tensor, key: Tensor, attention_mask: Tens
         ValueError: If they are.
     """
     for name, x in (("query", query), ("value", value), ("key", key)):
-        if len(x.shape) != 3:
-            raise ValueError(
-                f"`{name}` must be of shape (batch, length, features). Received: "
-                f"{name}.shape={tuple(x.shape)}"
-            )
+        _check_rank(name, x)
         if not may_be_equal(x.shape[:2], query.shape[:2]):
             raise ValueError(
                 "Block-sparse attention is self attention: `query`, `value` and `key` must "
@@ -53,14 +50,41 @@ def check_shapes(query: Tensor, value: Tensor, key: Tensor, attention_mask: Tens
         raise ValueError(
             f"Sequences must have one token at least. Received: query.shape={tuple(query.shape)}"
         )
-    if attention_mask is None:
-        return
+    if attention_mask is not None:
+        _check_mask_shape(attention_mask, "query", query)
+
+
+def check_cross_shapes(query: Tensor, value: Tensor, attention_mask: Tensor | None) -> None:
+    """Refuses shapes that attention from one sequence to another cannot have.
+
+    Raises:
+        ValueError: If they are known to be impossible.
+    """
+    _check_rank("query", query)
+    _check_rank("value", value)
+    if not may_be_equal(query.shape[:1], value.shape[:1]):
+        raise ValueError(
+            "`query` and `value` must have one batch size. Received: query.shape="
+            f"{tuple(query.shape)}, value.shape={tuple(value.shape)}"
+        )
+    if attention_mask is not None:
+        _check_mask_shape(attention_mask, "value", value)
+
+
+def _check_rank(name: str, x: Tensor) -> None:
+    if len(x.shape) != 3:
+        raise ValueError(
+            f"`{name}` must be of shape (batch, length, features). Received: "
+            f"{name}.shape={tuple(x.shape)}"
+        )
+
+
+def _check_mask_shape(attention_mask: Tensor, name: str, x: Tensor) -> None:
     shape = tuple(attention_mask.shape)
-    if len(shape) != 2 or not may_be_equal(shape, query.shape[:2]):
+    if len(shape) != 2 or not may_be_equal(shape, x.shape[:2]):
         raise ValueError(
             "`attention_mask` must be of shape (batch, length), 1 for tokens and 0 for "
-            f"padding. Received: attention_mask.shape={shape}, query.shape="
-            f"{tuple(query.shape)}"
+            f"padding. Received: attention_mask.shape={shape}, {name}.shape={tuple(x.shape)}"
         )
 
 

@@ -6,7 +6,7 @@ import keras
 from keras import ops
 
 from bigbird_tf.attention.kernels.reference import full_attention
-from bigbird_tf.attention.layers.argument_checks import checked_mask, may_be_equal
+from bigbird_tf.attention.layers.argument_checks import check_cross_shapes, checked_mask
 from bigbird_tf.attention.layers.projected_attention import ProjectedAttention
 from bigbird_tf.types import Shape, Tensor
 
@@ -76,7 +76,7 @@ class CrossAttention(ProjectedAttention):
         dropout_seed: Tensor | None = None,
     ) -> Tensor | tuple[Tensor, Tensor | None]:
         """Attends; see the class."""
-        _check_shapes(query, value, attention_mask)
+        check_cross_shapes(query, value, attention_mask)
         if attention_mask is None:
             attention_mask = ops.ones(ops.shape(value)[:2], "bool")
         mask = ops.cast(checked_mask(attention_mask), "float32")
@@ -131,31 +131,9 @@ class CrossAttention(ProjectedAttention):
         dropout_seed: Tensor | None = None,
     ) -> Any:
         """Returns shapes and dtypes of what a call returns, without computing."""
-        _check_shapes(query, value, attention_mask)
+        check_cross_shapes(query, value, attention_mask)
         output = keras.KerasTensor(query.shape, dtype=self.compute_dtype)
         if not return_attention_scores:
             return output
         shape = (query.shape[0], self.num_heads, query.shape[1], value.shape[1])
         return output, keras.KerasTensor(shape, dtype=self.compute_dtype)
-
-
-def _check_shapes(query: Tensor, value: Tensor, attention_mask: Tensor | None) -> None:
-    for name, x in (("query", query), ("value", value)):
-        if len(x.shape) != 3:
-            raise ValueError(
-                f"`{name}` must be of shape (batch, length, features). Received: "
-                f"{name}.shape={tuple(x.shape)}"
-            )
-    if not may_be_equal(query.shape[:1], value.shape[:1]):
-        raise ValueError(
-            "`query` and `value` must have one batch size. Received: query.shape="
-            f"{tuple(query.shape)}, value.shape={tuple(value.shape)}"
-        )
-    if attention_mask is None:
-        return
-    shape = tuple(attention_mask.shape)
-    if len(shape) != 2 or not may_be_equal(shape, value.shape[:2]):
-        raise ValueError(
-            "`attention_mask` must be of shape (batch, length of `value`). Received: "
-            f"attention_mask.shape={shape}, value.shape={tuple(value.shape)}"
-        )

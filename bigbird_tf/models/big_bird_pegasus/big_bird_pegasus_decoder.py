@@ -96,21 +96,18 @@ class BigBirdPegasusDecoder(BigBirdPegasusPretrained):
             training=training,
         )
 
-    def make_cache(
-        self, encoder_states: Tensor | None, encoder_mask: Tensor | None, room: int, rows: Any
-    ) -> dict[str, Any]:
-        """Returns what `decode_step` reads and writes.
+    def make_cache(self, encoder_states: Tensor, encoder_mask: Tensor, room: int) -> dict[str, Any]:
+        """Returns what `decode_step` reads and writes, a row for each document.
 
         Args:
-            encoder_states, encoder_mask: As `decode`'s.
+            encoder_states, encoder_mask: `(B, S, d_model)` and `(B, S)`.
             room: Tokens that there is room for.
-            rows: R.
         """
-        cache = {"tokens": self.decoder.empty_cache(rows, room)}
-        if encoder_states is not None:
-            cache["memory"] = self.decoder.make_memory(encoder_states)
-            cache["memory_mask"] = ops.cast(encoder_mask, "float32")
-        return cache
+        return {
+            "tokens": self.decoder.empty_cache(ops.shape(encoder_states)[0], room),
+            "memory": self.decoder.make_memory(encoder_states),
+            "memory_mask": ops.cast(encoder_mask, "float32"),
+        }
 
     def decode_step(self, ids: Tensor, t: Tensor, cache: dict[str, Any]) -> tuple[Tensor, dict]:
         """Decodes one more token of each row.
@@ -131,7 +128,7 @@ class BigBirdPegasusDecoder(BigBirdPegasusPretrained):
             position_ids=ops.reshape(ops.cast(t, "int32"), (1, 1)),
         )
         hidden, tokens = self.decoder.call_with_cache(
-            embedded, mask, cache["tokens"], t, cache.get("memory"), cache.get("memory_mask")
+            embedded, mask, cache["tokens"], t, cache["memory"], cache["memory_mask"]
         )
         return hidden[:, 0], {**cache, "tokens": tokens}
 

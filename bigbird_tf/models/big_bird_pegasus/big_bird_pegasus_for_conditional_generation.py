@@ -91,10 +91,9 @@ class BigBirdPegasusForConditionalGeneration(
             `memory` and `memory_mask`: what blocks read of the documents, `(B, …)`, the same at all
             steps; they stay one for each document however many rows decode.
         """
-        batch = ops.shape(encoder_states)[0]
         if encoder_mask is None:
             encoder_mask = ops.ones(ops.shape(encoder_states)[:2], "bool")
-        return self.backbone.make_cache(encoder_states, encoder_mask, room, batch)
+        return self.backbone.make_cache(encoder_states, encoder_mask, room)
 
     def decode_step(self, ids: Tensor, t: Tensor, cache: dict) -> tuple[Tensor, dict]:
         """Reads one more token of each row, and returns the logits of the next.

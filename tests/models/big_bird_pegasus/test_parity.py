@@ -152,3 +152,15 @@ def test_without_decoder_inputs(tmp_path):
     ours = peer.ours_of(theirs, tmp_path, inference_random_blocks="first_block")
     inputs = {key: inputs_of(150)[key] for key in ("input_ids", "attention_mask")}
     assert peer.assert_same_outputs(ours, theirs, inputs, "first_block") > 1
+
+
+@pytest.mark.parametrize("name", [name for name in HEADS if "CausalLM" not in name])
+def test_copies_of_words_where_they_are_not_tied(name, tmp_path):
+    """Whether or not a class has logits of pieces, theirs then wants words in both stacks."""
+    plan = {"random_plan": "transformers", "inference_random_blocks": "first_block"}
+    ours = getattr(bb, name)(config_of(tie_word_embeddings=False, **plan))
+    ours.save_pretrained(tmp_path)
+    theirs, report = peer.load(name, tmp_path)
+    for problem in ("missing_keys", "unexpected_keys", "mismatched_keys", "error_msgs"):
+        assert not report.get(problem), problem
+    peer.assert_same_outputs(ours, theirs, inputs_for(name, 97), "first_block")
