@@ -81,6 +81,8 @@ class HubServer:
         monkeypatch.setattr(constants, "HF_HUB_CACHE", str(cache / "cache"))
         monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(cache / "token"))
         monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+        # Else a process' first request asks what to call itself, without a token.
+        monkeypatch.setattr(constants, "HF_HUB_DISABLE_TELEMETRY", True)
         # So small that a broken download has something to go on from.
         monkeypatch.setattr(constants, "DOWNLOAD_CHUNK_SIZE", 1024)
         # The client waits between attempts.

@@ -1,5 +1,7 @@
 """Writes that fail in the middle leave what was there before, and nothing else."""
 
+import itertools
+import json
 import os
 from pathlib import Path
 
@@ -9,9 +11,33 @@ import safetensors
 import safetensors.numpy
 
 from bigbird_tf.checkpoints.pretrained_directory import write_pretrained_directory
+from bigbird_tf.checkpoints.sentence_transformers_format import save_options
 from bigbird_tf.checkpoints.tensor_files import write_tensors
 from bigbird_tf.config import BigBirdConfig
+from bigbird_tf.models import BigBirdForSentenceEmbedding
+from bigbird_tf.preprocessing import BigBirdTokenizer, FastTokenizer, WordPieceTokenizer
+from tests.contract import tiny_config
+from tests.preprocessing.conftest import train_vocabulary
 
+TOKENIZERS = {
+    "SentencePiece": lambda: BigBirdTokenizer(train_vocabulary()),
+    "WordPiece": lambda: WordPieceTokenizer(WORD_PIECES),
+    "tokenizers": lambda: FastTokenizer(json.dumps(FAST_JSON).encode()),
+}
+WORD_PIECES = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "bird"]
+FAST_JSON = {
+    "version": "1.0",
+    "added_tokens": [],
+    "normalizer": None,
+    "pre_tokenizer": {"type": "Whitespace"},
+    "post_processor": None,
+    "decoder": None,
+    "model": {
+        "type": "WordLevel",
+        "vocab": {piece: index for index, piece in enumerate(WORD_PIECES)},
+        "unk_token": "[UNK]",
+    },
+}
 TENSORS = {"a": np.arange(7, dtype="float32")}
 
 
@@ -19,14 +45,21 @@ def contents(folder):
     return {entry.name: entry.read_bytes() for entry in folder.iterdir()}
 
 
-def write_half_of_a_text(monkeypatch):
-    write_text = Path.write_text
+def write_half_of_a_text(monkeypatch, *, after=0):
+    """Lets files of Python break off in the middle, all but the first ones."""
+    count = itertools.count()
 
-    def write_half(path, text, **options):
-        write_text(path, text[: len(text) // 2], **options)
-        raise OSError(28, "No space left on device")
+    def writing_half(write):
+        def write_half(path, content, **options):
+            if next(count) < after:
+                return write(path, content, **options)
+            write(path, content[: len(content) // 2], **options)
+            raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(Path, "write_text", write_half)
+        return write_half
+
+    for name in ("write_text", "write_bytes"):
+        monkeypatch.setattr(Path, name, writing_half(getattr(Path, name)))
 
 
 def write_half_of_the_tensors(monkeypatch, error):
@@ -45,6 +78,53 @@ def test_config(tmp_path, monkeypatch):
         BigBirdConfig(vocab_size=103).save_pretrained(tmp_path)
     assert contents(tmp_path) == before
     assert BigBirdConfig.from_pretrained(tmp_path).vocab_size == 101
+
+
+@pytest.mark.parametrize("kind", TOKENIZERS)
+def test_tokenizers(tmp_path, monkeypatch, kind):
+    """Whichever of their files it is."""
+    if kind == "tokenizers":
+        pytest.importorskip("tokenizers")
+    tokenizer = TOKENIZERS[kind]()
+    tokenizer.save_pretrained(tmp_path)
+    for name in contents(tmp_path):
+        (tmp_path / name).write_text(f"the old {name}")
+    before = contents(tmp_path)
+    assert len(before) > 1
+    for after in range(len(before)):
+        with monkeypatch.context() as patch:
+            write_half_of_a_text(patch, after=after)
+            with pytest.raises(OSError, match="No space left"):
+                tokenizer.save_pretrained(tmp_path)
+        # The first files are new, and all others as they were.
+        found = contents(tmp_path)
+        assert found.keys() == before.keys()
+        assert sum(found[name] != before[name] for name in before) == after
+    tokenizer.save_pretrained(tmp_path)
+    assert not set(contents(tmp_path).values()) & set(before.values())
+
+
+def test_vocabulary_alone(tmp_path, monkeypatch):
+    tokenizer = TOKENIZERS["SentencePiece"]()
+    file = tokenizer.save_vocabulary(tmp_path)
+    file.write_text("the old one")
+    write_half_of_a_text(monkeypatch)
+    with pytest.raises(OSError, match="No space left"):
+        tokenizer.save_vocabulary(tmp_path)
+    assert contents(tmp_path) == {"spiece.model": b"the old one"}
+
+
+def test_sentence_transformers_files(tmp_path, monkeypatch):
+    model = BigBirdForSentenceEmbedding(tiny_config(num_hidden_layers=0))
+    save_options(model, tmp_path)
+    (tmp_path / "modules.json").write_text("the old one")
+    before = contents(tmp_path / "1_Pooling") | {"modules.json": b"the old one"}
+    write_half_of_a_text(monkeypatch)
+    with pytest.raises(OSError, match="No space left"):
+        save_options(model, tmp_path)
+    assert (tmp_path / "modules.json").read_text() == "the old one"
+    assert not list(tmp_path.rglob("*.partial"))
+    assert contents(tmp_path / "1_Pooling").items() <= before.items()
 
 
 @pytest.mark.parametrize(

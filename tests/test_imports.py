@@ -113,9 +113,10 @@ ROOMS = {
     "types": set(),
     "version": set(),
     "hub": set(),
+    "whole_files": set(),
     "config_record": set(),
     "config_checks": {"config_record"},
-    "config": {"config", "hub", "config_checks", "config_record", "attention"},
+    "config": {"config", "hub", "config_checks", "config_record", "attention", "whole_files"},
     "nn": {"nn"},
     "requirements": set(),
     "attention": {"attention", "config_checks", "nn"},
@@ -134,12 +135,13 @@ ROOMS = {
         "nn",
     }
     | {"training"},
-    "checkpoints": {"checkpoints", "config", "hub", "layers", "attention", "nn"} | {"requirements"},
-    "preprocessing": {"preprocessing", "config", "hub", "requirements"},
+    "checkpoints": {"checkpoints", "config", "hub", "layers", "attention", "nn"}
+    | {"requirements", "whole_files"},
+    "preprocessing": {"preprocessing", "config", "hub", "requirements", "whole_files"},
     "serving": {"serving", "models", "generation", "preprocessing", "config", "hub", "layers"}
     | {"version", "requirements"},
     "cli": {"cli", "serving", "checkpoints", "config", "attention", "hub", "models"}
-    | {"preprocessing", "version"},
+    | {"preprocessing", "version", "whole_files"},
 }
 
 

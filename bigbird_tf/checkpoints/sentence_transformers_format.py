@@ -12,6 +12,7 @@ from typing import Any
 import keras
 
 from bigbird_tf import hub
+from bigbird_tf.whole_files import write_whole
 
 __all__ = ["read_options", "save_options"]
 
@@ -187,4 +188,4 @@ def save_options(model: keras.Model, directory: str | os.PathLike) -> None:
         (directory / path).mkdir(exist_ok=True)
     for name, value in files.items():
         text = json.dumps(value, indent=2, ensure_ascii=False) + "\n"
-        (directory / name).write_text(text, encoding="utf-8")
+        write_whole(directory / name, text)

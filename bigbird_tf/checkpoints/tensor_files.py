@@ -14,6 +14,7 @@ from bigbird_tf import hub
 from bigbird_tf.checkpoints.flax_file import open_flax_file
 from bigbird_tf.checkpoints.tensor_reader import TensorReader
 from bigbird_tf.checkpoints.torch_file import open_torch_file
+from bigbird_tf.whole_files import whole_file
 
 __all__ = ["SAFETENSORS_NAME", "TensorFiles", "open_tensors", "write_tensors"]
 
@@ -154,16 +155,13 @@ def write_tensors(tensors: dict[str, np.ndarray], file: Path) -> None:
     from safetensors.numpy import save_file
 
     file.parent.mkdir(parents=True, exist_ok=True)
-    partial = file.with_name(f".{file.name}.{os.getpid()}.partial")
     try:
-        # safetensors makes files that their owner alone may read, whatever the user's mask says.
-        partial.touch()
-        mode = partial.stat().st_mode
-        # `transformers` refuses files that do not say which framework's layout they have.
-        save_file(tensors, partial, metadata={"format": "pt"})
-        partial.chmod(mode)
-        os.replace(partial, file)
+        with whole_file(file) as partial:
+            # safetensors makes files that their owner alone may read, whatever the user's mask is.
+            partial.touch()
+            mode = partial.stat().st_mode
+            # `transformers` refuses files that do not say which framework's layout they have.
+            save_file(tensors, partial, metadata={"format": "pt"})
+            partial.chmod(mode)
     except SafetensorError as error:
         raise OSError(f"{file} could not be written: {error}") from error
-    finally:
-        partial.unlink(missing_ok=True)

@@ -25,6 +25,7 @@ from bigbird_tf.cli.inputs import parse_blocks, parse_options, read_text, standa
 from bigbird_tf.cli.interrupts import signal_handler
 from bigbird_tf.cli.quiet_libraries import quiet_libraries
 from bigbird_tf.cli.terminal import ModelName, console, messages
+from bigbird_tf.whole_files import write_whole
 
 __all__ = ["app", "main"]
 
@@ -292,7 +293,7 @@ def evaluate(
         )
     print(json.dumps(scores), flush=True)
     if predictions is not None:
-        predictions.write_text(json.dumps(answers, ensure_ascii=False), encoding="utf-8")
+        write_whole(predictions, json.dumps(answers, ensure_ascii=False))
 
 
 @app.command()

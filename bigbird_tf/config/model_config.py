@@ -11,6 +11,7 @@ from bigbird_tf import hub
 from bigbird_tf.attention.pattern.pattern_spec import PatternSpec
 from bigbird_tf.config_checks import merge_labels, settle_labels
 from bigbird_tf.config_record import check_names
+from bigbird_tf.whole_files import write_whole
 
 __all__ = ["CONFIG_NAME", "Checks", "ModelConfig", "read_fields"]
 
@@ -166,12 +167,7 @@ class ModelConfig:
         directory.mkdir(parents=True, exist_ok=True)
         fields = {**self.to_dict(), "model_type": self.model_type}
         text = json.dumps(fields, indent=2, sort_keys=True, ensure_ascii=False)
-        partial = directory / f".{CONFIG_NAME}.{os.getpid()}.partial"
-        try:
-            partial.write_text(text + "\n", encoding="utf-8")
-            os.replace(partial, directory / CONFIG_NAME)
-        finally:
-            partial.unlink(missing_ok=True)
+        write_whole(directory / CONFIG_NAME, text + "\n")
 
     @classmethod
     def _field_names(cls) -> list[str]:

@@ -210,6 +210,31 @@ class TestEvaluate:
         assert (kwargs["schema"], kwargs["evidence"]) == ("squad", None)
         assert (kwargs["limit"], kwargs["batch_size"]) == (None, 8)
 
+    def test_a_failed_write_leaves_the_old_predictions(self, run, notes, tmp_path, monkeypatch):
+        """The scores are printed all the same."""
+        notes(predictor, "Predictor", "the predictor")
+        notes(evaluation, "evaluate_question_answering", ({"f1": 12.5}, {"q1": "Zürich"}))
+        file = tmp_path / "answers.json"
+        file.write_text("the old ones")
+        write_text = Path.write_text
+
+        def write_half(path, text, **options):
+            write_text(path, text[:5], **options)
+            raise OSError(28, "No space left on device")
+
+        monkeypatch.setattr(Path, "write_text", write_half)
+        outcome = run("evaluate", "a/model", "dev.json", "--predictions", file)
+        assert (outcome.code, json.loads(outcome.out)) == (1, {"f1": 12.5})
+        assert "No space left" in outcome.err
+        assert [entry.read_text() for entry in tmp_path.iterdir()] == ["the old ones"]
+
+    def test_a_folder_in_place_of_the_file(self, run, notes, tmp_path):
+        make = notes(predictor, "Predictor")
+        outcome = run("evaluate", "a/model", "dev.json", "--predictions", tmp_path)
+        assert outcome.code == 1
+        assert f"--predictions must be a file. Received: {tmp_path}" in outcome.err
+        assert make.calls == []
+
     def test_a_folder_that_is_not_there_is_known_before_the_model_is_loaded(
         self, run, notes, tmp_path
     ):

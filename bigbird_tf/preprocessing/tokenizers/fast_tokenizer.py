@@ -29,6 +29,7 @@ from bigbird_tf.preprocessing.tokenizers.pretrained_files import (
 from bigbird_tf.preprocessing.tokenizers.special_tokens import BERT_TOKENS, find_special_ids
 from bigbird_tf.preprocessing.tokenizers.tokenizer import SPECIAL_NAMES, Tokenizer, Tokens
 from bigbird_tf.preprocessing.tokenizers.tokenizer_json import model_type
+from bigbird_tf.whole_files import write_whole
 
 __all__ = ["FastTokenizer"]
 
@@ -276,7 +277,7 @@ class FastTokenizer(Tokenizer):
         directory = Path(directory)
         directory.mkdir(parents=True, exist_ok=True)
         path = directory / JSON_NAME
-        path.write_text(self._backend.to_str(pretty=True), encoding="utf-8")
+        write_whole(path, self._backend.to_str(pretty=True))
         return path
 
     def save_pretrained(self, directory: str | os.PathLike) -> None:
@@ -299,7 +300,7 @@ class FastTokenizer(Tokenizer):
             "model_input_names": ["input_ids", "token_type_ids", "attention_mask"],
         }
         text = json.dumps(config, indent=2, ensure_ascii=False)
-        path.with_name(CONFIG_NAME).write_text(text + "\n", encoding="utf-8")
+        write_whole(path.with_name(CONFIG_NAME), text + "\n")
 
     def load_assets(self, dir_path: str) -> None:
         """Reads the vocabulary of a `.keras` file; Keras calls this."""

@@ -26,6 +26,7 @@ from bigbird_tf.preprocessing.tokenizers.vocabulary import (
     SpecialPieces,
     Vocabulary,
 )
+from bigbird_tf.whole_files import write_whole
 
 __all__ = ["KIND", "SentencePieceTokenizer"]
 
@@ -147,7 +148,7 @@ class SentencePieceTokenizer(Tokenizer):
         directory = Path(directory)
         directory.mkdir(parents=True, exist_ok=True)
         path = directory / VOCABULARY_NAME
-        path.write_bytes(self._model)
+        write_whole(path, self._model)
         return path
 
     def save_pretrained(self, directory: str | os.PathLike) -> None:

@@ -5,6 +5,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from bigbird_tf.whole_files import write_whole
+
 __all__ = ["read_stripped_pieces", "stripped_pieces", "write_tokenizer_config"]
 
 
@@ -91,4 +93,4 @@ def write_tokenizer_config(
     if further:
         config["additional_special_tokens"] = further
     text = json.dumps(config, indent=2, sort_keys=True, ensure_ascii=False)
-    path.write_text(text + "\n", encoding="utf-8")
+    write_whole(path, text + "\n")

@@ -35,6 +35,7 @@ from bigbird_tf.preprocessing.tokenizers.word_piece_files import (
     word_piece_json,
 )
 from bigbird_tf.preprocessing.tokenizers.word_piece_kernel import WordPieceKernel
+from bigbird_tf.whole_files import write_whole
 
 __all__ = ["WordPieceTokenizer"]
 
@@ -307,7 +308,7 @@ class WordPieceTokenizer(Tokenizer):
         directory.mkdir(parents=True, exist_ok=True)
         path = directory / VOCABULARY_NAME
         text = "".join(f"{token}\n" for token in self._vocabulary[: self._num_pieces])
-        path.write_bytes(text.encode("utf-8"))
+        write_whole(path, text.encode("utf-8"))
         return path
 
     def save_pretrained(self, directory: str | os.PathLike) -> None:
@@ -323,7 +324,7 @@ class WordPieceTokenizer(Tokenizer):
         content = word_piece_json(settings, special, self._added, pieces)
         for name, value in ((CONFIG_NAME, config), (JSON_NAME, content)):
             text = json.dumps(value, indent=2, ensure_ascii=False)
-            path.with_name(name).write_text(text + "\n", encoding="utf-8")
+            write_whole(path.with_name(name), text + "\n")
 
     def load_assets(self, dir_path: str) -> None:
         """Reads the vocabulary of a `.keras` file; Keras calls this."""
