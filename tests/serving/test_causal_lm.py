@@ -3,11 +3,27 @@
 import pytest
 import tensorflow as tf
 
-from bigbird_tf.serving import export_saved_model
+from bigbird_tf import models
+from bigbird_tf.serving import export_saved_model, make_servable
+from tests.serving.conftest import small_config
 
-pytestmark = pytest.mark.slow
+
+@pytest.mark.parametrize(
+    ("generation", "message"),
+    [
+        ({"num_beam": 2}, "`generation` takes arguments.*num_beams.*Received: num_beam"),
+        ({"num_return_sequences": 2}, "Greedy decoding"),
+        ({"min_new_tokens": 8}, "at most `max_new_tokens`"),
+    ],
+    ids=str,
+)
+def test_bad_options(tokenizer, generation, message):
+    model = models.BigBirdForCausalLM(small_config(num_hidden_layers=0))
+    with pytest.raises(ValueError, match=message):
+        make_servable(model, tokenizer, max_new_tokens=7, generation=generation)
 
 
+@pytest.mark.slow
 class TestCausalLM:
     def test_equals_generate(self, exported):
         lm = exported("BigBirdForCausalLM")
@@ -40,20 +56,6 @@ class TestCausalLM:
         for i, text in enumerate(texts):
             expected = lm.model.generate(text, **options).numpy().tolist()
             assert found["continuation"][i].numpy().tolist() == expected
-
-    @pytest.mark.parametrize(
-        ("generation", "message"),
-        [
-            ({"num_beam": 2}, "`generation` takes arguments.*num_beams.*Received: num_beam"),
-            ({"num_return_sequences": 2}, "Greedy decoding"),
-            ({"min_new_tokens": 8}, "at most `max_new_tokens`"),
-        ],
-        ids=str,
-    )
-    def test_bad_options(self, exported, tokenizer, tmp_path, generation, message):
-        model = exported("BigBirdForCausalLM").model
-        with pytest.raises(ValueError, match=message):
-            export_saved_model(model, tmp_path, tokenizer, max_new_tokens=7, generation=generation)
 
     def test_sampling_draws_anew_each_time(self, exported, tokenizer, tmp_path):
         lm = exported("BigBirdForCausalLM")

@@ -14,8 +14,10 @@ class FirstWords:
     def __init__(self):
         self.input_names = list(self.input_names)
         self.asked = []
+        self.batch_size = None
 
     def in_batches(self, records, batch_size):
+        self.batch_size = batch_size
         for record in records:
             self.asked.append(record)
             answer = " ".join(record["context"].split()[:2])
@@ -48,6 +50,37 @@ def test_squad(tmp_path):
     assert scores["f1"] == pytest.approx(100 * (1 + 2 / 3) / 3)
     assert progress == [(1, 3), (2, 3), (3, 3)]
     assert predictor.asked[1] == {"question": "b?", "context": "eleven birds sing"}
+
+
+@pytest.mark.parametrize("options", [{}, {"batch_size": 3}])
+def test_questions_computed_together(tmp_path, options):
+    file = write(tmp_path / "x.json", squad(("a", "eleven birds")))
+    predictor = FirstWords()
+    evaluate_question_answering(predictor, file, **options)
+    assert predictor.batch_size == options.get("batch_size", 8)
+
+
+def test_a_limit_of_triviaqa_counts_documents(evidence):
+    """Two documents of the first question, and so nothing of the second."""
+    data = triviaqa("Wikipedia")
+    data["Data"].append({**data["Data"][0], "QuestionId": "q2"})
+    file = write(evidence / "qa.json", data)
+    options = {"schema": "triviaqa", "evidence": evidence}
+    for limit, keys in ((2, ["q1"]), (3, ["q1", "q2"]), (99, ["q1", "q2"])):
+        predictor = FirstWords()
+        scores, answers = evaluate_question_answering(predictor, file, limit=limit, **options)
+        assert list(answers) == keys
+        assert scores["denominator"] == len(keys)
+        assert len(predictor.asked) == min(limit, 4)
+
+
+def test_squad_2_has_questions_without_answers(tmp_path):
+    data = squad(("a", "eleven birds"), ("b", "x"))
+    one, other = data["data"][0]["paragraphs"][0]["qas"]
+    one["is_impossible"] = False
+    other |= {"is_impossible": True, "answers": []}
+    scores, _ = evaluate_question_answering(FirstWords(), write(tmp_path / "x.json", data))
+    assert (scores["HasAns_exact"], scores["NoAns_exact"], scores["total"]) == (100, 0, 2)
 
 
 def test_a_limit_leaves_the_rest_out_of_the_scores(tmp_path):

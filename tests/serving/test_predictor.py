@@ -122,3 +122,87 @@ def test_lines_are_counted_from_one_with_the_empty_ones():
     assert next(records) == {"a": " b "}
     with pytest.raises(ValueError, match="Line 4 is no JSON"):
         next(records)
+
+
+class TestLoading:
+    """Which class and which tokenizer a checkpoint is loaded with."""
+
+    @pytest.fixture
+    def load(self, monkeypatch):
+        """Returns what `load_pretrained` asks for, with a config that names masked LM."""
+
+        class Loader:
+            def __init__(self, name):
+                self.name = name
+
+            def from_pretrained(self, path):
+                return f"{self.name} of {path}"
+
+        config = BigBirdConfig(extra={"architectures": ["BigBirdForMaskedLM"]})
+        classes = {name: Loader(name) for name in predictor.MODEL_CLASSES}
+        monkeypatch.setattr(predictor, "MODEL_CLASSES", classes)
+        monkeypatch.setattr(predictor, "Tokenizer", Loader("tokenizer"))
+        monkeypatch.setattr(predictor, "config_of_any_family", lambda path: config)
+
+        def load(files, *args):
+            def find_file(path, name):
+                assert path == "a/model"
+                return name if name in files else None
+
+            monkeypatch.setattr(predictor.hub, "find_file", find_file)
+            return predictor.load_pretrained("a/model", *args)
+
+        return load
+
+    def test_the_class_that_the_config_names(self, load):
+        expected = ("BigBirdForMaskedLM of a/model", "tokenizer of a/model")
+        assert load([]) == load(["config.json"]) == load([], None) == expected
+
+    def test_a_model_of_sentence_transformers(self, load):
+        """Its config names the encoder alone."""
+        model, _ = load(["modules.json"])
+        assert model == "BigBirdForSentenceEmbedding of a/model"
+
+    def test_the_class_that_is_asked_for(self, load):
+        model, _ = load(["modules.json"], "BigBirdModel")
+        assert model == "BigBirdModel of a/model"
+
+
+def test_outputs_are_plain_python(calls):
+    """Strings that are no UTF-8 lose those bytes alone; whatever comes is JSON."""
+    made = Predictor("no/folder")
+    made._function = lambda text: {
+        "nested": tf.constant([[[b"caf\xc3\xa9", b"caf\xe9"]]]),
+        "b": tf.constant([1.5]),
+        "a": tf.constant([7]),
+    }
+    [found] = made([{"text": "x"}])
+    assert found == {"a": 7, "b": 1.5, "nested": [["café", "caf\ufffd"]]}
+    assert list(found) == ["a", "b", "nested"]
+    assert [type(found[name]) for name in "ab"] == [int, float]
+
+
+def test_answers_before_a_broken_record(calls):
+    """What came before it is answered, then the error; nothing after it."""
+
+    def records():
+        yield from ({"text": "a" * i} for i in range(4))
+        raise ValueError("Line 5 is no JSON")
+
+    found = Predictor("no/folder").in_batches(records(), 3)
+    assert [next(found)["length"] for _ in range(4)] == [0, 1, 2, 3]
+    with pytest.raises(ValueError, match="Line 5"):
+        next(found)
+
+
+def test_records_are_objects():
+    long = "[" + "1," * 99 + "1]"
+    with pytest.raises(ValueError, match=r"^Line 1 must be a JSON object. Received: \[(1,){39}1$"):
+        next(read_records([f" {long}\n"]))
+
+
+def test_names_of_a_record_are_checked_each_time(calls):
+    made = Predictor("no/folder")
+    for record, received in (({}, "nothing"), ({"text": "a", "b": 1}, "b, text"), ({"b": 1}, "b")):
+        with pytest.raises(ValueError, match=f"must have text. Received: {received}$"):
+            made([{"text": "a"}, record])
