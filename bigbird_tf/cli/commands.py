@@ -83,8 +83,8 @@ def main() -> None:
             raise
         # The terminal wraps long lines itself; a path with line breaks in it is no path.
         text = f"[red]Error:[/red] {rich.markup.escape(str(error))}"
-        messages.print(text, highlight=False, soft_wrap=True)
-        messages.print("[dim]--verbose shows where it comes from.[/dim]")
+        messages.print(text, markup=True, highlight=False, soft_wrap=True)
+        messages.print("--verbose shows where it comes from.", style="dim")
         raise SystemExit(1) from error
 
 

@@ -8,9 +8,10 @@ import typer
 
 __all__ = ["ModelName", "OutputDirectory", "console", "messages", "say_written"]
 
-# Results go to standard output, all else to standard error.
-console = rich.console.Console()
-messages = rich.console.Console(stderr=True)
+# Results go to standard output, all else to standard error. Names of files and texts are printed as
+# they are, whatever brackets and colons they have.
+console = rich.console.Console(markup=False, emoji=False)
+messages = rich.console.Console(stderr=True, markup=False, emoji=False)
 
 OutputDirectory = Annotated[
     Path, typer.Argument(metavar="OUTPUT", help="A new or empty directory.")
