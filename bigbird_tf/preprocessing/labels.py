@@ -57,9 +57,13 @@ def label_ids(
     matches = tf.equal(label[..., tf.newaxis], tf.constant(names))
     is_known = tf.reduce_any(matches, axis=-1)
     allowed = is_known | (label == "") if optional else is_known
+    # What is empty is shown, too, or it would be equal to what is allowed.
+    refused = tf.where(allowed, "", tf.where(label == "", "''", label))
+    # TensorFlow's message fails at scalars of strings.
+    refused = tf.reshape(refused, [-1])
     check = tf.debugging.assert_equal(
-        tf.where(allowed, "", label),
-        tf.zeros_like(label),
+        refused,
+        tf.zeros_like(refused),
         message=f"`label` must be one of {names}.",
         summarize=10,
     )

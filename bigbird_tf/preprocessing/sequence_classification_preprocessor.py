@@ -8,7 +8,12 @@ import tensorflow as tf
 
 from bigbird_tf.preprocessing.labels import check_label_names, holds_strings, label_ids
 from bigbird_tf.preprocessing.preprocessor import Preprocessor
-from bigbird_tf.preprocessing.text_input import first_of_batch, split_pairs, to_batch
+from bigbird_tf.preprocessing.text_input import (
+    first_of_batch,
+    split_pairs,
+    to_batch,
+    to_string_tensor,
+)
 from bigbird_tf.preprocessing.tokenizers import Tokenizer
 
 __all__ = ["SequenceClassificationPreprocessor"]
@@ -98,7 +103,9 @@ class SequenceClassificationPreprocessor(Preprocessor):
         if not holds_strings(label):
             y = tf.convert_to_tensor(label)
             return tf.cast(y, tf.float32 if y.dtype.is_floating else tf.int32)
-        ids = label_ids(label, self.labels)
+        names = to_string_tensor("label", label)
+        # Lists of names may be filled up with "".
+        ids = label_ids(names, self.labels, optional=names.shape.rank != rank_of_text)
         if ids.shape.rank == rank_of_text:
             return ids
         if ids.shape.rank != rank_of_text + 1:
@@ -109,7 +116,6 @@ class SequenceClassificationPreprocessor(Preprocessor):
         if isinstance(ids, tf.RaggedTensor):
             ids = ids.to_tensor(-1)
         # -1, for no name, becomes zeros; a name that is there twice counts once.
-        assert self.labels is not None  # or `label_ids` had refused the strings
         assert self.labels is not None  # or `label_ids` had refused the strings
         hot = tf.one_hot(ids, len(self.labels))
         return tf.minimum(tf.reduce_sum(hot, axis=-2), 1.0)

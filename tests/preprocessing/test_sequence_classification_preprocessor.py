@@ -125,3 +125,15 @@ class TestTargets:
             preprocessor((["a", "b"], ["c"]))
         with pytest.raises(ValueError, match="tuple of two"):
             preprocessor(("a", "b", "c"))
+
+
+def test_an_empty_name(tokenizer):
+    """No label is one; in a list of names it fills up."""
+    made = SequenceClassificationPreprocessor(tokenizer, max_length=9, labels=["x", "y"])
+    for label in ([""], ["x"]):
+        assert made(["the bird"] * 2, tf.constant([["y"], label]))[1].numpy().tolist() == [
+            [0.0, 1.0], [float("x" in label), 0.0]
+        ]  # fmt: skip
+    for text, label in (("the bird", ""), (["the bird"] * 2, ["x", ""])):
+        with pytest.raises(tf.errors.InvalidArgumentError, match="`label` must be one of"):
+            made(text, label)
