@@ -130,6 +130,9 @@ def test_triviaqa_wikipedia_takes_the_best_of_the_pages(evidence):
         ([("stone house", 12.0, 3.0), ("", 15.0, 15.0)], "stone house"),
         # High scores all over a page.
         ([("river", 40.0, 39.0), ("stone house", 12.0, 3.0)], "stone house"),
+        # Of equal ones, the first.
+        ([("stone house", 3.0, 1.0), ("river", 4.0, 2.0)], "stone house"),
+        ([("stone house", 3.0, 1.0), ("river", 4.5, 2.0)], "river"),
         # The model never says "no answer"; one page is empty.
         ([("", 5.0, 5.0), ("stone house", 1.0, 3.0)], "stone house"),
         ([("", 5.0, 5.0), ("", 1.0, 1.0)], ""),

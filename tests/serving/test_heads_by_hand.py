@@ -296,6 +296,40 @@ class TestQuestionAnswering:
             made._answers(tf.constant(["a", "b"]), tf.constant(["c"]), 1)
 
 
+@pytest.mark.parametrize("too_long", ["cut", "refuse"])
+def test_what_is_read_of_a_document(pegasus_tokenizer, too_long):
+    """The first pieces and `</s>`; a model tells the first and the last one, and how many."""
+
+    @tf.function(input_signature=[tf.TensorSpec([None, None], tf.int32)] * 2)
+    def answer(input_ids, attention_mask):
+        count = tf.reduce_sum(attention_mask, axis=1)
+        last = tf.gather(input_ids, count - 1, batch_dims=1)
+        return tf.stack([input_ids[:, 0], last, count], axis=1)
+
+    name = "BigBirdPegasusForConditionalGeneration"
+    made = played(name, pegasus_tokenizer, answer, {"too_long": too_long, "max_length": 20})
+    pieces = [pegasus_tokenizer.tokenize(text).numpy().tolist() for text in ("the bird", LONG)]
+    end = pegasus_tokenizer.eos_token_id
+    just_fits = pegasus_tokenizer.detokenize([pieces[1][:19]])[0]
+    texts = tf.constant(["the bird", LONG, ""])
+    if too_long == "refuse":
+        message = "A document must have at most 19 pieces"
+        with pytest.raises(tf.errors.InvalidArgumentError, match=message):
+            made._summarize(texts)
+        found = made._summarize(tf.stack([just_fits, "the bird"]))
+        assert found["num_cut"].numpy().tolist() == [0, 0]
+        assert found["tokens"].numpy()[:, 2].tolist() == [20, 1 + len(pieces[0])]
+        return
+    found = made._summarize(texts)
+    assert found["tokens"].numpy().tolist() == [
+        [pieces[0][0], end, len(pieces[0]) + 1],
+        [pieces[1][0], end, 20],
+        [end, end, 1],
+    ]
+    assert found["num_cut"].numpy().tolist() == [0, len(pieces[1]) - 19, 0]
+    assert found["summary"].shape == (3,)
+
+
 def test_every_head_says_what_a_request_may_be(tokenizer, pegasus_tokenizer):
     """Inputs of `serving_default`, one text of so many words; what is masked has a mask."""
     for name in SERVABLES:
