@@ -161,13 +161,12 @@ def export(
     from bigbird_tf.serving import export_saved_model
     from bigbird_tf.serving.predictor import load_pretrained
 
+    options = _drop_none(max_length=max_length, weight_dtype=weight_dtype and str(weight_dtype))
+    own = parse_options(option)  # Better known before the model is loaded.
     with messages.status("loading"):
         loaded, tokenizer = load_pretrained(model, class_name)
-    options = _drop_none(max_length=max_length, weight_dtype=weight_dtype and str(weight_dtype))
     with messages.status("exporting"):
-        version = export_saved_model(
-            loaded, path, tokenizer, warmup=warmup, **options, **parse_options(option)
-        )
+        version = export_saved_model(loaded, path, tokenizer, warmup=warmup, **options, **own)
     console.print(str(version), highlight=False, soft_wrap=True)
 
 

@@ -2,6 +2,8 @@
 
 import io
 import json
+import logging
+import os
 import signal
 from importlib import metadata
 from pathlib import Path
@@ -284,3 +286,80 @@ def test_signals_are_sent_again_soon():
     with interrupts.signal_handler():
         assert signal.getsignal(signal.SIGTERM) is not before
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_a_malformed_option_is_known_before_the_model_is_loaded(run, monkeypatch):
+    calls = []
+    monkeypatch.setattr(predictor, "load_pretrained", lambda *args: calls.append(args))
+    monkeypatch.setattr(predictor, "Predictor", lambda *args, **kwargs: calls.append(args))
+    for command in (["export", "a/model", "out"], ["predict", "a/model", "text"]):
+        outcome = run(*command, "--option", "num_best")
+        assert (outcome.code, outcome.out, calls) == (1, "", [])
+        assert "--option must be NAME=VALUE" in outcome.err
+
+
+@pytest.mark.parametrize(
+    ("target", "arguments"),
+    [
+        ("bigbird_tf.serving.export_saved_model", ["export", "m", "out"]),
+        ("bigbird_tf.serving.evaluation.evaluate_question_answering", ["evaluate", "m", "x.json"]),
+        (
+            "bigbird_tf.checkpoints.convert_model_garden_encoder",
+            ["convert", "model-garden", *"abc"],
+        ),
+        ("bigbird_tf.cli.model_info.describe_checkpoint", ["info", "m"]),
+        ("bigbird_tf.config.config_of_any_family", ["info", "m", "--config"]),
+        ("bigbird_tf.attention.pattern.pattern_figure.draw_pattern", ["pattern", "-o", "x.svg"]),
+    ],
+)
+def test_a_mistake_in_the_second_half_of_a_command(run, monkeypatch, target, arguments):
+    """Status 1, and nothing on standard output, nor that anything was written."""
+    monkeypatch.setattr(predictor, "load_pretrained", played(("model", "tokenizer")))
+    monkeypatch.setattr(predictor, "Predictor", played("the predictor"))
+    loader = "bigbird_tf.checkpoints.model_garden_checkpoint.load_model_garden_encoder"
+    monkeypatch.setattr(loader, played("the encoder"))
+    monkeypatch.setattr(target, played(ValueError("`x` must be y")))
+    outcome = run(*arguments)
+    assert (outcome.code, outcome.out) == (1, "")
+    assert "Error: `x` must be y" in outcome.err
+    assert "written" not in outcome.err
+    assert "drawn" not in outcome.err
+
+
+def test_the_demo_without_the_repository(run, monkeypatch, tmp_path):
+    calls = []
+    monkeypatch.setattr(commands.subprocess, "run", lambda *args, **kwargs: calls.append(args))
+    monkeypatch.setattr(commands, "__file__", str(tmp_path / "bigbird_tf/cli/commands.py"))
+    outcome = run("demo")
+    assert (outcome.code, calls) == (1, [])
+    assert "The demo is part of the repository" in outcome.err
+
+
+@pytest.mark.parametrize(
+    ("before", "arguments", "expected"),
+    [
+        (None, [], "3"),
+        ("0", [], "0"),
+        (None, ["--verbose"], None),
+    ],
+)
+def test_what_libraries_log(run, monkeypatch, before, arguments, expected):
+    """Nothing, unless the user wants it."""
+    name = "TF_CPP_MIN_LOG_LEVEL"
+    if before is None:
+        monkeypatch.delenv(name, raising=False)
+    else:
+        monkeypatch.setenv(name, before)
+    levels = {}
+    for logger in ("absl", "huggingface_hub"):
+        monkeypatch.setattr(logging.getLogger(logger), "level", logging.DEBUG)
+        monkeypatch.setattr(
+            logging.getLogger(logger),
+            "setLevel",
+            lambda level, logger=logger: levels.update({logger: level}),
+        )
+    assert run(*arguments, "--version").code == 0
+    assert os.environ.get(name) == expected
+    monkeypatch.setenv(name, "3")
+    hidden = dict.fromkeys(["absl", "huggingface_hub"], logging.ERROR)
+    assert levels == ({} if "--verbose" in arguments else hidden)
