@@ -94,7 +94,7 @@ def calls(monkeypatch):
         ({}, "sample", [0, 1]),
         ({"num_return_sequences": 3}, "sample", [0, 0, 0, 1, 1, 1]),
         # Beams repeat their rows themselves.
-        ({"num_beams": 2, "num_return_sequences": 2, "length_penalty": 0.5}, "beam_search", [0, 1]),
+        ({"num_beams": 3, "num_return_sequences": 2, "length_penalty": 0.5}, "beam_search", [0, 1]),
     ],
 )
 def test_what_is_handed_on(calls, monkeypatch, options, name, rows):

@@ -1,4 +1,4 @@
-"""Two replicas by hand: what one of them adds up with the other's; `test_replicas` has real ones."""
+"""Two replicas by hand: what each adds up with the other's; `test_replicas` has real ones."""
 
 import keras
 import numpy as np
