@@ -24,7 +24,11 @@ SOURCES = sorted(PACKAGE.rglob("*.py"))
 # Math on tensors is `keras.ops`. These ask a backend for what Keras has no word for.
 MATHEMATICS = {"nn", "attention", "layers", "generation", "models"}
 TENSORFLOW_IN_FUNCTIONS = {"models/prompts.py": "tensorflow"}
-BACKENDS = {"nn/backend/tensorflow.py": "tensorflow", "nn/backend/jax.py": "jax"}
+BACKENDS = {
+    "nn/backend/tensorflow.py": "tensorflow",
+    "nn/backend/jax.py": "jax",
+    "nn/backend/pallas_attention.py": "jax",
+}
 
 
 def relative(path: Path) -> str:

@@ -20,6 +20,7 @@ import keras
 from keras import ops
 
 from bigbird_tf.attention.kernels.attention_weights import attention_weights
+from bigbird_tf.attention.kernels.fused import can_be_fused, fused_attention
 from bigbird_tf.attention.kernels.key_sums import sums_by_product, sums_by_slot, sums_by_sorting
 from bigbird_tf.attention.kernels.plan import Plan, Tiles, make_plan
 from bigbird_tf.attention.pattern.slots import SlotLayout, Slots
@@ -92,7 +93,12 @@ def block_sparse_attention(
     if plan is None:
         itemsize = {"float64": 8, "float32": 4}.get(keras.backend.standardize_dtype(query.dtype), 2)
         num_rows = None if query.shape[2] is None else slots.key_blocks.shape[1]
-        plan = make_plan(share_of(tuple(query.shape)), itemsize, slots.layout, block_size, num_rows)
+        plan = make_plan(
+            *(share_of(tuple(query.shape)), itemsize, slots.layout, block_size, num_rows),
+            fusable=can_be_fused(slots, block_size, query.shape[-1], itemsize),
+        )
+    if plan.fused:
+        return fused_attention(query, key, value, key_bias, slots, block_size, scale)
     static = _Static(slots.layout, block_size, scale, plan.forward, plan.sums, plan.serialize)
     key_bias = ops.convert_to_tensor(key_bias, "float32")
 

@@ -8,7 +8,7 @@ import dataclasses
 import itertools
 
 from bigbird_tf.attention.pattern.slots import SlotLayout
-from bigbird_tf.nn.backend import device_type, is_compiled_by_xla
+from bigbird_tf.nn.backend import device_type, fused_kernels, is_compiled_by_xla
 
 __all__ = ["Plan", "Tiles", "make_plan"]
 
@@ -54,6 +54,7 @@ class Plan:
         serialize: Whether products run one after the other, where each takes all processors.
         compute_once: Whether the backward pass keeps weights until all products have read them,
             where XLA would compute them again for each; and transposes no weights.
+        fused: Whether the kernels of `fused` compute; then nothing else of the plan counts.
     """
 
     forward: Tiles = Tiles()
@@ -61,6 +62,7 @@ class Plan:
     sums: str = "slots"
     serialize: bool = False
     compute_once: bool = False
+    fused: bool = False
 
     def __post_init__(self) -> None:
         if self.sums not in ("sorted", "slots", "product"):
@@ -78,6 +80,7 @@ def make_plan(
     *,
     device: str | None = None,
     compiled: bool | None = None,
+    fusable: bool = False,
 ) -> Plan:
     """Decides on the pieces.
 
@@ -89,6 +92,7 @@ def make_plan(
         num_rows: Rows of the pattern; `None` if that is unknown.
         device: `"cpu"`, `"gpu"` or `"tpu"`; `None` for what the backend says.
         compiled: Whether XLA compiles; `None` for what the backend says.
+        fusable: Whether fused kernels take the pattern, the sizes and the dtype.
     """
     _, num_heads, _, head_size = shape
     device = device or device_type()
@@ -106,6 +110,8 @@ def make_plan(
     def few_launches(num_chunks):
         return Tiles(0, () if num_rows is None else _edges(num_rows, min(num_chunks, num_rows)))
 
+    if device == "gpu" and fusable and fused_kernels():
+        return Plan(fused=True)
     if device == "gpu" and compiled:
         forward, backward = (few_launches(count) for count in GPU_CHUNKS)
         return Plan(forward, backward, "slots")

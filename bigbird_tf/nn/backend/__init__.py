@@ -27,6 +27,7 @@ compute_spec = _backend.compute_spec
 computed_once = _backend.computed_once
 device_type = _backend.device_type
 draw_seed = _backend.draw_seed
+fused_kernels = _backend.fused_kernels
 has_exact_bfloat16_softmax = _backend.has_exact_bfloat16_softmax
 is_compiled_by_xla = _backend.is_compiled_by_xla
 recompute_barrier = _backend.recompute_barrier
@@ -51,6 +52,7 @@ __all__ = [
     "computed_once",
     "device_type",
     "draw_seed",
+    "fused_kernels",
     "has_exact_bfloat16_softmax",
     "is_compiled_by_xla",
     "recompute_barrier",

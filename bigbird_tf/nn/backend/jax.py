@@ -3,6 +3,7 @@
 import functools
 import math
 from collections.abc import Callable, Sequence
+from types import ModuleType
 from typing import Any
 
 import jax
@@ -24,6 +25,7 @@ __all__ = [
     "computed_once",
     "device_type",
     "draw_seed",
+    "fused_kernels",
     "has_exact_bfloat16_softmax",
     "is_compiled_by_xla",
     "recompute_barrier",
@@ -44,6 +46,14 @@ SEED_DTYPE = "uint32"
 def is_compiled_by_xla() -> bool:
     """Returns whether what is being traced goes to XLA: here it always does."""
     return True
+
+
+def fused_kernels() -> ModuleType | None:
+    """Returns the module of fused kernels of attention for a GPU."""
+    # Pallas takes a while to import, and few need it.
+    from bigbird_tf.nn.backend import pallas_attention
+
+    return pallas_attention
 
 
 def has_exact_bfloat16_softmax() -> bool:

@@ -2,6 +2,7 @@
 
 import functools
 from collections.abc import Callable, Sequence
+from types import ModuleType
 from typing import Any
 
 import keras
@@ -24,6 +25,7 @@ __all__ = [
     "computed_once",
     "device_type",
     "draw_seed",
+    "fused_kernels",
     "has_exact_bfloat16_softmax",
     "is_compiled_by_xla",
     "recompute_barrier",
@@ -46,6 +48,11 @@ def is_compiled_by_xla() -> bool:
     return not tf.executing_eagerly() and control_flow_util.GraphOrParentsInXlaContext(
         tf.compat.v1.get_default_graph()
     )
+
+
+def fused_kernels() -> ModuleType | None:
+    """Returns the module of fused kernels of attention for a GPU: there is none."""
+    return None
 
 
 def has_exact_bfloat16_softmax() -> bool:
