@@ -79,6 +79,9 @@ def test_a_function_that_is_a_mean_already(monkeypatch):
     np.testing.assert_allclose(context.handed, [2 * LOGITS[PARTS[1]].mean(), 2], rtol=1e-5)
     found = on_replica(monkeypatch, Context(context.handed), loss, PARTS[0], None, 1.0)
     np.testing.assert_allclose(found, LOGITS.mean() / 2, rtol=1e-5)
+    # A mean of nothing is not a number, and counts nothing.
+    on_replica(monkeypatch, context, loss, slice(5, 5), None, 1.0)
+    assert [float(value) for value in context.handed] == [0.0, 0.0]
 
 
 @pytest.mark.parametrize("reduction", [None, "none"])
