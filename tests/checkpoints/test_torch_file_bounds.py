@@ -2,12 +2,16 @@
 
 import itertools
 import sys
+import zipfile
 from types import SimpleNamespace
 
+import ml_dtypes
 import numpy as np
 import pytest
 
+from bigbird_tf.checkpoints import torch_file
 from tests.checkpoints.test_torch_file import FLOAT_STORAGE, read_all, tensor, write
+from tests.checkpoints.torch_archive import Call, Name, storage
 
 
 @pytest.mark.parametrize(
@@ -44,3 +48,51 @@ def test_the_first_torch_that_runs_nothing_in_files_of_old(tmp_path, monkeypatch
     monkeypatch.setitem(sys.modules, "torch", torch)
     assert read_all(file) == {}
     assert calls == [(file, {"map_location": "cpu", "weights_only": True})]
+
+
+def test_the_largest_pickle(tmp_path, monkeypatch):
+    assert torch_file._LARGEST_PICKLE == 4 * 2**20
+    file = tmp_path / "pytorch_model.bin"
+    write(file, tensor(FLOAT_STORAGE, (24,)))
+    with zipfile.ZipFile(file) as archive:
+        size = archive.getinfo("archive/data.pkl").file_size
+    monkeypatch.setattr(torch_file, "_LARGEST_PICKLE", size)
+    assert read_all(file)["a"].shape == (24,)
+    monkeypatch.setattr(torch_file, "_LARGEST_PICKLE", size - 1)
+    with pytest.raises(ValueError, match=rf"of {size} bytes, more than any model's"):
+        read_all(file)
+
+
+@pytest.mark.parametrize(
+    "dtype",
+    ["uint16", "uint32", "uint64", ml_dtypes.float8_e4m3fn, ml_dtypes.float8_e5m2],
+    ids=lambda dtype: np.dtype(dtype).name,
+)
+@pytest.mark.parametrize("kind", ["UntypedStorage", "storage.UntypedStorage"])
+def test_dtypes_of_newer_files(tmp_path, dtype, kind):
+    """A storage of bytes, and the dtype's name beside it."""
+    file = tmp_path / "pytorch_model.bin"
+    array = np.array([1, 2, 16], dtype)
+    stored = storage(kind, "7", array.nbytes)
+    hooks = Call("collections.OrderedDict")
+    name = Name(f"torch.{array.dtype.name}")
+    arguments = (stored, 1, (2,), (1,), False, hooks, name)
+    view = Call("torch._utils._rebuild_tensor_v3", arguments)
+    write(file, view, **{"7": array.tobytes()})
+    found = read_all(file)["a"]
+    assert found.dtype == array.dtype
+    np.testing.assert_array_equal(found, array[1:])
+
+
+def test_a_tensor_as_large_as_its_file(tmp_path):
+    """Strides of 0 make much of little: up to the file's own size."""
+    file = tmp_path / "pytorch_model.bin"
+    # Numbers of as many digits take as many bytes in the pickle.
+    write(file, tensor(FLOAT_STORAGE, (300,), (0,), 3))
+    count = file.stat().st_size // 4
+    assert count > 255
+    write(file, tensor(FLOAT_STORAGE, (count,), (0,), 3))
+    np.testing.assert_array_equal(read_all(file)["a"], np.full(count, 3.0))
+    write(file, tensor(FLOAT_STORAGE, (count + 1,), (0,), 3))
+    with pytest.raises(ValueError, match="is larger than the file that it is in"):
+        read_all(file)
