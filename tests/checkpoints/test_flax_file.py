@@ -84,6 +84,20 @@ class TestFile:
             assert found[name].dtype == array.dtype
             np.testing.assert_array_equal(found[name], array)
 
+    @pytest.mark.parametrize("code", [1, 3], ids=["array", "scalar"])
+    def test_all_dtypes(self, file, code):
+        names = ("float16", "float32", "float64", "int32", "int64", "uint32", "int8", "uint8")
+        arrays = {name: np.array([[0, 3], [1, 120]], name) for name in names}
+        arrays["bool"] = np.array([True, False])
+        tree = {name: pack_array(array) for name, array in arrays.items()}
+        tree = {name: msgpack.ExtType(code, packed.data) for name, packed in tree.items()}
+        write_flax_file(file, tree)
+        found = read_all(file)
+        assert set(found) == set(arrays)
+        for name, array in arrays.items():
+            assert found[name].dtype == array.dtype
+            np.testing.assert_array_equal(found[name], array)
+
     def test_without_msgpack(self, file, monkeypatch):
         file.write_bytes(b"\x80")
         monkeypatch.setitem(sys.modules, "msgpack", None)

@@ -7,7 +7,7 @@ import pytest
 
 from bigbird_tf import BigBirdConfig, BigBirdForSentenceEmbedding, BigBirdPegasusConfig
 from bigbird_tf.checkpoints import transformers_format
-from bigbird_tf.checkpoints.google import _architecture, _find_heads
+from bigbird_tf.checkpoints.google import _architecture, _find_heads, _is_training_state
 from bigbird_tf.checkpoints.google_settings import config_from_google
 from bigbird_tf.checkpoints.lengthen import (
     _SHARED_HEADS,
@@ -114,6 +114,15 @@ def test_heads_of_google():
         (("predictions", "classifier"), "BigBirdForSequenceClassification"),
     ):
         assert _architecture(dict.fromkeys(heads, "")) == expected
+
+
+def test_the_state_of_training():
+    """Counters by their names, and what is named below a variable."""
+    shapes = dict.fromkeys(("bert/a", "bert/a/adam_m", "global_step", "beta1_power"), ())
+    for name in ("global_step", "beta1_power", "beta2_power", "bert/a/adam_m", "bert/a/adam_v"):
+        assert _is_training_state(name, shapes)
+    for name in ("bert/a", "bert/b/adam_m", "step", "bert/global_step", "bert"):
+        assert not _is_training_state(name, shapes)
 
 
 BERT = {

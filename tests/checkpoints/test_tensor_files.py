@@ -1,6 +1,7 @@
 """The files that tensors are in: whole ones are read, and all others say what is wrong."""
 
 import json
+import re
 import sys
 
 import ml_dtypes
@@ -134,6 +135,23 @@ class TestShards:
         write_index(directory, dict.fromkeys(TENSORS, "../secret.safetensors"))
         with pytest.raises(ValueError, match="must be plain file names"):
             read_all(directory)
+
+
+class TestOrder:
+    def test_the_first_form_that_is_there_counts(self, tmp_path):
+        """A whole file before its shards, and those before the next form."""
+        names = (
+            "model.safetensors", "model.safetensors.index.json", "pytorch_model.bin",
+            "pytorch_model.bin.index.json", "flax_model.msgpack",
+        )  # fmt: skip
+        for name in names:
+            (tmp_path / name).write_bytes(b"broken")
+        for name in names:
+            with pytest.raises((ValueError, ImportError), match=rf"/{re.escape(name)} is not "):
+                read_all(tmp_path)
+            (tmp_path / name).unlink()
+        with pytest.raises(FileNotFoundError, match=r"pytorch_model\.bin, flax_model\.msgpack is"):
+            read_all(tmp_path)
 
 
 class TestTorch:

@@ -3,6 +3,7 @@
 import inspect
 
 import keras
+import numpy as np
 import pytest
 
 from bigbird_tf.attention import BlockSparseAttention, CausalAttention, CrossAttention
@@ -192,3 +193,68 @@ def test_dtype_of_all_parts():
     ):
         names = {part.dtype_policy.name for part in layer._flatten_layers()}
         assert names == {"mixed_bfloat16"}, type(layer).__name__
+
+
+OUTPUTS = {
+    PreNormEncoderBlock: ("attention.output_dense", "feed_forward.output_dense"),
+    DecoderBlock: (
+        "attention.output_dense",
+        "cross_attention.output_dense",
+        "feed_forward.output_dense",
+    ),
+}
+
+
+@pytest.mark.parametrize("block_class", OUTPUTS)
+@pytest.mark.parametrize("last", [False, True])
+def test_dropout_acts_on_what_a_sublayer_adds_alone(block_class, last):
+    """Where no sublayer adds anything, nothing is dropped; where one of them does, some is."""
+    block = block_class(rates(dropout=0.5))
+    block.build((2, 9, 24))
+    rng = np.random.default_rng(3)
+    inputs, document = (rng.normal(size=(2, size, 24)).astype("float32") for size in (9, 5))
+    arguments = {"encoder_states": document} if block_class is DecoderBlock else {}
+    for number, path in enumerate(OUTPUTS[block_class]):
+        dense = block
+        for name in path.split("."):
+            dense = getattr(dense, name)
+        for weight in dense.weights:
+            weight.assign(np.zeros(weight.shape))
+        if last and number == len(OUTPUTS[block_class]) - 1:
+            dense.bias.assign(np.ones(24))
+    found = np.asarray(block(inputs, **arguments, training=True)) - inputs
+    if not last:
+        np.testing.assert_allclose(found, 0, atol=1e-6)
+    else:
+        assert set(np.unique(found.round(4))) == {0.0, 2.0}
+
+
+def test_dropout_of_the_activation_is_inside():
+    layer = PreNormFeedForward(rates(), 13, 0.5)
+    layer.build((2, 9, 24))
+    layer.intermediate_dense.kernel.assign(np.zeros((24, 13)))
+    layer.intermediate_dense.bias.assign(np.ones(13))
+    layer.output_dense.kernel.assign(np.eye(13, 24))
+    inputs = np.random.default_rng(3).normal(size=(2, 9, 24)).astype("float32")
+    for training, values in ((True, {0.0, 2.0}), (False, {0.0, 1.0})):
+        found = np.asarray(layer(inputs, training=training)) - inputs
+        assert set(np.unique(found[:, :, :13].round(4))) <= values
+        assert 2.0 not in values or {0.0, 2.0} <= set(np.unique(found[:, :, :13].round(4)))
+
+
+def test_embeddings_are_scaled_and_then_dropped():
+    rng = np.random.default_rng(3)
+    words = rng.normal(size=(2, 9, 24)).astype("float32")
+    for scale, factor in ((True, 24**0.5), (False, 1.0)):
+        layer = ScaledEmbeddings(rates(dropout=0.5, scale_embedding=scale))
+        layer.build()
+        table = np.asarray(layer.position_embeddings.embeddings)
+        expected = words * factor + table[:9]
+        np.testing.assert_allclose(layer(words), expected, rtol=1e-5, atol=1e-5)
+        places = rng.integers(0, 67, (2, 9))
+        expected = words * factor + table[places]
+        np.testing.assert_allclose(layer(words, places), expected, rtol=1e-5, atol=1e-5)
+        dropped = np.asarray(layer(words, places, training=True))
+        is_kept = dropped != 0
+        assert 0.3 < is_kept.mean() < 0.7
+        np.testing.assert_allclose(dropped[is_kept], 2 * expected[is_kept], rtol=1e-5, atol=1e-5)

@@ -1,11 +1,13 @@
 """`generate` of strings."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from bigbird_tf import BigBirdForCausalLM
-from bigbird_tf.models.prompts import read_prompts, to_text
+from bigbird_tf.models.prompts import prompt_pieces, read_prompts, to_dense, to_text
 from bigbird_tf.preprocessing import BigBirdTokenizer
 from tests.contract import (
     randomize,
@@ -31,6 +33,43 @@ def test_room_for_new_tokens_to_the_token(is_known):
     np.testing.assert_array_equal(call(ids, 5), [range(8)] * 2)
     with pytest.raises((ValueError, tf.errors.InvalidArgumentError), match="must fit into"):
         call(ids, 6)
+
+
+def test_what_of_the_tokens_is_text():
+    """Not what ends or pads them, nor rows of embeddings that no piece has."""
+    tokenizer = SimpleNamespace(
+        pad_token_id=3, vocab_size=11, detokenize=lambda ids: [*map(list, ids.to_list())]
+    )
+    tokens = tf.constant([[0, 10, 7, 3, 11], [9, 5, 12, 8, 4]])
+    assert to_text(tokens, tokenizer, (7, 8)) == [[0, 10], [9, 5, 4]]
+    assert to_text(tokens, tokenizer, ()) == [[0, 10, 7], [9, 5, 8, 4]]
+
+
+@pytest.mark.parametrize(("bos", "first"), [(6, 6), (None, 4), (0, 0)])
+def test_what_stands_before_a_prompt(bos, first):
+    tokenizer = SimpleNamespace(
+        bos_token_id=bos,
+        cls_token_id=4,
+        tokenize=lambda texts: tf.ragged.constant([[7, 8], [], [9]], tf.int32),
+    )
+    pieces = prompt_pieces(["a", "", "b"], tokenizer)
+    assert pieces.to_list() == [[first, 7, 8], [first], [first, 9]]
+    assert pieces.dtype == tf.int32
+    dense = to_dense(pieces, 5)
+    assert dense["input_ids"].numpy().tolist() == [[first, 7, 8], [first, 5, 5], [first, 9, 5]]
+    assert dense["attention_mask"].numpy().tolist() == [[1, 1, 1], [1, 0, 0], [1, 1, 0]]
+
+
+def test_token_types_of_prompts():
+    """All 0, the type of the tokens that are added."""
+    ids = np.full((1, 4), 9)
+    read = {"input_ids": ids, "token_type_ids": np.zeros((1, 4), "int32")}
+    np.testing.assert_array_equal(read_prompts(read, tiny_config(), None, 2).ids, ids)
+    read["token_type_ids"][0, 2] = 1
+    with pytest.raises(tf.errors.InvalidArgumentError, match="`token_type_ids` of a prompt must"):
+        read_prompts(read, tiny_config(), None, 2)
+    with pytest.raises(ValueError, match=r"from the mask. Received besides: \['position_ids"):
+        read_prompts({"input_ids": ids, "position_ids": ids}, tiny_config(), None, 2)
 
 
 @pytest.fixture(scope="module")

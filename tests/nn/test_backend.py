@@ -143,6 +143,17 @@ def test_serial_map_with_a_count_that_is_a_tensor():
         np.testing.assert_array_equal(mine, expected)
 
 
+def test_turns_of_a_serial_map_do_not_run_side_by_side():
+    """Several chunks at once would leave the cache."""
+    graph = (
+        tf.function(lambda x: serial_map(lambda i: [x[i]], 4, [3], "float32", 1))
+        .get_concrete_function(tf.TensorSpec((5, 3)))
+        .graph
+    )
+    loops = [op for op in graph.get_operations() if op.type in ("While", "StatelessWhile")]
+    assert [loop.get_attr("parallel_iterations") for loop in loops] == [1]
+
+
 def test_call_traced_once():
     traces = []
 

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from bigbird_tf.nn.dense import Dense
+from bigbird_tf.nn.embedding_tables import Embedding, ReversibleEmbedding
 
 NAMES = {"lora_frozen", "lora_a", "lora_b"}
 
@@ -64,3 +65,26 @@ def test_a_file_without_factors_starts_a_pair_that_can_train():
     other.load_own_variables(saved(made(lora=True)))
     assert np.array(other.lora_kernel_a).any()
     assert not np.array(other.lora_kernel_b).any()
+
+
+@pytest.mark.parametrize("cls", [Embedding, ReversibleEmbedding])
+def test_tables_save_their_factors_too(cls):
+    def make_table():
+        layer = cls(7, 5)
+        layer.build(None)
+        layer.enable_lora(2)
+        layer.lora_embeddings_b.assign(np.full((2, 5), 0.5))
+        return layer
+
+    layer = make_table()
+    store = saved(layer)
+    assert set(store) >= NAMES
+    np.testing.assert_array_equal(store["lora_frozen"], layer._embeddings)
+    np.testing.assert_array_equal(store["lora_a"], layer.lora_embeddings_a)
+    np.testing.assert_array_equal(store["lora_b"], layer.lora_embeddings_b)
+    again = make_table()
+    again.load_own_variables(store)
+    for name in ("lora_embeddings_a", "lora_embeddings_b", "embeddings"):
+        np.testing.assert_allclose(getattr(again, name), getattr(layer, name), rtol=1e-6)
+    ids = np.array([[3, 0]])
+    np.testing.assert_allclose(again(ids), np.asarray(layer.embeddings)[ids], rtol=1e-6)

@@ -38,6 +38,6 @@ def test_half_precision_adds_up_in_float32(mode):
 
 
 def test_length_one():
-    x = np.array([[3, -4], [0, 0], [1e-3, 0]], "float32")
-    expected = [[0.6, -0.8], [0, 0], [1, 0]]
+    x = np.array([[3, -4], [0, 0], [1e-3, 0], [0, 1e-11]], "float32")
+    expected = [[0.6, -0.8], [0, 0], [1, 0], [0, 1]]
     np.testing.assert_allclose(scale_to_length_one(x), expected, atol=1e-6)
