@@ -164,3 +164,80 @@ def test_all_dropouts_act_in_training_and_no_other_time(name, monkeypatch):
         assert not others or name == "BigBirdPegasusForCausalLM"
         for path, values in by_path.items():
             assert values is None or set(values) == {bool(training)}, path
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_export_hands_on(name, monkeypatch):
+    """To Keras: int32 of any sizes, by name; for LiteRT of the longest length."""
+    calls = []
+    monkeypatch.setattr(keras.Model, "export", lambda model, *args, **kw: calls.append((args, kw)))
+    model = make(name)
+    model.export("there")
+    model.export("there", verbose=False, opset_version=7)
+    model.export("there.tflite", "litert", True)
+    model.export("there", "onnx", input_signature="mine")
+    _, names, rank, *_ = CLASSES[name]
+
+    def described(signature):
+        (specs,) = signature
+        assert all(key == spec.name for key, spec in specs.items())
+        return {key: (spec.shape, spec.dtype) for key, spec in specs.items()}
+
+    free = dict.fromkeys(names, ((None,) * rank, "int32"))
+    longest = dict.fromkeys(names, ((*(None,) * (rank - 1), 61), "int32"))
+    found = [(*args[:3], args[3], options) for args, options in calls]
+    assert [call[:3] for call in found] == [
+        ("there", "tf_saved_model", None),
+        ("there", "tf_saved_model", False),
+        ("there.tflite", "litert", True),
+        ("there", "onnx", None),
+    ]
+    assert [call[4] for call in found] == [{}, {"opset_version": 7}, {}, {}]
+    assert [described(call[3]) for call in found[:3]] == [free, free, longest]
+    assert found[3][3] == "mine"
+
+
+def test_what_quantize_hands_on_and_keeps(monkeypatch):
+    calls = []
+    monkeypatch.setattr(
+        keras.Model, "quantize", lambda model, *args, **kw: calls.append((args, kw))
+    )
+    model = models.BigBirdModel(tiny_config(num_hidden_layers=0))
+    assert "quantizations" not in model.get_config()
+    model.quantize("int8", filters=["pooler", "dense"], type_check=False)
+    expected = (("int8",), {"config": None, "filters": ["pooler", "dense"]})
+    assert calls == [(expected[0], {**expected[1], "type_check": False})]
+    model.quantize("int4")
+    config = model.get_config()
+    assert config["quantizations"] == [
+        {"mode": "int8", "config": None, "filters": ["pooler", "dense"]},
+        {"mode": "int4", "config": None, "filters": None},
+    ]
+    calls.clear()
+    again = models.BigBirdModel.from_config(config)
+    # In their order, before any weights are loaded.
+    assert calls == [expected, (("int4",), {"config": None, "filters": None})]
+    assert again.get_config() == config
+    assert "quantizations" in config
+
+
+@pytest.mark.parametrize(
+    ("name", "shapes", "expected"),
+    [
+        ("BigBirdForSentenceEmbedding", (2, 7), (2, 21)),
+        ("BigBirdForSentenceEmbedding", {"input_ids": (2, 7)}, (2, 21)),
+        ("BigBirdModel", (2, 7), {"last_hidden_state": (2, 7, 21), "pooler_output": (2, 21)}),
+        (
+            "BigBirdPegasusModel",
+            (2, 7),
+            {"last_hidden_state": (2, 7, 21), "encoder_last_hidden_state": (2, 7, 21)},
+        ),
+        (
+            "BigBirdPegasusModel",
+            {"input_ids": (2, 7), "decoder_input_ids": (2, 5)},
+            {"last_hidden_state": (2, 5, 21), "encoder_last_hidden_state": (2, 7, 21)},
+        ),
+    ],
+)
+def test_shapes_of_outputs(name, shapes, expected):
+    assert make(name).compute_output_shape(shapes) == expected

@@ -4,8 +4,9 @@ import keras
 import numpy as np
 import pytest
 
-from bigbird_tf import BigBirdPegasusModel
-from tests.contract import BATCH, LENGTH, WIDTH
+from bigbird_tf import BigBirdPegasusForQuestionAnswering, BigBirdPegasusModel, models
+from bigbird_tf.models.big_bird_pegasus.big_bird_pegasus_decoder import BigBirdPegasusDecoder
+from tests.contract import BATCH, LENGTH, WIDTH, tiny_pegasus_config
 from tests.models.big_bird_pegasus.pegasus_contract import WRITTEN, PegasusContract
 
 
@@ -91,3 +92,29 @@ def test_rematerialized_training_is_the_same():
         weights.append(model.get_weights())
     for kept, twice in zip(*weights, strict=True):
         np.testing.assert_allclose(twice, kept, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", [n for n in models.__all__ if n.startswith("BigBirdPegasus")])
+def test_all_parts_have_the_models_config_and_dtype(name):
+    config = tiny_pegasus_config(vocab_size=59, init_std=0.31, tie_word_embeddings=False)
+    model = getattr(models, name)(config, dtype="mixed_bfloat16")
+    parts = [part for part in model._flatten_layers() if hasattr(part, "config")]
+    assert len(parts) > 4
+    assert all(part.config == model.config for part in parts)
+    assert {part.dtype_policy.name for part in model._flatten_layers()} == {"mixed_bfloat16"}
+    words = getattr(model, "backbone", model).word_embeddings
+    assert (words.input_dim, words.output_dim) == (59, WIDTH)
+    assert words.embeddings_initializer.stddev == 0.31
+
+
+def test_head_of_answers():
+    """As the originals', without a dropout."""
+    head = BigBirdPegasusForQuestionAnswering(tiny_pegasus_config(dropout=0.3)).head
+    assert (head.units, head.dropout.rate) == (2, 0.0)
+
+
+def test_shapes_of_a_decoder_alone():
+    decoder = BigBirdPegasusDecoder(tiny_pegasus_config())
+    for shapes in ((2, 7), {"input_ids": (2, 7)}):
+        assert decoder.compute_output_shape(shapes) == (2, 7, WIDTH)
+    assert [layer.name for layer in decoder.attention_layers()] == ["attention"]
