@@ -109,6 +109,7 @@ class TestFile:
         [
             ([1, 2], "it holds a list, where a map was expected"),
             ({"a": {"kernel": "text"}}, r"a\.kernel is a str, no array"),
+            ({"a": {b"kernel": {}}}, "a name is a bytes"),
             ({"a": msgpack.ExtType(7, b"")}, "an extension of type 7"),
             (
                 {"a": msgpack.ExtType(1, msgpack.packb(((10**12,), "float32", b"1234")))},

@@ -96,3 +96,27 @@ def test_a_tensor_as_large_as_its_file(tmp_path):
     write(file, tensor(FLOAT_STORAGE, (count + 1,), (0,), 3))
     with pytest.raises(ValueError, match="is larger than the file that it is in"):
         read_all(file)
+
+
+@pytest.mark.parametrize(
+    ("metadata", "message"),
+    [({}, None), (None, None), ({"conj": True}, "is conjugated or negated when it is read")],
+    ids=str,
+)
+def test_what_is_said_beside_a_tensor(tmp_path, metadata, message):
+    file = tmp_path / "pytorch_model.bin"
+    hooks = Call("collections.OrderedDict")
+    arguments = (FLOAT_STORAGE, 1, (2,), (3,), False, hooks, metadata)
+    write(file, Call("torch._utils._rebuild_tensor_v2", arguments))
+    if message is None:
+        np.testing.assert_array_equal(read_all(file)["a"], np.float32([1, 4]))
+    else:
+        with pytest.raises(ValueError, match=message):
+            read_all(file)
+
+
+def test_a_parameter_of_something_else(tmp_path):
+    file = tmp_path / "pytorch_model.bin"
+    write(file, Call("torch._utils._rebuild_parameter", (FLOAT_STORAGE, True, None)))
+    with pytest.raises(ValueError, match="a parameter has no tensor"):
+        read_all(file)

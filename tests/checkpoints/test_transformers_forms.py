@@ -113,3 +113,16 @@ class TestOtherForms:
             loaded = BigBirdForSequenceClassification.from_pretrained(saved)
         ids = np.array([[2, 7, 1, 8]])
         np.testing.assert_array_equal(loaded(ids), model(ids))
+
+    def test_pooler_and_head_that_are_missing(self, saved):
+        """The head is read, so the model is to be trained."""
+        change(
+            saved,
+            lambda tensors: {n: a for n, a in tensors.items() if "pooler" not in n[:12]
+                             and "classifier" not in n},
+        )  # fmt: skip
+        expected = (
+            r"bert\.pooler\.weight, .*classifier\.out_proj\.bias of the model .* Train the model"
+        )
+        with pytest.warns(UserWarning, match=expected):
+            BigBirdForSequenceClassification.from_pretrained(saved)

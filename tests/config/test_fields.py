@@ -1,6 +1,7 @@
 """Every field of both configs as data: its default, and the edges of what it takes."""
 
 import dataclasses
+import json
 
 import numpy as np
 import pytest
@@ -325,3 +326,18 @@ def test_all_options_of_the_hub_reach_it(tmp_path, monkeypatch):
     config = config_of_any_family("someone/model", **options, d_model=32)
     assert config == config_class(d_model=32)
     assert asked == [("someone/model", "config.json", options)] * 2
+
+
+@CLASSES
+def test_the_file_is_for_readers(tmp_path, config_class):
+    """Sorted, a field a line, in UTF-8."""
+    config = config_class(extra={"author": "Zoë"}, eos_token_id=[3, 1])
+    config.save_pretrained(tmp_path)
+    text = (tmp_path / "config.json").read_bytes().decode("utf-8")
+    fields = {**config.to_dict(), "model_type": config_class.model_type}
+    assert text == json.dumps(fields, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+    assert '\n  "author": "Zoë",\n' in text
+    assert fields["eos_token_id"] == [3, 1]
+    # Labels that nobody named are left to who reads it.
+    assert not {"id2label", "label2id", "extra"} & {*fields}
+    assert [entry.name for entry in tmp_path.iterdir()] == ["config.json"]

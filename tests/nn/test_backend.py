@@ -14,6 +14,7 @@ from bigbird_tf.nn.backend import (
     check_in_range,
     check_when_run,
     compute_spec,
+    device_type,
     is_compiled_by_xla,
     recompute_barrier,
     serial_map,
@@ -183,3 +184,12 @@ def test_recompute_barrier_waits():
     assert identity.inputs[0] is graph.inputs[1]
     assert [op.type for op in identity.control_inputs] == ["Exp"]
     assert late(tf.constant(1.0), tf.constant(2.0)) == 3
+
+
+def test_device_type(monkeypatch):
+    """A GPU that TensorFlow sees; else the processor."""
+    found = {"GPU": [], "CPU": ["CPU:0"]}
+    monkeypatch.setattr(tf.config, "list_logical_devices", lambda kind: found[kind])
+    assert device_type() == "cpu"
+    found["GPU"] = ["GPU:0"]
+    assert device_type() == "gpu"

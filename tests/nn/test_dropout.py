@@ -1,6 +1,10 @@
+from types import SimpleNamespace
+
 import keras
 import numpy as np
+from keras import ops
 
+from bigbird_tf.nn import dropout
 from bigbird_tf.nn.dropout import Dropout
 
 ONES = np.ones((17, 101), "float32")
@@ -37,3 +41,18 @@ def test_keras_file(tmp_path):
     loaded = keras.saving.load_model(tmp_path / "model.keras")
     assert isinstance(loaded.layers[1], Dropout)
     assert loaded.layers[1].rate == 0.25
+
+
+def test_each_replica_has_a_seed_of_its_own(monkeypatch):
+    """The first one's is that without replicas; the second number stays."""
+    drawn = ops.convert_to_tensor([5, 7], "int32")
+    layer = Dropout(0.5)
+    monkeypatch.setattr(layer.seed_generator, "next", lambda: drawn)
+    for number in range(3):
+        context = SimpleNamespace(replica_id_in_sync_group=ops.convert_to_tensor(number, "int32"))
+        monkeypatch.setattr(dropout, "replica_context", lambda context=context: context)
+        seed = layer.draw_seed()
+        assert seed.dtype == drawn.dtype
+        assert np.asarray(seed).tolist() == [5 + number * 1_000_000_007, 7]
+    monkeypatch.setattr(dropout, "replica_context", lambda: None)
+    assert np.asarray(layer.draw_seed()).tolist() == [5, 7]

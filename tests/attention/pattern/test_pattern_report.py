@@ -1,3 +1,5 @@
+import sys
+
 import numpy as np
 import pytest
 
@@ -127,3 +129,9 @@ class TestFigure:
         pytest.importorskip("matplotlib")
         with pytest.raises(ValueError, match="xyz"):
             draw_pattern(build(), tmp_path / "pattern.xyz")
+
+    def test_without_matplotlib(self, tmp_path, monkeypatch):
+        monkeypatch.setitem(sys.modules, "matplotlib.colors", None)
+        with pytest.raises(ImportError, match="Drawing needs matplotlib: pip install matplotlib"):
+            draw_pattern(build(), tmp_path / "pattern.png")
+        assert not list(tmp_path.iterdir())
