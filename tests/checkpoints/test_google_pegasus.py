@@ -120,8 +120,10 @@ class TestConversion:
             warnings.simplefilter("error")
             self.convert(variables, tmp_path / "zeros")
         variables[name] = variables[name] + 0.1
-        with pytest.warns(UserWarning, match=rf"^{name} of .* not zero, and left out"):
+        expected = rf"^{name} of .* not zero, and left out"
+        with pytest.warns(UserWarning, match=expected) as caught:
             self.convert(variables, tmp_path / "others")
+        assert [warning.filename for warning in caught] == [__file__]
 
     def test_misfits(self, tmp_path):
         variables = self.variables()

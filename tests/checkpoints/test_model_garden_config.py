@@ -118,6 +118,8 @@ def test_whose_plan_draws_as_theirs_does(tmp_path, positions, plan, warns):
     messages = [str(warning.message) for warning in caught]
     assert len(messages) == warns
     assert all(f"random blocks for {positions} positions" in message for message in messages)
+    # They point to the caller's own line.
+    assert all(warning.filename == __file__ for warning in caught)
 
 
 @pytest.mark.parametrize(

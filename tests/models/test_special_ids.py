@@ -61,8 +61,11 @@ def test_generate(tokenizer):
     model = make(BigBirdForCausalLM, tokenizer, pad_token_id=7, eos_token_id=1)
     expected = make(BigBirdForCausalLM, tokenizer, eos_token_id=1)
     texts = ["the river", "eleven birds walks on the river"]
-    with pytest.warns(UserWarning, match=r"config.pad_token_id=7, tokenizer.pad_token_id=0"):
+    message = r"config.pad_token_id=7, tokenizer.pad_token_id=0"
+    with pytest.warns(UserWarning, match=message) as caught:
         found = model.generate(texts, 2, tokenizer=tokenizer)
+    # The warning points to the caller's own line.
+    assert [warning.filename for warning in caught] == [__file__]
     assert found.numpy().tolist() == (
         expected.generate(texts, 2, tokenizer=tokenizer).numpy().tolist()
     )
@@ -70,8 +73,9 @@ def test_generate(tokenizer):
     for end in (6, 9):
         model = make(BigBirdForCausalLM, tokenizer, eos_token_id=end)
         message = rf"config.eos_token_id=\({end},\), tokenizer.eos_token_id=1.*`stop_token_ids`"
-        with pytest.warns(UserWarning, match=message):
+        with pytest.warns(UserWarning, match=message) as caught:
             found = model.generate("the river", 2, tokenizer=tokenizer)
+        assert [warning.filename for warning in caught] == [__file__]
         assert found == expected.generate("the river", 2, tokenizer=tokenizer)
         with pytest.warns(UserWarning, match=message):
             assert make_servable(model, tokenizer, max_new_tokens=2).stops == (1,)

@@ -199,8 +199,9 @@ def test_strings():
         tiny_pegasus_config(**fields, tie_word_embeddings=False)
     )
     other.set_weights(model.get_weights())
-    with pytest.warns(UserWarning, match="The tokenizer's count"):
+    with pytest.warns(UserWarning, match="The tokenizer's count") as caught:
         first = other.generate(texts, 6, tokenizer=tokenizer)
+    assert [warning.filename for warning in caught] == [__file__]
     assert first.numpy().tolist() == found.numpy().tolist()
 
 
