@@ -20,11 +20,15 @@ def asked(monkeypatch):
     calls = []
     make_plan = chunked.make_plan
 
-    def record(*arguments):
-        calls.append(arguments)
-        return make_plan(*arguments)
+    def record(*arguments, fusable):
+        calls.append((*arguments, fusable))
+        return make_plan(*arguments, fusable=False)
+
+    def can_be_fused(*arguments):
+        return ("fusable", *arguments[1:])
 
     monkeypatch.setattr(chunked, "make_plan", record)
+    monkeypatch.setattr(chunked, "can_be_fused", can_be_fused)
     return calls
 
 
@@ -47,14 +51,16 @@ def test_sizes(asked, dtype, itemsize):
     attend(*tensors)
     layout = PATTERN.slots.layout
     # Two of the nine blocks are global.
-    assert asked == [((2, 3, 36, 5), itemsize, layout, 4, 7)]
+    fusable = ("fusable", 4, 5, itemsize)
+    assert asked == [((2, 3, 36, 5), itemsize, layout, 4, 7, fusable)]
     assert layout == SlotLayout(1, 1, 2, 1, 1, random_end=PATTERN.random_blocks.max() + 1)
 
 
 def test_an_unknown_length_has_an_unknown_number_of_rows(asked):
     spec = tf.TensorSpec((None, 3, None, 5))
     tf.function(lambda *x: attend(*x), [spec] * 3).get_concrete_function()
-    assert asked == [((None, 3, None, 5), 4, PATTERN.slots.layout, 4, None)]
+    fusable = ("fusable", 4, 5, 4)
+    assert asked == [((None, 3, None, 5), 4, PATTERN.slots.layout, 4, None, fusable)]
 
 
 def test_what_a_layer_asks_for(monkeypatch):
