@@ -18,6 +18,7 @@ OPTIONAL = {
     "tokenizers",
     "transformers",
     "matplotlib",
+    "rouge_score",
     "tensorflow_serving",
 }
 SOURCES = sorted(PACKAGE.rglob("*.py"))

@@ -21,11 +21,11 @@ import rich.text
 import typer
 
 from bigbird_tf.cli import convert
+from bigbird_tf.cli.evaluate import evaluate
 from bigbird_tf.cli.inputs import parse_blocks, parse_options, read_text, standard_input
 from bigbird_tf.cli.interrupts import signal_handler
 from bigbird_tf.cli.quiet_libraries import quiet_libraries
-from bigbird_tf.cli.terminal import ModelName, console, messages
-from bigbird_tf.whole_files import write_whole
+from bigbird_tf.cli.terminal import ClassName, ModelName, console, messages
 
 __all__ = ["app", "main"]
 
@@ -37,13 +37,6 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(convert.app, name="convert")
-ClassName = Annotated[
-    str | None,
-    typer.Option(
-        "--class",
-        help="The model's class, such as BigBirdForMaskedLM, if config.json does not name it.",
-    ),
-]
 _BLOCKS: dict[str, Any] = {"parser": parse_blocks, "metavar": "BLOCKS"}
 
 
@@ -53,13 +46,6 @@ class WeightDtype(enum.StrEnum):
     float16 = enum.auto()
     bfloat16 = enum.auto()
     int8 = enum.auto()
-
-
-class DatasetSchema(enum.StrEnum):
-    """JSON schemas of question-answering data sets."""
-
-    squad = enum.auto()
-    triviaqa = enum.auto()
 
 
 def main() -> None:
@@ -244,55 +230,7 @@ def predict(
             progress.advance(task)
 
 
-@app.command()
-def evaluate(
-    model: Annotated[
-        str,
-        typer.Argument(
-            metavar="MODEL", help="For question answering: pretrained directory or SavedModel."
-        ),
-    ],
-    dataset: Annotated[Path, typer.Argument(metavar="FILE", help="The data set, a JSON file.")],
-    schema: Annotated[DatasetSchema, typer.Option(help="The file's schema.")] = DatasetSchema.squad,
-    evidence: Annotated[
-        Path | None, typer.Option(help="Folder of the documents that TriviaQA's files name.")
-    ] = None,
-    predictions: Annotated[
-        Path | None,
-        typer.Option(help="Write the answers there, as the official scripts read them."),
-    ] = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="At most so many questions.")] = None,
-    batch_size: Annotated[int, typer.Option(min=1, help="Questions computed together.")] = 8,
-    class_name: ClassName = None,
-) -> None:
-    """Measure exact match and F1 of a question-answering model on a file."""
-    from bigbird_tf.serving.evaluation import evaluate_question_answering
-    from bigbird_tf.serving.predictor import Predictor
-
-    # Better known now than after hours.
-    if predictions is not None:
-        if not predictions.parent.is_dir():
-            raise NotADirectoryError(
-                f"--predictions must be in a folder that is there: {predictions}"
-            )
-        if predictions.is_dir():
-            raise IsADirectoryError(f"--predictions must be a file. Received: {predictions}")
-    with messages.status("loading"):
-        predictor = Predictor(model, class_name=class_name)
-    with rich.progress.Progress(console=messages) as progress:
-        task = progress.add_task("questions", total=None)
-        scores, answers = evaluate_question_answering(
-            predictor,
-            dataset,
-            schema=str(schema),
-            evidence=evidence,
-            limit=limit,
-            batch_size=batch_size,
-            on_progress=lambda done, total: progress.update(task, completed=done, total=total),
-        )
-    print(json.dumps(scores), flush=True)
-    if predictions is not None:
-        write_whole(predictions, json.dumps(answers, ensure_ascii=False))
+app.command()(evaluate)
 
 
 @app.command()

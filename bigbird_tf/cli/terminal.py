@@ -6,7 +6,7 @@ from typing import Annotated
 import rich.console
 import typer
 
-__all__ = ["ModelName", "OutputDirectory", "console", "messages", "say_written"]
+__all__ = ["ClassName", "ModelName", "OutputDirectory", "console", "messages", "say_written"]
 
 # Results go to standard output, all else to standard error. Names of files and texts are printed as
 # they are, whatever brackets and colons they have.
@@ -18,6 +18,13 @@ OutputDirectory = Annotated[
 ]
 ModelName = Annotated[
     str, typer.Argument(metavar="MODEL", help="A pretrained directory or a repository of the hub.")
+]
+ClassName = Annotated[
+    str | None,
+    typer.Option(
+        "--class",
+        help="The model's class, such as BigBirdForMaskedLM, if config.json does not name it.",
+    ),
 ]
 
 

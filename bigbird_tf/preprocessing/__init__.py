@@ -11,6 +11,7 @@ from bigbird_tf.preprocessing.question_answering_preprocessor import QuestionAns
 from bigbird_tf.preprocessing.sequence_classification_preprocessor import (
     SequenceClassificationPreprocessor,
 )
+from bigbird_tf.preprocessing.summarization_metrics import evaluate_rouge
 from bigbird_tf.preprocessing.summarization_preprocessor import SummarizationPreprocessor
 from bigbird_tf.preprocessing.token_classification_preprocessor import (
     TokenClassificationPreprocessor,
@@ -38,6 +39,7 @@ __all__ = [
     "Tokenizer",
     "WordPieceTokenizer",
     "decode_answers",
+    "evaluate_rouge",
     "evaluate_squad",
     "evaluate_triviaqa",
 ]

@@ -61,7 +61,8 @@ def evaluate_question_answering(
     if predictor.input_names != ["context", "question"]:
         raise ValueError(
             "The model must be one for question answering. Received one that takes "
-            f"{', '.join(predictor.input_names)}"
+            f"{', '.join(predictor.input_names)}. Summaries are measured by "
+            "`evaluate_summarization` (--schema summaries)"
         )
     data = _read_json(Path(dataset))
     if schema == "triviaqa":

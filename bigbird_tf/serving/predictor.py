@@ -114,6 +114,11 @@ class Predictor:
         """What a record must have."""
         return sorted(self._specs)
 
+    @property
+    def output_names(self) -> list[str]:
+        """What the outputs have."""
+        return sorted(self._function.structured_outputs)
+
     def __call__(self, records: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
         """Returns the outputs of records, each by name, in plain Python types.
 

@@ -15,7 +15,7 @@ from bigbird_tf.attention.pattern import pattern_figure, pattern_report
 from bigbird_tf.checkpoints import model_garden_checkpoint
 from bigbird_tf.cli import commands
 from bigbird_tf.cli.inputs import parse_options
-from bigbird_tf.serving import evaluation, predictor
+from bigbird_tf.serving import evaluation, predictor, summary_evaluation
 
 
 class Notes:
@@ -234,6 +234,24 @@ class TestEvaluate:
         assert outcome.code == 1
         assert f"--predictions must be a file. Received: {tmp_path}" in outcome.err
         assert make.calls == []
+
+    def test_summaries(self, run, notes, tmp_path):
+        notes(predictor, "Predictor", "the predictor")
+        summaries = ["über", "two\nlines"]
+        evaluate = notes(summary_evaluation, "evaluate_summarization", ({"rouge1": 2.5}, summaries))
+        file = tmp_path / "summaries.jsonl"
+        arguments = ["evaluate", "a/model", "test.jsonl", "--schema", "summaries"]
+        outcome = run(*arguments, "--predictions", file, "--limit", 7, "--batch-size", 3)
+        assert (outcome.code, json.loads(outcome.out)) == (0, {"rouge1": 2.5}), outcome.err
+        args, kwargs = evaluate.call
+        assert args == ("the predictor", Path("test.jsonl"))
+        assert callable(kwargs.pop("on_progress"))
+        assert kwargs == {"limit": 7, "batch_size": 3}
+        text = file.read_text(encoding="utf-8")
+        assert text == '{"summary": "über"}\n{"summary": "two\\nlines"}\n'
+        outcome = run(*arguments, "--evidence", tmp_path)
+        assert outcome.code == 1
+        assert "--evidence is of --schema triviaqa" in outcome.err
 
     def test_a_folder_that_is_not_there_is_known_before_the_model_is_loaded(
         self, run, notes, tmp_path

@@ -38,7 +38,7 @@ TABLE = {
     "evaluate": [
         "MODEL: str",
         "FILE: Path",
-        "schema: squad/triviaqa = squad",
+        "schema: squad/triviaqa/summaries = squad",
         "evidence: Path = None",
         "predictions: Path = None",
         "limit: int >= 1 = None",

@@ -1,13 +1,16 @@
 """What the signatures of summaries compute, against `generate`; and the command's Predictor."""
 
+import json
+
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from bigbird_tf import BigBirdPegasusForConditionalGeneration
-from bigbird_tf.preprocessing import BigBirdTokenizer
+from bigbird_tf.preprocessing import BigBirdTokenizer, evaluate_rouge
 from bigbird_tf.serving import SummarizationServable, export_saved_model, make_servable
 from bigbird_tf.serving.predictor import Predictor
+from bigbird_tf.serving.summary_evaluation import evaluate_summarization
 from tests.contract import randomize
 from tests.preprocessing.conftest import train_vocabulary
 from tests.serving.conftest import MAX_LENGTH, TEXTS, small_pegasus_config
@@ -96,8 +99,16 @@ def test_predictor(model, tokenizer, folder, tmp_path):
     tokenizer.save_pretrained(tmp_path)
     records = [{"text": text} for text in TEXTS[1:3]]
     exported = Predictor(folder)(records)
-    assert Predictor(tmp_path)(records) == exported
-    assert sorted(exported[0]) == ["num_cut", "summary", "tokens"]
+    pretrained = Predictor(tmp_path)
+    assert pretrained(records) == exported
+    assert sorted(exported[0]) == pretrained.output_names == ["num_cut", "summary", "tokens"]
+    # The command's `evaluate`, on the same.
+    file = tmp_path / "test.jsonl"
+    lines = [{"document": text, "summary": "eleven birds"} for text in TEXTS[1:3]]
+    file.write_text("\n".join(map(json.dumps, lines)))
+    scores, summaries = evaluate_summarization(pretrained, file, batch_size=2)
+    assert summaries == [outputs["summary"] for outputs in exported]
+    assert scores == evaluate_rouge(["eleven birds"] * 2, summaries)
 
 
 @pytest.mark.parametrize(
