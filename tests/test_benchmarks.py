@@ -112,3 +112,30 @@ def test_processor_time_of_an_import():
     from benchmarks import import_time
 
     assert import_time.processor_seconds(import_time.ROOT, "-c", "sum(range(10**6))") > 0
+
+
+def test_summary_beside_transformers(tmp_path, monkeypatch, capsys):
+    """Both do the same work: states and summaries are equal."""
+    from benchmarks import measuring, summary
+
+    monkeypatch.setattr(measuring, "RESULTS", tmp_path)
+    summary.main(
+        length=768, new=5, beams=3, layers=1, width=32, heads=2, vocab=97, rounds=1, save=True
+    )
+    results = json.loads((tmp_path / "summary.json").read_text())["results"]
+    assert results["encoder"]["difference"] < 1e-4
+    assert results["summary"]["difference"] == 0
+    for of_task in results.values():
+        seconds = of_task["seconds"]
+        assert of_task["ratio"] == seconds["transformers"] / seconds["bigbird_tf"]
+
+
+def test_expected_work_of_a_summary():
+    from benchmarks import summary
+
+    found = summary.expected(width=8, inner=16, layers=3, vocab=100, length=50, beams=5)
+    # Of a block 6 matrices of 8 x 8 and two of 8 x 16; keys and values of 50 tokens.
+    weights, document = 3 * (6 * 64 + 2 * 128) + 800, 3 * 2 * 50 * 8
+    assert found["step_mb"] == pytest.approx(4e-6 * (weights + document))
+    assert found["step_mb_transformers"] == pytest.approx(4e-6 * (weights + 15 * document))
+    assert found["encoder_dense_gflop"] == pytest.approx(2e-9 * 50 * 3 * (4 * 64 + 2 * 128))

@@ -9,17 +9,24 @@ from bigbird_tf.config.families import (
     serialize_config,
 )
 from bigbird_tf.config.fields import ACTIVATIONS, Activation
-from bigbird_tf.config.model_config import CONFIG_NAME, ModelConfig
+from bigbird_tf.config.model_config import (
+    CONFIG_NAME,
+    GENERATION_SETTINGS,
+    ModelConfig,
+    read_fields,
+)
 
 __all__ = [
     "ACTIVATIONS",
     "CONFIG_CLASSES",
     "CONFIG_NAME",
+    "GENERATION_SETTINGS",
     "Activation",
     "BigBirdConfig",
     "BigBirdPegasusConfig",
     "ModelConfig",
     "config_of_any_family",
     "deserialize_config",
+    "read_fields",
     "serialize_config",
 ]

@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 from bigbird_tf.attention.pattern.pattern_spec import (
     ATTENTION_TYPES,
@@ -38,6 +38,15 @@ from bigbird_tf.config_checks import (
 from bigbird_tf.config_record import FrozenDict, frozen_record
 
 __all__ = ["BigBirdPegasusConfig"]
+
+
+# Other names that `transformers` has for fields, and writes beside them.
+_ALIASES = {
+    "hidden_size": "d_model",
+    "num_hidden_layers": "encoder_layers",
+    "num_attention_heads": "encoder_attention_heads",
+    "attention_probs_dropout_prob": "attention_dropout",
+}
 
 
 def _check_no_layer_drop(name: str, value: Any) -> float:
@@ -212,7 +221,34 @@ class BigBirdPegasusConfig(ModelConfig):
     gradient_checkpointing: bool = False
     extra: Mapping[str, Any] = dataclasses.field(default_factory=FrozenDict, hash=False)
 
+    @classmethod
+    def from_dict(cls, fields: Mapping[str, Any], **overrides: Any) -> Self:
+        """Makes a config of a dictionary; see `ModelConfig.from_dict`.
+
+        Args:
+            fields: The dictionary. `hidden_size` and other names that `transformers` has for
+                `d_model` and the like stand for these.
+            **overrides: Fields that replace those of the dictionary.
+        """
+        fields = dict(fields)
+        for alias, name in _ALIASES.items():
+            value = fields.pop(alias, None)
+            if value is None:
+                continue
+            if fields.setdefault(name, value) != value:
+                raise ValueError(
+                    f"`{alias}` is another name for `{name}`, and must be equal to it. Received: "
+                    f"{alias}={value!r}, {name}={fields[name]!r}"
+                )
+        return super().from_dict(fields, **overrides)
+
     def __post_init__(self) -> None:
+        for alias, name in _ALIASES.items():
+            if alias in self.extra:
+                raise ValueError(
+                    f"`extra` must not have `{alias}`, another name for `{name}`. Received: "
+                    f"{alias}={self.extra[alias]!r} in extra"
+                )
         for name in ("pad_token_id", "decoder_start_token_id"):
             if getattr(self, name) >= self.vocab_size:
                 raise ValueError(

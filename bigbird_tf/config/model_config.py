@@ -13,9 +13,11 @@ from bigbird_tf.config_checks import merge_labels, settle_labels
 from bigbird_tf.config_record import check_names
 from bigbird_tf.whole_files import write_whole
 
-__all__ = ["CONFIG_NAME", "Checks", "ModelConfig", "read_fields"]
+__all__ = ["CONFIG_NAME", "GENERATION_SETTINGS", "Checks", "ModelConfig", "read_fields"]
 
 CONFIG_NAME = "config.json"
+# Where a model that was loaded with a `generation_config.json` has it among its `extra` fields.
+GENERATION_SETTINGS = "generation_config"
 # Of each field: returns a value as it is kept, or refuses it.
 Checks = dict[str, Callable[[str, Any], Any]]
 

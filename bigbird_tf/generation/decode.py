@@ -29,6 +29,8 @@ def decode(
     repetition_penalty: float = 1.0,
     no_repeat_ngram_size: int = 0,
     min_new_tokens: int = 0,
+    forced_bos_token_id: tuple[int, ...] = (),
+    forced_eos_token_id: tuple[int, ...] = (),
     **options: Any,
 ) -> Tensor:
     """Decodes greedily, by sampling or by beam search.
@@ -40,7 +42,8 @@ def decode(
         seed: Of sampling; `None` for the most likely tokens.
         pad_token_id, max_new_tokens, stop_token_ids, num_beams, num_return_sequences: As of
             `beam_search`.
-        repetition_penalty, no_repeat_ngram_size, min_new_tokens: As of `make_processor`.
+        repetition_penalty, no_repeat_ngram_size, min_new_tokens, forced_bos_token_id,
+            forced_eos_token_id: As of `make_processor`.
         **options: Further arguments of `sample` or `beam_search`.
 
     Returns:
@@ -60,6 +63,8 @@ def decode(
             no_repeat_ngram_size=no_repeat_ngram_size,
             min_new_tokens=min_new_tokens,
             stop_token_ids=stop_token_ids,
+            forced_bos_token_id=forced_bos_token_id,
+            forced_eos_token_id=forced_eos_token_id,
         ),
     )
     if num_beams > 1:

@@ -2,6 +2,7 @@
 
 import math
 import numbers
+from collections.abc import Sequence
 from typing import Any
 
 from bigbird_tf.config_checks import check_integer
@@ -26,6 +27,8 @@ def check_decoding(
     repetition_penalty: float = 1.0,
     no_repeat_ngram_size: int | None = None,
     min_new_tokens: int | None = None,
+    forced_bos_token_id: int | None = None,
+    forced_eos_token_id: int | Sequence[int] | None = None,
 ) -> None:
     """Raises a `ValueError` that names the first impossible argument; see `generate`."""
     check_integer("max_new_tokens", max_new_tokens, 1)
@@ -34,6 +37,9 @@ def check_decoding(
     check_integer("top_k", 1 if top_k is None else top_k, 1)
     check_integer("no_repeat_ngram_size", no_repeat_ngram_size or 0, 0)
     check_integer("min_new_tokens", min_new_tokens or 0, 0)
+    check_integer("forced_bos_token_id", forced_bos_token_id or 0, 0)
+    for token in _as_ids(forced_eos_token_id):
+        check_integer("forced_eos_token_id", token, 0)
     _check_number("temperature", temperature)
     _check_number("length_penalty", length_penalty)
     _check_number("repetition_penalty", repetition_penalty)
@@ -101,7 +107,8 @@ def decoding_options(
     Args:
         stop_token_ids: Tokens that end a row.
         do_sample: Whether to draw tokens at random.
-        **arguments: The others, as of `check_decoding`; all of them.
+        **arguments: The others, as of `check_decoding`; all of them, but forced
+            ids where there are none.
 
     Returns:
         A dictionary of Python's own numbers, since NumPy's would be tensors of a compiled loop.
@@ -118,6 +125,10 @@ def decoding_options(
         "no_repeat_ngram_size": int(arguments["no_repeat_ngram_size"] or 0),
         "min_new_tokens": int(arguments["min_new_tokens"] or 0),
     }
+    for name in ("forced_bos_token_id", "forced_eos_token_id"):
+        ids = _as_ids(arguments.get(name))
+        if ids:
+            options[name] = tuple(int(token) for token in ids)
     if arguments["num_beams"] > 1:
         options.update(
             num_beams=int(arguments["num_beams"]),
@@ -133,6 +144,13 @@ def decoding_options(
             top_p=arguments["top_p"],
         )
     return options
+
+
+def _as_ids(value: Any) -> tuple:
+    """Returns the id of a token, several, or none, as a tuple."""
+    if value is None:
+        return ()
+    return tuple(value) if isinstance(value, (list, tuple)) else (value,)
 
 
 def _check_number(name: str, value: Any) -> None:

@@ -14,7 +14,13 @@ from keras import ops
 
 from bigbird_tf.types import Tensor
 
-__all__ = ["ban_repeated_ngrams", "ban_tokens", "make_processor", "penalize_repetition"]
+__all__ = [
+    "ban_repeated_ngrams",
+    "ban_tokens",
+    "force_tokens",
+    "make_processor",
+    "penalize_repetition",
+]
 
 # The score of what must not come. Finite, so that all tokens banned are as likely as each other;
 # far below what beam search gives to beams that do not compete.
@@ -75,6 +81,22 @@ def ban_tokens(scores: Tensor, token_ids: tuple[int, ...], is_on: Any = True) ->
     return ops.where(ops.logical_and(is_banned, is_on), BANNED, scores)
 
 
+def force_tokens(scores: Tensor, token_ids: tuple[int, ...], is_on: Any = True) -> Tensor:
+    """Makes tokens certain in all rows: their scores are 0, all others are banned.
+
+    Args:
+        scores: float32 `(R, V)`.
+        token_ids: What to force; of several, any.
+        is_on: Whether to, a bool or bool scalar.
+
+    Returns:
+        The new scores, float32 `(R, V)`.
+    """
+    is_forced = np.isin(np.arange(scores.shape[-1]), token_ids)
+    forced = np.where(is_forced, 0.0, BANNED).astype("float32")
+    return ops.where(is_on, forced, scores)
+
+
 def make_processor(
     prompts: Any,
     is_prompt: Any,
@@ -84,6 +106,8 @@ def make_processor(
     no_repeat_ngram_size: int = 0,
     min_new_tokens: int = 0,
     stop_token_ids: tuple[int, ...] = (),
+    forced_bos_token_id: tuple[int, ...] = (),
+    forced_eos_token_id: tuple[int, ...] = (),
 ) -> Callable | None:
     """Puts together what `generate` asks for, in the order of `transformers`.
 
@@ -95,6 +119,8 @@ def make_processor(
         no_repeat_ngram_size: Of `ban_repeated_ngrams`; 0 for none.
         min_new_tokens: How many tokens come before one of `stop_token_ids` may; 0 for none.
         stop_token_ids: Tokens that end a row.
+        forced_bos_token_id: What a row begins with; of several, any; empty for no such rule.
+        forced_eos_token_id: What a row of M tokens ends with, likewise.
 
     Returns:
         A function `(scores, new_tokens, t) -> scores`, where `new_tokens` are int32 `(R, M)` and
@@ -102,7 +128,7 @@ def make_processor(
     """
     keeps_going = min_new_tokens > 0 and len(stop_token_ids) > 0
     looks_back = repetition_penalty != 1 or no_repeat_ngram_size > 0
-    if not (looks_back or keeps_going):
+    if not (looks_back or keeps_going or forced_bos_token_id or forced_eos_token_id):
         return None
 
     def process(scores, new_tokens, t):
@@ -118,6 +144,10 @@ def make_processor(
                 scores = ban_repeated_ngrams(scores, tokens, is_token, length, no_repeat_ngram_size)
         if keeps_going:
             scores = ban_tokens(scores, stop_token_ids, t < min_new_tokens)
+        if forced_bos_token_id:
+            scores = force_tokens(scores, forced_bos_token_id, ops.equal(t, 0))
+        if forced_eos_token_id:
+            scores = force_tokens(scores, forced_eos_token_id, ops.equal(t, max_new_tokens - 1))
         return scores
 
     return process

@@ -27,6 +27,8 @@ class ConfiguredModel(CheckedModel):
     special_ids: tuple[str, ...] = ()
     # Arguments of the constructor, and of `from_pretrained`, besides the config.
     options: tuple[str, ...] = ()
+    # Whether `generate` takes defaults from `generation_config.json`.
+    reads_generation_settings: ClassVar[bool] = False
 
     def __init__(self, config: ModelConfig | dict, **kwargs: Any):
         super().__init__(**kwargs)

@@ -5,7 +5,12 @@ import tempfile
 from pathlib import Path
 from typing import Any, Self
 
-from bigbird_tf.checkpoints import positions, sentence_transformers_format, transformers_format
+from bigbird_tf.checkpoints import (
+    generation_settings,
+    positions,
+    sentence_transformers_format,
+    transformers_format,
+)
 from bigbird_tf.config_checks import check_integer
 from bigbird_tf.models.lora_model import LoraModel
 from bigbird_tf.models.quantizable_model import QuantizableModel
@@ -70,6 +75,9 @@ class PretrainedModel(LoraModel, TrainableModel, QuantizableModel):
             name: config_overrides.pop(name) for name in cls.options if name in config_overrides
         }
         config = cls.config_class.from_pretrained(name_or_path, **hub_options, **config_overrides)
+        config = generation_settings.read_into(
+            cls, config, name_or_path, config_overrides, **hub_options
+        )
         stored = sentence_transformers_format.read_options(cls, name_or_path, **hub_options)
         with transformers_format.open_tensors(name_or_path, **hub_options) as tensors:
             if "tie_word_embeddings" not in config_overrides:
@@ -88,6 +96,8 @@ class PretrainedModel(LoraModel, TrainableModel, QuantizableModel):
     def save_pretrained(self, directory: str | os.PathLike, *, dtype: str | None = None) -> None:
         """Writes `config.json` and `model.safetensors`, which `transformers` loads too.
 
+        And `generation_config.json`, for what was loaded with one.
+
         Args:
             directory: The folder; made if it is not there.
             dtype: The dtype to store weights in: `"float16"` or `"bfloat16"` for half the size,
@@ -98,8 +108,9 @@ class PretrainedModel(LoraModel, TrainableModel, QuantizableModel):
         """
         directory = Path(directory)
         transformers_format.save(self, directory, dtype=dtype)
-        extra = {**self.config.extra, "architectures": [self.architecture]}
-        self.config.replace(extra=extra).save_pretrained(directory)
+        config = generation_settings.save(self.config, directory)
+        extra = {**config.extra, "architectures": [self.architecture]}
+        config.replace(extra=extra).save_pretrained(directory)
         sentence_transformers_format.save_options(self, directory)
 
     def extend_positions(self, max_position_embeddings: int) -> Self:

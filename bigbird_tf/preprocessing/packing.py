@@ -113,6 +113,7 @@ def pack_ended(
     segments: list[tf.RaggedTensor],
     *,
     eos_token_id: int | None,
+    empty_token_id: int | None = None,
     pad_token_id: int,
     max_length: int | None,
     padding: str,
@@ -124,18 +125,24 @@ def pack_ended(
     Args:
         segments: As in `pack_segments`.
         eos_token_id: The piece behind them; `None` for none.
+        empty_token_id: Without one, the piece that stands for a text without pieces, since a model
+            reads one token at least; `None` for none.
         pad_token_id, max_length, padding, pad_to_multiple_of, truncation: As in `pack_segments`.
 
     Returns:
         A dict of int32 tensors of shape (B, T): `input_ids`, `attention_mask`.
     """
-    num_special = 0 if eos_token_id is None else 1
     if truncation and max_length is not None:
-        segments = trim_longest_first(segments, max_length - num_special)
-    if eos_token_id is not None:
-        end = tf.fill([segments[0].nrows(), 1], tf.cast(eos_token_id, segments[0].dtype))
-        segments = [*segments, end]
+        segments = trim_longest_first(segments, max_length - int(eos_token_id is not None))
     ids = tf.concat(segments, axis=1)
+    last = empty_token_id if eos_token_id is None else eos_token_id
+    if last is not None:
+        lengths = ids.row_lengths()
+        is_open = (
+            tf.ones_like(lengths) if last == eos_token_id else tf.cast(lengths == 0, lengths.dtype)
+        )
+        end = tf.fill([tf.reduce_sum(is_open)], tf.cast(last, ids.dtype))
+        ids = tf.concat([ids, tf.RaggedTensor.from_row_lengths(end, is_open)], axis=1)
     length = _length_of(ids, max_length, padding, pad_to_multiple_of, truncation)
     input_ids, attention_mask = tf_text.pad_model_inputs(ids, length, pad_value=pad_token_id)
     return _with_static_shapes({"input_ids": input_ids, "attention_mask": attention_mask}, length)

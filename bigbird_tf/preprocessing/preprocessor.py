@@ -9,7 +9,9 @@ import tensorflow as tf
 from bigbird_tf.preprocessing.packing import check_length_arguments
 from bigbird_tf.preprocessing.tokenizers import Tokenizer
 
-__all__ = ["Preprocessor"]
+__all__ = ["HUB_NAMES", "Preprocessor"]
+
+HUB_NAMES = ("revision", "cache_dir", "token", "local_files_only")
 
 
 class Preprocessor(keras.layers.Layer):
@@ -68,8 +70,7 @@ class Preprocessor(keras.layers.Layer):
             **arguments: The constructor's other arguments; those of the hub (`revision`,
                 `cache_dir`, `token`, `local_files_only`) go to `Tokenizer.from_pretrained`.
         """
-        hub_names = ("revision", "cache_dir", "token", "local_files_only")
-        hub_arguments = {name: arguments.pop(name) for name in hub_names if name in arguments}
+        hub_arguments = {name: arguments.pop(name) for name in HUB_NAMES if name in arguments}
         return cls(Tokenizer.from_pretrained(name_or_path, **hub_arguments), **arguments)
 
     def _pack(self, *segments: tf.RaggedTensor) -> dict[str, tf.Tensor]:

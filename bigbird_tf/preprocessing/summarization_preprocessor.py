@@ -1,12 +1,15 @@
 """`SummarizationPreprocessor`: documents and their summaries, for BigBird-Pegasus."""
 
+import os
 from typing import Any
 
 import keras
 import tensorflow as tf
 
+from bigbird_tf import hub
+from bigbird_tf.config import CONFIG_NAME, read_fields
 from bigbird_tf.preprocessing.packing import check_length_arguments
-from bigbird_tf.preprocessing.preprocessor import Preprocessor
+from bigbird_tf.preprocessing.preprocessor import HUB_NAMES, Preprocessor
 from bigbird_tf.preprocessing.text_input import first_of_batch, to_batch
 from bigbird_tf.preprocessing.tokenizers import PegasusTokenizer, Tokenizer
 
@@ -29,13 +32,13 @@ class SummarizationPreprocessor(Preprocessor):
             TPUs; `"longest"` pads to the longest of the batch.
         pad_to_multiple_of: With `"longest"`, rounds the lengths up to a multiple (not beyond
             `sequence_length` and `target_length`), so that few different ones occur.
-        decoder_start_token_id: As in the model's config; `None` for the tokenizer's, which is `<s>`
-            where the vocabulary has it, else `<pad>`.
+        decoder_start_token_id: As in the model's config, which `from_pretrained` reads; `None` for
+            the tokenizer's, which is `<s>` where the vocabulary has it, else `<pad>`.
         **kwargs: `name` and the like, as for every Keras layer.
 
     Raises:
         TypeError: If `tokenizer` is no `PegasusTokenizer`.
-        ValueError: If a length is impossible.
+        ValueError: If a length is impossible, or `decoder_start_token_id` is not in the vocabulary.
 
     Example:
 
@@ -70,7 +73,35 @@ class SummarizationPreprocessor(Preprocessor):
             )
         self.sequence_length = sequence_length
         self.target_length = target_length
+        if decoder_start_token_id is not None and tokenizer.has_vocabulary:
+            _check_start(decoder_start_token_id, tokenizer.vocab_size)
         self.decoder_start_token_id = decoder_start_token_id
+
+    @classmethod
+    def from_pretrained(cls, name_or_path: str | os.PathLike, **arguments: Any) -> Preprocessor:
+        """Makes a preprocessor with the vocabulary and the start token of a pretrained model.
+
+        Args:
+            name_or_path: A directory with the files of a tokenizer, or a repository id of the hub.
+                If it has a `config.json`, too, its `decoder_start_token_id` is what decoders read
+                first.
+            **arguments: As of `Preprocessor.from_pretrained`.
+
+        Raises:
+            ValueError: If `decoder_start_token_id` is given, and differs from the config's.
+        """
+        hub_arguments = {name: arguments[name] for name in HUB_NAMES if name in arguments}
+        if hub.find_file(name_or_path, CONFIG_NAME, **hub_arguments) is not None:
+            start = read_fields(name_or_path, **hub_arguments)[1].get("decoder_start_token_id")
+            given = arguments.get("decoder_start_token_id")
+            if None not in (start, given) and start != given:
+                raise ValueError(
+                    "`decoder_start_token_id` must be that of the model's config, which it decodes "
+                    f"with, {start}. Received: decoder_start_token_id={given!r}. To have "
+                    "another one, replace the config's"
+                )
+            arguments["decoder_start_token_id"] = given if start is None else start
+        return super().from_pretrained(name_or_path, **arguments)
 
     def call(self, document: Any, summary: Any = None) -> Any:
         """Makes a model's input, and what it has to predict.
@@ -130,3 +161,12 @@ class SummarizationPreprocessor(Preprocessor):
             "target_length": self.target_length,
             "decoder_start_token_id": self.decoder_start_token_id,
         }
+
+
+def _check_start(token_id: Any, vocab_size: int) -> None:
+    is_integer = isinstance(token_id, int) and not isinstance(token_id, bool)
+    if not is_integer or not 0 <= token_id < vocab_size:
+        raise ValueError(
+            f"`decoder_start_token_id` must be an id of the vocabulary, below {vocab_size}. "
+            f"Received: decoder_start_token_id={token_id!r}"
+        )

@@ -58,7 +58,7 @@ class CausalLMServable(Servable):
         self.stops = self.model.stop_tokens(stop_token_ids)
         if tokenizer is not None and stop_token_ids is None:
             self.stops = stop_ids_of(self.stops, tokenizer)
-        self.generation = check_generation(generation or {}, max_new_tokens)
+        self.generation = check_generation(model, generation or {}, max_new_tokens)
         self.num_return_sequences = self.generation.get("num_return_sequences", 1)
 
     def string_signatures(self) -> dict[str, Any]:
@@ -117,9 +117,10 @@ class CausalLMServable(Servable):
         return {"text": ["word " * num_words]}
 
 
-def check_generation(generation: dict[str, Any], max_new_tokens: int) -> dict[str, Any]:
-    """Returns the arguments of `generate` if all are such, and possible."""
-    known = set(inspect.signature(check_decoding).parameters) - {"max_new_tokens"}
+def check_generation(model: Any, generation: dict[str, Any], max_new_tokens: int) -> dict[str, Any]:
+    """Returns the arguments of a model's `generate` if all are such, and possible."""
+    of_model = inspect.signature(model.generate).parameters
+    known = set(inspect.signature(check_decoding).parameters) & set(of_model) - {"max_new_tokens"}
     unknown = sorted(set(generation) - known - {"seed"})
     if unknown:
         raise ValueError(

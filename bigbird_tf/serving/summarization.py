@@ -76,7 +76,7 @@ class SummarizationServable(Servable):
         said["max_new_tokens"] = max_new_tokens
         complete = complete_arguments(said, model.config, bool(generation.get("do_sample")))
         decoded = {**generation, "num_beams": complete["num_beams"]}
-        check_generation(decoded, complete["max_new_tokens"])
+        check_generation(model, decoded, complete["max_new_tokens"])
         self.generation = {**generation, "max_new_tokens": max_new_tokens, "stop_token_ids": stops}
         self.num_return_sequences = generation.get("num_return_sequences", 1)
         rows_of_document = max(complete["num_beams"], self.num_return_sequences)
@@ -128,6 +128,8 @@ class SummarizationServable(Servable):
         shape = [tf.shape(text)[0], *tokens_of[1:]]
         tokens = tf.fill(shape, self.tokenizer.pad_token_id)
         lengths = tf.cast(ids.row_lengths(), tf.int32) + int(self.tokenizer.add_eos_token)
+        # What is empty has `</s>` all the same.
+        lengths = tf.maximum(lengths, 1)
         results = {"tokens": tokens}
         # What a step holds is keys and values of documents and of all that is written.
         tokens = self.run_by_length(compute, lengths, results, tokens_besides=self.tokens_besides)[

@@ -71,7 +71,7 @@ def _read(path: Path) -> list[tuple[str, str]]:
                     f"Record {number} must have the strings {' and '.join(map(repr, FIELDS))}. "
                     f"Received the fields: {', '.join(map(repr, record)) or 'none'}"
                 )
-            pairs.append((texts[0], texts[1]))
+            pairs.append((str(texts[0]), str(texts[1])))
     except ValueError as error:
         raise ValueError(f"`dataset` must be a file of JSON lines. {path}: {error}") from error
     return pairs

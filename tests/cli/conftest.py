@@ -26,3 +26,34 @@ def run(monkeypatch, capsys):
         return Outcome(exit_.value.code, capsys.readouterr())
 
     return run
+
+
+class Notes:
+    """Stands for a function: notes what it is called with, and returns or raises one thing."""
+
+    def __init__(self, result=None):
+        self.result, self.calls = result, []
+
+    def __call__(self, *args, **kwargs):
+        self.calls.append((args, kwargs))
+        if isinstance(self.result, BaseException):
+            raise self.result
+        return self.result
+
+    @property
+    def call(self):
+        """The only call."""
+        [call] = self.calls
+        return call
+
+
+@pytest.fixture
+def notes(monkeypatch):
+    """Returns a function that replaces a module's function by one that records its calls."""
+
+    def place(module, name, result=None):
+        made = Notes(result)
+        monkeypatch.setattr(module, name, made)
+        return made
+
+    return place

@@ -15,38 +15,8 @@ from bigbird_tf.attention.pattern import pattern_figure, pattern_report
 from bigbird_tf.checkpoints import model_garden_checkpoint
 from bigbird_tf.cli import commands
 from bigbird_tf.cli.inputs import parse_options
-from bigbird_tf.serving import evaluation, predictor, summary_evaluation
-
-
-class Notes:
-    """Stands for a function: notes what it is called with, and returns or raises one thing."""
-
-    def __init__(self, result=None):
-        self.result, self.calls = result, []
-
-    def __call__(self, *args, **kwargs):
-        self.calls.append((args, kwargs))
-        if isinstance(self.result, BaseException):
-            raise self.result
-        return self.result
-
-    @property
-    def call(self):
-        """The only call."""
-        [call] = self.calls
-        return call
-
-
-@pytest.fixture
-def notes(monkeypatch):
-    """Returns a function that replaces a module's function by one that records its calls."""
-
-    def place(module, name, result=None):
-        made = Notes(result)
-        monkeypatch.setattr(module, name, made)
-        return made
-
-    return place
+from bigbird_tf.serving import predictor
+from tests.cli.conftest import Notes
 
 
 class FakePredictor:
@@ -179,88 +149,6 @@ def test_values_of_options():
     for option in ("num_best", "=3", "num-best=3", ""):
         with pytest.raises(ValueError, match=f"--option must be NAME=VALUE.*Received: {option}$"):
             parse_options([option])
-
-
-class TestEvaluate:
-    def test_all_options(self, run, notes, tmp_path):
-        make = notes(predictor, "Predictor", "the predictor")
-        evaluate = notes(
-            evaluation, "evaluate_question_answering", ({"f1": 12.5}, {"q1": "Zürich"})
-        )
-        file = tmp_path / "answers.json"
-        outcome = run(
-            "evaluate", "a/model", "dev.json", "--schema", "triviaqa", "--evidence", "pages",
-            "--predictions", file, "--limit", 7, "--batch-size", 3, "--class", "BigBirdModel",
-        )  # fmt: skip
-        assert (outcome.code, json.loads(outcome.out)) == (0, {"f1": 12.5}), outcome.err
-        assert make.call == (("a/model",), {"class_name": "BigBirdModel"})
-        args, kwargs = evaluate.call
-        assert args == ("the predictor", Path("dev.json"))
-        assert callable(kwargs.pop("on_progress"))
-        assert kwargs == {
-            "schema": "triviaqa", "evidence": Path("pages"), "limit": 7, "batch_size": 3
-        }  # fmt: skip
-        assert file.read_text(encoding="utf-8") == '{"q1": "Zürich"}'
-
-    def test_defaults(self, run, notes):
-        notes(predictor, "Predictor", "the predictor")
-        evaluate = notes(evaluation, "evaluate_question_answering", ({}, {}))
-        assert run("evaluate", "a/model", "dev.json").code == 0
-        kwargs = evaluate.call[1]
-        assert (kwargs["schema"], kwargs["evidence"]) == ("squad", None)
-        assert (kwargs["limit"], kwargs["batch_size"]) == (None, 8)
-
-    def test_a_failed_write_leaves_the_old_predictions(self, run, notes, tmp_path, monkeypatch):
-        """The scores are printed all the same."""
-        notes(predictor, "Predictor", "the predictor")
-        notes(evaluation, "evaluate_question_answering", ({"f1": 12.5}, {"q1": "Zürich"}))
-        file = tmp_path / "answers.json"
-        file.write_text("the old ones")
-        write_text = Path.write_text
-
-        def write_half(path, text, **options):
-            write_text(path, text[:5], **options)
-            raise OSError(28, "No space left on device")
-
-        monkeypatch.setattr(Path, "write_text", write_half)
-        outcome = run("evaluate", "a/model", "dev.json", "--predictions", file)
-        assert (outcome.code, json.loads(outcome.out)) == (1, {"f1": 12.5})
-        assert "No space left" in outcome.err
-        assert [entry.read_text() for entry in tmp_path.iterdir()] == ["the old ones"]
-
-    def test_a_folder_in_place_of_the_file(self, run, notes, tmp_path):
-        make = notes(predictor, "Predictor")
-        outcome = run("evaluate", "a/model", "dev.json", "--predictions", tmp_path)
-        assert outcome.code == 1
-        assert f"--predictions must be a file. Received: {tmp_path}" in outcome.err
-        assert make.calls == []
-
-    def test_summaries(self, run, notes, tmp_path):
-        notes(predictor, "Predictor", "the predictor")
-        summaries = ["über", "two\nlines"]
-        evaluate = notes(summary_evaluation, "evaluate_summarization", ({"rouge1": 2.5}, summaries))
-        file = tmp_path / "summaries.jsonl"
-        arguments = ["evaluate", "a/model", "test.jsonl", "--schema", "summaries"]
-        outcome = run(*arguments, "--predictions", file, "--limit", 7, "--batch-size", 3)
-        assert (outcome.code, json.loads(outcome.out)) == (0, {"rouge1": 2.5}), outcome.err
-        args, kwargs = evaluate.call
-        assert args == ("the predictor", Path("test.jsonl"))
-        assert callable(kwargs.pop("on_progress"))
-        assert kwargs == {"limit": 7, "batch_size": 3}
-        text = file.read_text(encoding="utf-8")
-        assert text == '{"summary": "über"}\n{"summary": "two\\nlines"}\n'
-        outcome = run(*arguments, "--evidence", tmp_path)
-        assert outcome.code == 1
-        assert "--evidence is of --schema triviaqa" in outcome.err
-
-    def test_a_folder_that_is_not_there_is_known_before_the_model_is_loaded(
-        self, run, notes, tmp_path
-    ):
-        make = notes(predictor, "Predictor")
-        outcome = run("evaluate", "a/model", "dev.json", "--predictions", tmp_path / "no/x.json")
-        assert outcome.code == 1
-        assert "--predictions must be in a folder that is there" in outcome.err
-        assert make.calls == []
 
 
 class TestPattern:

@@ -104,3 +104,31 @@ def test_a_config_of_the_hub(tmp_path):
     assert BigBirdPegasusConfig.from_pretrained(tmp_path) == config
     with pytest.raises(ValueError, match=r"`BigBirdConfig` reads .*='bigbird_pegasus'"):
         BigBirdConfig.from_pretrained(tmp_path)
+
+
+class TestOtherNames:
+    """Of `transformers`, which writes some beside the fields that they stand for."""
+
+    def test_equal_ones_are_not_kept(self):
+        fields = {"d_model": 24, "hidden_size": 24, "encoder_layers": 3, "num_hidden_layers": 3}
+        fields |= {"encoder_attention_heads": 4, "decoder_attention_heads": 3}
+        config = BigBirdPegasusConfig.from_dict(fields)
+        assert config.extra == {}
+        # Nothing is left that would contradict.
+        assert config.replace(d_model=48, encoder_layers=2).d_model == 48
+        changed = BigBirdPegasusConfig.from_dict(fields, encoder_layers=2)
+        assert changed.encoder_layers == 2
+
+    def test_alone_they_stand_for_the_fields(self):
+        fields = {"hidden_size": 24, "num_hidden_layers": 3, "num_attention_heads": 4}
+        fields |= {"attention_probs_dropout_prob": 0.25, "decoder_attention_heads": 3}
+        config = BigBirdPegasusConfig.from_dict(fields)
+        assert (config.d_model, config.encoder_layers) == (24, 3)
+        assert (config.encoder_attention_heads, config.attention_dropout) == (4, 0.25)
+
+    def test_contradictions(self):
+        fields = {"encoder_layers": 3, "num_hidden_layers": 2}
+        with pytest.raises(ValueError, match="`num_hidden_layers` is another name for `encoder_l"):
+            BigBirdPegasusConfig.from_dict(fields)
+        with pytest.raises(ValueError, match="`extra` must not have `hidden_size`"):
+            BigBirdPegasusConfig(extra={"hidden_size": 3})

@@ -59,6 +59,16 @@ def test_options(changes, expected):
     assert all(type(value) in plain for value in found.values())
 
 
+def test_forced_ids_are_among_the_options_if_there_are_any():
+    forced = {"forced_bos_token_id": np.int64(0), "forced_eos_token_id": [3, 4]}
+    found = decoding_options(stop_token_ids=(), **{**GIVEN, **forced})
+    assert found["forced_bos_token_id"] == (0,)
+    assert found["forced_eos_token_id"] == (3, 4)
+    for name, wrong in (("forced_bos_token_id", "2"), ("forced_eos_token_id", [1, -1])):
+        with pytest.raises(ValueError, match=f"`{name}` must be an integer, 0 or more"):
+            decoding_options(stop_token_ids=(), **{**GIVEN, name: wrong})
+
+
 def test_options_are_checked():
     with pytest.raises(ValueError, match="`min_new_tokens` must be at most"):
         decoding_options(stop_token_ids=(), **{**GIVEN, "min_new_tokens": 10})
@@ -118,6 +128,8 @@ def test_what_is_handed_on(calls, monkeypatch, options, name, rows):
         repetition_penalty=2.0,
         no_repeat_ngram_size=4,
         min_new_tokens=1,
+        forced_bos_token_id=(2,),
+        forced_eos_token_id=(3, 4),
         **options,
     )
     assert found == ("sampled" if name == "sample" else "tokens")
@@ -133,5 +145,6 @@ def test_what_is_handed_on(calls, monkeypatch, options, name, rows):
     assert is_prompt[:, 0].tolist() == np.repeat([0, 1], times).tolist()
     assert settings == {
         "max_new_tokens": 9, "stop_token_ids": (3, 5), "repetition_penalty": 2.0,
-        "no_repeat_ngram_size": 4, "min_new_tokens": 1,
+        "no_repeat_ngram_size": 4, "min_new_tokens": 1, "forced_bos_token_id": (2,),
+        "forced_eos_token_id": (3, 4),
     }  # fmt: skip

@@ -8,6 +8,7 @@ from bigbird_tf.generation.logits_processors import (
     BANNED,
     ban_repeated_ngrams,
     ban_tokens,
+    force_tokens,
     make_processor,
     penalize_repetition,
 )
@@ -162,3 +163,26 @@ class TestMakeProcessor:
         for t in range(4):
             found = process(self.prompts, self.is_prompt, SCORES, new_tokens, t)
             np.testing.assert_allclose(found, self.make(**arguments)(SCORES, new_tokens, t))
+
+
+class TestForcedTokens:
+    def test_by_hand(self):
+        found = np.asarray(force_tokens(SCORES, (1, 3)))
+        assert banned_in(found) == [[0, 2, 4]] * 2
+        assert found[:, [1, 3]].tolist() == [[0.0, 0.0]] * 2
+        np.testing.assert_array_equal(force_tokens(SCORES, (1, 3), False), SCORES)
+
+    def test_at_the_begin_and_at_the_end(self):
+        """Whatever the other rules say, as in `transformers`."""
+        process = make_processor(
+            np.array([[2], [2]], "int32"),
+            np.ones((2, 1), "int32"),
+            max_new_tokens=3,
+            min_new_tokens=3,
+            stop_token_ids=(4,),
+            forced_bos_token_id=(1,),
+            forced_eos_token_id=(4,),
+        )
+        tokens = np.zeros((2, 3), "int32")
+        banned = [banned_in(process(SCORES, tokens, t)) for t in range(3)]
+        assert banned == [[[0, 2, 3, 4]] * 2, [[4]] * 2, [[0, 1, 2, 3]] * 2]

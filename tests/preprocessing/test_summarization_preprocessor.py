@@ -1,6 +1,7 @@
 import pytest
 import tensorflow as tf
 
+from bigbird_tf import BigBirdPegasusConfig
 from bigbird_tf.preprocessing import BigBirdTokenizer, PegasusTokenizer, SummarizationPreprocessor
 from tests.preprocessing.preprocessor_test_case import PreprocessorTestCase
 
@@ -120,3 +121,45 @@ def test_shapes_that_differ(pegasus_tokenizer):
     for summary in ("the", ["the"]):
         with pytest.raises(ValueError, match="`document` and `summary` must be two strings or two"):
             preprocessor(DOCUMENTS, summary)
+
+
+class TestStart:
+    """The token that decoders read first, of a model's folder."""
+
+    @pytest.fixture
+    def folder(self, pegasus_tokenizer, tmp_path):
+        pegasus_tokenizer.save_pretrained(tmp_path)
+        fields = {**pegasus_tokenizer.config_fields, "decoder_start_token_id": PAD}
+        BigBirdPegasusConfig(**fields).save_pretrained(tmp_path)
+        return tmp_path
+
+    def test_the_config_has_it(self, folder):
+        preprocessor = SummarizationPreprocessor.from_pretrained(folder, target_length=TARGET)
+        x, _, _ = preprocessor(DOCUMENTS, SUMMARIES)
+        assert x["decoder_input_ids"][:, 0].numpy().tolist() == [PAD] * 4
+        message = "must be that of the model's config.*, 0. Received: decoder_start_token_id=2"
+        with pytest.raises(ValueError, match=message):
+            SummarizationPreprocessor.from_pretrained(folder, decoder_start_token_id=START)
+
+    def test_a_vocabulary_alone(self, folder):
+        (folder / "config.json").unlink()
+        preprocessor = SummarizationPreprocessor.from_pretrained(folder, target_length=TARGET)
+        x, _, _ = preprocessor("a", "b")
+        assert x["decoder_input_ids"][0] == START
+
+    @pytest.mark.parametrize("start", [-1, 10**6, 1.0, True])
+    def test_impossible_ones(self, pegasus_tokenizer, start):
+        with pytest.raises(ValueError, match="`decoder_start_token_id` must be an id of the voc"):
+            SummarizationPreprocessor(pegasus_tokenizer, decoder_start_token_id=start)
+
+
+def test_an_empty_document_is_its_end(pegasus_vocabulary):
+    """Also where documents have none: a model reads one token at least."""
+    bare = PegasusTokenizer(pegasus_vocabulary, add_eos_token=False)
+    preprocessor = SummarizationPreprocessor(bare, SEQUENCE, TARGET, padding="longest")
+    x = preprocessor(["", "birds", ""])
+    birds = bare.tokenize("birds").numpy().tolist()
+    rest = [PAD] * (len(birds) - 1)
+    assert x["input_ids"].numpy().tolist() == [[EOS, *rest], birds, [EOS, *rest]]
+    assert x["attention_mask"].numpy().sum(1).tolist() == [1, len(birds), 1]
+    assert preprocessor("")["input_ids"].numpy().tolist() == [EOS]

@@ -1,8 +1,11 @@
 """Checks what encoder-decoders are called with."""
 
+from keras import ops
+
 from bigbird_tf.config import BigBirdPegasusConfig
 from bigbird_tf.models.big_bird_pegasus.shifted_labels import shift_right
 from bigbird_tf.models.inputs import read_inputs
+from bigbird_tf.nn.backend import check_when_run
 from bigbird_tf.types import Inputs
 
 __all__ = ["DECODER_NAMES", "ENCODER_NAMES", "read_pair"]
@@ -30,7 +33,8 @@ def read_pair(inputs: Inputs, config: BigBirdPegasusConfig) -> dict:
         ValueError: If a key is unknown or missing, a shape or dtype is wrong, or the sequences are
             empty or too long.
         tf.errors.InvalidArgumentError: If an id is not in the vocabulary, or a mask has other
-            values than 0 and 1. Not when compiled by XLA, which has no such checks.
+            values than 0 and 1, or batches that were unknown before differ. Not when compiled by
+            XLA, which has no such checks.
     """
     read = read_inputs(inputs, config, extra_names=DECODER_NAMES, names=ENCODER_NAMES)
     ids, read_ids = "input_ids", DECODER_NAMES[0]
@@ -43,5 +47,13 @@ def read_pair(inputs: Inputs, config: BigBirdPegasusConfig) -> dict:
         raise ValueError(
             f"`{read_ids}` must have a row for each of `{ids}`. Received: {read_ids}.shape="
             f"{tuple(read[read_ids].shape)}, {ids}.shape={tuple(read[ids].shape)}"
+        )
+    if None in batches:
+        read[read_ids] = check_when_run(
+            read[read_ids],
+            (
+                lambda: ops.equal(ops.shape(read[read_ids])[0], ops.shape(read[ids])[0]),
+                f"`{read_ids}` must have a row for each of `{ids}`",
+            ),
         )
     return read

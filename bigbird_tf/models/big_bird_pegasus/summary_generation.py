@@ -1,16 +1,23 @@
 """`SummaryGeneration`: summaries of documents, token by token."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from keras import ops
 
+from bigbird_tf.config import GENERATION_SETTINGS
+from bigbird_tf.config_checks import check_integer
 from bigbird_tf.generation.decode import decode
 from bigbird_tf.generation.decoding_arguments import decoding_options
 from bigbird_tf.models.big_bird_pegasus.pair_inputs import ENCODER_NAMES
 from bigbird_tf.models.inputs import is_text, read_inputs
 from bigbird_tf.models.prompts import to_dense, to_text
-from bigbird_tf.models.special_ids import adopt_special_ids, read_stop_ids, stop_ids_of
+from bigbird_tf.models.special_ids import (
+    adopt_special_ids,
+    check_in_vocabulary,
+    read_stop_ids,
+    stop_ids_of,
+)
 from bigbird_tf.nn.backend import compile_function, draw_seed
 from bigbird_tf.types import Tensor
 
@@ -25,13 +32,18 @@ DEFAULTS = {
     "no_repeat_ngram_size": 0,
     "repetition_penalty": 1.0,
     "min_new_tokens": 0,
+    "forced_bos_token_id": None,
+    "forced_eos_token_id": None,
 }
+# Lengths of `transformers` that count the start token.
+_WHOLE_LENGTHS = {"max_new_tokens": ("max_length", 1), "min_new_tokens": ("min_length", 0)}
 
 
 class SummaryGeneration:
     """Adds `generate` to a model that has `encode`, `make_cache` and `decode_step`."""
 
     config: Any
+    reads_generation_settings: ClassVar[bool] = True
     _compiled_decode: Callable | None = None
 
     def generate(
@@ -46,6 +58,8 @@ class SummaryGeneration:
         no_repeat_ngram_size: int | None = None,
         repetition_penalty: float | None = None,
         min_new_tokens: int | None = None,
+        forced_bos_token_id: int | None = None,
+        forced_eos_token_id: int | Sequence[int] | None = None,
         num_return_sequences: int = 1,
         do_sample: bool = False,
         temperature: float = 1.0,
@@ -58,10 +72,11 @@ class SummaryGeneration:
         """Summarises documents: greedily, by beam search, or by sampling.
 
         Arguments mean what they mean in `transformers`, and give the same tokens. What is `None` is
-        what the checkpoint's config says under the names of `transformers`: the published ones
-        have 5 beams, a length penalty of 0.8, and a `max_length` of 256, which counts the start
-        token too. Runs as one compiled loop with a cache of keys and values; inside a `tf.function`
-        it becomes part of that graph, so it can go into a SavedModel.
+        what the checkpoint's `generation_config.json` says, or its `config.json` if there is none,
+        under the names of `transformers`: the published ones have 5 beams, a length penalty of 0.8,
+        and a `max_length` of 256, which counts the start token too. Runs as one compiled loop with
+        a cache of keys and values; inside a `tf.function` it becomes part of that graph, so it can
+        go into a SavedModel.
 
         Args:
             documents: Integer ids `(B, S)`, dense or ragged; or a dictionary with `input_ids` and
@@ -81,6 +96,8 @@ class SummaryGeneration:
                 such rule.
             repetition_penalty: Above 1, tokens that a summary has become less likely.
             min_new_tokens: How many tokens come before one of `stop_token_ids` may.
+            forced_bos_token_id: What a summary begins with.
+            forced_eos_token_id: What a summary of M tokens ends with; of several, any.
             num_return_sequences: How many summaries of each document to return, N: so many are
                 sampled, or the best of the beams.
             do_sample: Whether to draw tokens at random; not with beams.
@@ -117,6 +134,8 @@ class SummaryGeneration:
             "no_repeat_ngram_size": no_repeat_ngram_size,
             "repetition_penalty": repetition_penalty,
             "min_new_tokens": min_new_tokens,
+            "forced_bos_token_id": forced_bos_token_id,
+            "forced_eos_token_id": forced_eos_token_id,
         }
         stops = read_stop_ids(config, stop_token_ids)
         if tokenizer is not None and stop_token_ids is None:
@@ -131,6 +150,8 @@ class SummaryGeneration:
             length_rule=length_rule,
             **complete_arguments(said, config, do_sample),
         )
+        for name in ("forced_bos_token_id", "forced_eos_token_id"):
+            check_in_vocabulary(config, name, *options.get(name, ()))
         room = options["max_new_tokens"]
         if room > config.max_position_embeddings:
             raise ValueError(
@@ -198,17 +219,22 @@ def complete_arguments(said: dict[str, Any], config: Any, do_sample: bool) -> di
         said: The arguments, by the names in `DEFAULTS`.
         config: A `BigBirdPegasusConfig`, with what `transformers` has in it in `extra`.
         do_sample: Whether tokens are drawn: the config's beams are of the search instead of it.
+
+    Raises:
+        ValueError: If a length is no integer, or below 1 (below 0 for the least).
     """
-    extra = config.extra
-    found = {name: extra[name] for name in DEFAULTS if extra.get(name) is not None}
-    # These lengths of `transformers` count the start token.
-    for name, theirs in (("max_new_tokens", "max_length"), ("min_new_tokens", "min_length")):
-        if extra.get(theirs):
-            found.setdefault(name, max(extra[theirs] - 1, 0))
+    settings = config.extra.get(GENERATION_SETTINGS, config.extra)
+    found = {name: settings[name] for name in DEFAULTS if settings.get(name) is not None}
+    for name, (theirs, least) in _WHOLE_LENGTHS.items():
+        if settings.get(theirs) is not None:
+            length = check_integer(theirs, settings[theirs], least)
+            found.setdefault(name, max(length - 1, 0))
     complete = {**DEFAULTS, **found}
     complete.update({name: value for name, value in said.items() if value is not None})
     if do_sample and said.get("num_beams") is None:
         complete["num_beams"] = 1
+    check_integer("max_new_tokens", complete["max_new_tokens"], 1)
+    check_integer("min_new_tokens", complete["min_new_tokens"], 0)
     if said.get("min_new_tokens") is None:
         # The config's is of the config's length.
         complete["min_new_tokens"] = min(complete["min_new_tokens"], complete["max_new_tokens"])

@@ -51,7 +51,8 @@ class PegasusTokenizer(SentencePieceTokenizer):
         offset: How many pieces ids have behind these two that the model does not have: 0 for
             BigBird-Pegasus, 103 for plain Pegasus, whose special pieces they are.
         add_eos_token: Whether a document ends with `</s>`. Google's own pipeline has it behind
-            summaries only.
+            summaries only. An empty one is `</s>` in any case, since a model reads one token at
+            least.
         lstrip: Pieces that take the spaces before them, as `AddedToken(lstrip=True)` does.
         rstrip: Pieces that take the spaces behind them.
         added_tokens: Tokens beside the model's pieces; see `BigBirdTokenizer`.
@@ -151,7 +152,7 @@ class PegasusTokenizer(SentencePieceTokenizer):
 
         Args:
             segments: The ids, without special tokens.
-            ends: Whether `</s>` follows; `None` for `add_eos_token`.
+            ends: Whether `</s>` follows; `None` for `add_eos_token`. An empty text has it always.
             **options: `max_length`, `padding`, `pad_to_multiple_of`, `truncation`, as of a call.
 
         Returns:
@@ -161,6 +162,7 @@ class PegasusTokenizer(SentencePieceTokenizer):
         return pack_ended(
             segments,
             eos_token_id=self.eos_token_id if ends else None,
+            empty_token_id=self.eos_token_id,
             pad_token_id=self.pad_token_id,
             **options,
         )

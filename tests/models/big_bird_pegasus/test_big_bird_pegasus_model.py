@@ -6,6 +6,7 @@ import pytest
 
 from bigbird_tf import BigBirdPegasusForQuestionAnswering, BigBirdPegasusModel, models
 from bigbird_tf.models.big_bird_pegasus.big_bird_pegasus_decoder import BigBirdPegasusDecoder
+from tests.backends import tensorflow_alone
 from tests.contract import BATCH, LENGTH, WIDTH, tiny_pegasus_config
 from tests.models.big_bird_pegasus.pegasus_contract import WRITTEN, PegasusContract
 
@@ -118,3 +119,23 @@ def test_shapes_of_a_decoder_alone():
     for shapes in ((2, 7), {"input_ids": (2, 7)}):
         assert decoder.compute_output_shape(shapes) == (2, 7, WIDTH)
     assert [layer.name for layer in decoder.attention_layers()] == ["attention"]
+
+
+@tensorflow_alone  # JAX knows all sizes when it traces.
+def test_other_rows_than_documents_when_run():
+    """Batches that were unknown when the graph was made."""
+    import tensorflow as tf
+
+    model = TestContract.make()
+    spec = tf.TensorSpec((None, 5), tf.int32)
+
+    @tf.function(input_signature=[spec, spec])
+    def call(ids, read):
+        return model({"input_ids": ids, "decoder_input_ids": read})["last_hidden_state"]
+
+    ids = tf.ones((2, 5), tf.int32)
+    assert call(ids, ids).shape == (2, 5, WIDTH)
+    # One row would be read by all documents, silently.
+    for rows in (1, 3):
+        with pytest.raises(tf.errors.InvalidArgumentError, match="a row for each of `input_ids`"):
+            call(ids, ids[:1] if rows == 1 else tf.ones((3, 5), tf.int32))

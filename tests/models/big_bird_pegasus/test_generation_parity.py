@@ -111,6 +111,43 @@ def test_beams(models, eager_functions):
     assert found[2.0, 5, False] != found[2.0, 5, True]
 
 
+def test_forced_ids(models, eager_functions):
+    """First and last tokens, in spite of all else."""
+    forced = {"forced_bos_token_id": 5, "forced_eos_token_id": 1}
+    rows, _ = compare(models, **forced)
+    assert [row[0] for row in rows] == [5] * 3
+    rows, lengths = compare(models, num_beams=4, length_penalty=2.0, **forced)
+    assert {row[length - 1] for row, length in zip(rows, lengths, strict=True)} & {1}
+
+
+def test_generation_config(models, tmp_path):
+    """Written by theirs, obeyed by ours, written by ours and read by theirs."""
+    import torch
+    import transformers
+
+    said = {"num_beams": 3, "length_penalty": 2.0, "max_length": 7, "no_repeat_ngram_size": 2}
+    said |= {"forced_bos_token_id": 5, "eos_token_id": [1, 9], "early_stopping": True}
+    theirs = models[1]
+    before = theirs.generation_config
+    theirs.generation_config = transformers.GenerationConfig(
+        pad_token_id=0, bos_token_id=2, decoder_start_token_id=2, **said
+    )
+    try:
+        ours = peer.ours_of(theirs, tmp_path / "theirs", inference_random_blocks="first_block")
+        expected = theirs.generate(
+            input_ids=torch.tensor(IDS), attention_mask=torch.tensor(MASK.astype(int))
+        ).numpy()[:, 1:]
+    finally:
+        theirs.generation_config = before
+    tokens = ours.generate({"input_ids": IDS, "attention_mask": MASK}).numpy()
+    assert tokens.shape == (3, 6)
+    assert tokens[:, : expected.shape[1]].tolist() == expected.tolist()
+    assert not tokens[:, expected.shape[1] :].any()
+    ours.save_pretrained(tmp_path / "ours")
+    again = transformers.GenerationConfig.from_pretrained(tmp_path / "ours")
+    assert {name: getattr(again, name) for name in said} == said
+
+
 def test_what_the_config_says(models, tmp_path):
     """Both take what is not given from the config, whose lengths count the start token."""
     import torch
