@@ -37,6 +37,7 @@ ATTENTION_CALL = {
     "query_mask": None,
     "mask": None,
     "dropout_seed": None,
+    "global_bias": None,
 }
 STACK_CALL = {**MASKED, "output_hidden_states": False, "output_attentions": False}
 BLOCK_CALL = {**MASKED, "seeds": None, "return_attention_scores": False}
@@ -78,10 +79,16 @@ DEFAULTS = {
     "ClassificationHead.call": CALL,
     "Decoder.call": DECODER_CALL,
     "DecoderBlock.call": {**DECODER_CALL, "seeds": None},
-    "Encoder.call": STACK_CALL,
+    "Encoder.call": {**STACK_CALL, "global_bias": None},
     "Encoder.call_with_cache": {"cache": None, "index": None},
     "EncoderBlock": {"layer_index": 0},
-    "EncoderBlock.call": BLOCK_CALL,
+    "EncoderBlock.call": {**BLOCK_CALL, "global_bias": None},
+    "EtcEncoder.call": {
+        **STACK_CALL,
+        "global_inputs": None,
+        "global_mask": None,
+        "global_membership": None,
+    },
     "FeedForward.call": {"residual": None, "training": None, "seed": None},
     "LinearHead.call": CALL,
     "PreNormEncoder.call": STACK_CALL,

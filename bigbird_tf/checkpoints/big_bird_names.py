@@ -22,6 +22,7 @@ _EMBEDDINGS = (
     ("embeddings.word_embeddings", "embeddings.word_embeddings", EMBEDDING),
     ("embeddings.position_embeddings", "embeddings.position_embeddings", EMBEDDING),
     ("embeddings.token_type_embeddings", "embeddings.token_type_embeddings", EMBEDDING),
+    ("embeddings.global_embeddings", "embeddings.global_embeddings", EMBEDDING),
     ("embeddings.LayerNorm", "embeddings.layer_norm", LAYER_NORM),
 )
 _BLOCK = (
@@ -81,6 +82,12 @@ def _backbone_entries(backbone: Any, prefix: str) -> Iterator[tuple[str, Entry]]
         yield from entries(backbone, _POOLER, prefix)
 
 
+def _optional_parts(backbone: Any) -> tuple[str, ...]:
+    # Of checkpoints without global tokens; where the model has none, they are none of its tensors.
+    has_global = backbone.embeddings.global_embeddings is not None
+    return ("pooler.", "embeddings.global_embeddings.") if has_global else ("pooler.",)
+
+
 def _head_entries(rows: Rows) -> Callable[[Any], Iterator[tuple[str, Entry]]]:
     return lambda model: entries(model, rows, "")
 
@@ -107,7 +114,7 @@ def _copies(model: Any, tensors: dict[str, np.ndarray]) -> dict[str, np.ndarray]
 BIG_BIRD_NAMES = NameTable(
     prefix="bert.",
     backbone_parts=("embeddings.", "encoder.", "pooler."),
-    optional_parts=lambda backbone: ("pooler.",),
+    optional_parts=_optional_parts,
     head_prefixes=("cls.predictions.", "cls.seq_relationship.", "classifier.", "qa_classifier."),
     backbone_entries=_backbone_entries,
     head_entries={name: _head_entries(rows) for name, rows in _HEADS.items()},

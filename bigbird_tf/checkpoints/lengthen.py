@@ -72,6 +72,8 @@ _LM_HEAD = (
 )
 _POSITIONS = "bert.embeddings.position_embeddings.weight"
 _WORDS = "bert.embeddings.word_embeddings.weight"
+# What `from_pretrained` starts afresh where it is missing.
+_OPTIONAL = ("bert.pooler.", "bert.embeddings.global_embeddings.")
 _NO_WEIGHTS = re.compile(r"(\.|^)(position_ids|token_type_ids)$")
 _DECODER_WEIGHT = "cls.predictions.decoder.weight"
 _DECODER = re.compile(r"^(cls\.predictions|lm_head)\.decoder\.(weight|bias)$")
@@ -310,7 +312,7 @@ def _check_fit(config: BigBirdConfig, tensors: Any, source: str) -> None:
     encoder = {name: array.shape for name, array in tensors.items() if name.startswith("bert.")}
     problems = {
         "missing": [
-            name for name in expected if name not in encoder and not name.startswith("bert.pooler.")
+            name for name in expected if name not in encoder and not name.startswith(_OPTIONAL)
         ],
         "unexpected": [name for name in encoder if name not in expected],
         "of wrong shape": [

@@ -9,6 +9,7 @@ from bigbird_tf.config.families import (
     serialize_config,
 )
 from bigbird_tf.config.fields import ACTIVATIONS, Activation
+from bigbird_tf.config.global_tokens import CONSTRUCTIONS
 from bigbird_tf.config.model_config import (
     CONFIG_NAME,
     GENERATION_SETTINGS,
@@ -20,6 +21,7 @@ __all__ = [
     "ACTIVATIONS",
     "CONFIG_CLASSES",
     "CONFIG_NAME",
+    "CONSTRUCTIONS",
     "GENERATION_SETTINGS",
     "Activation",
     "BigBirdConfig",

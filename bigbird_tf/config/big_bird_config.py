@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 from bigbird_tf.attention.pattern.pattern_spec import (
     ATTENTION_TYPES,
@@ -11,6 +11,7 @@ from bigbird_tf.attention.pattern.pattern_spec import (
     RANDOM_PLANS,
     AttentionType,
     InferenceRandomBlocks,
+    PatternSpec,
     RandomPlan,
 )
 from bigbird_tf.config.fields import (
@@ -24,6 +25,14 @@ from bigbird_tf.config.fields import (
     or_none,
     or_zero,
     positive,
+)
+from bigbird_tf.config.global_tokens import (
+    CONSTRUCTIONS,
+    GLOBAL_READS,
+    Construction,
+    GlobalReads,
+    check_construction,
+    fields_of_construction,
 )
 from bigbird_tf.config.model_config import Checks, ModelConfig
 from bigbird_tf.config_checks import (
@@ -76,6 +85,9 @@ _CHECKS: Checks = {
     "random_plan": functools.partial(check_choice, choices=RANDOM_PLANS),
     "inference_random_blocks": functools.partial(check_choice, choices=INFERENCE_RANDOM_BLOCKS),
     "full_attention_up_to": or_none(count),
+    "construction": functools.partial(check_choice, choices=CONSTRUCTIONS),
+    "num_global_tokens": count,
+    "global_reads": functools.partial(check_choice, choices=GLOBAL_READS),
     "gradient_checkpointing": check_flag,
 }
 _CHECKS["extra"] = functools.partial(check_extra, known=("extra", "model_type", *_CHECKS))
@@ -127,7 +139,7 @@ class BigBirdConfig(ModelConfig):
             else single label.
         num_global_blocks: Global blocks; the first half (rounded up) at the start of the sequence,
             the rest at its end; or a pair, how many at the start and at the end. Global blocks
-            attend to everything and are attended to by all.
+            attend to everything and are attended to by all. With `construction="etc"` 0 by default.
         num_window_blocks: Width of the sliding window in blocks, odd; or a pair, how many before
             and after a query's own block.
         random_plan: Which original's rule draws the random blocks: `"google"` or `"transformers"`.
@@ -138,6 +150,12 @@ class BigBirdConfig(ModelConfig):
             for the rule of `transformers`, `(5 + 2 * num_random_blocks) * block_size`, where 5 is
             the global and window blocks. Google's code has 512. Longer ones use it too where they
             have too few blocks to choose the random ones from.
+        construction: `"itc"`: blocks of the sequence are global. `"etc"`: there are
+            `num_global_tokens` beside the sequence that attend to everything and that everything
+            attends to; `num_random_blocks=0` is usual then.
+        num_global_tokens: Tokens beside the sequence, G; must be given with `"etc"`.
+        global_reads: What of the sequence a global token attends to: `"all"`, or `"members"`, those
+            positions that an input, `global_membership`, says belong to it.
         gradient_checkpointing: Whether training recomputes each encoder block's inside in the
             backward pass, which trades time for memory.
         extra: Fields of a `config.json` that are not among the above.
@@ -190,6 +208,9 @@ class BigBirdConfig(ModelConfig):
     random_plan: RandomPlan = "google"
     inference_random_blocks: InferenceRandomBlocks = "seeded"
     full_attention_up_to: int | None = None
+    construction: Construction = "itc"
+    num_global_tokens: int = 0
+    global_reads: GlobalReads = "all"
     gradient_checkpointing: bool = False
     extra: Mapping[str, Any] = dataclasses.field(default_factory=FrozenDict, hash=False)
 
@@ -205,3 +226,61 @@ class BigBirdConfig(ModelConfig):
                 "`hidden_size` must be a multiple of `num_attention_heads`. Received: "
                 f"hidden_size={self.hidden_size}, num_attention_heads={self.num_attention_heads}"
             )
+        check_construction(self)
+
+    @classmethod
+    def _settle(cls, given: dict[str, Any]) -> dict[str, Any]:
+        if given.get("construction") == "etc":
+            if "num_global_tokens" not in given:
+                raise ValueError(
+                    "`num_global_tokens` must be given with construction='etc': how many tokens "
+                    "there are beside the sequence. The paper has 230 to 430"
+                )
+            given = {"num_global_blocks": 0, **given}
+        return super()._settle(given)
+
+    @classmethod
+    def from_dict(cls, fields: Mapping[str, Any], **overrides: Any) -> Self:
+        """Makes a config of the dictionary that `to_dict` returns or a `config.json` holds.
+
+        Where an override says another construction, what the fields say of global blocks and tokens
+        does not count: it is of the construction that they had.
+
+        Args:
+            fields: The dictionary. Names in it that are no fields go into `extra`.
+            **overrides: Fields that replace those of the dictionary, before anything is checked.
+
+        Raises:
+            TypeError: If there is no field of an override's name.
+            ValueError: If it is of another kind of model, or has impossible values.
+        """
+        return super().from_dict(fields_of_construction(fields, overrides), **overrides)
+
+    @property
+    def global_length(self) -> int:
+        """Places before the sequence for global tokens: G, in whole blocks."""
+        return -(-self.num_global_tokens // self.block_size) * self.block_size
+
+    @property
+    def longest_full_attention(self) -> int:
+        """The length in tokens up to which full attention takes the place of the sparse one.
+
+        Global tokens beside the sequence are not counted.
+        """
+        return super().longest_full_attention - self.global_length
+
+    def pattern_spec(self, layer_index: int = 0) -> PatternSpec:
+        """Returns what decides the attention pattern of a layer, whose index is the seed.
+
+        With global tokens, it is that of the joined sequence; see `EtcEncoder`.
+        """
+        spec = super().pattern_spec(layer_index)
+        if not self.global_length:
+            return spec
+        up_to = spec.full_attention_up_to
+        return dataclasses.replace(
+            spec,
+            num_global_start=spec.num_global_start + self.global_length // self.block_size,
+            full_attention_up_to=None if up_to is None else up_to + self.global_length,
+            max_length=spec.max_length + self.global_length,
+        )

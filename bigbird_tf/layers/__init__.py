@@ -6,6 +6,7 @@ from bigbird_tf.layers.decoder_block import DecoderBlock
 from bigbird_tf.layers.embeddings import BigBirdEmbeddings
 from bigbird_tf.layers.encoder import Encoder
 from bigbird_tf.layers.encoder_block import EncoderBlock
+from bigbird_tf.layers.etc_encoder import EtcEncoder
 from bigbird_tf.layers.feed_forward import FeedForward
 from bigbird_tf.layers.language_model_head import LanguageModelHead
 from bigbird_tf.layers.linear_head import LinearHead
@@ -25,6 +26,7 @@ __all__ = [
     "DecoderBlock",
     "Encoder",
     "EncoderBlock",
+    "EtcEncoder",
     "FeedForward",
     "LanguageModelHead",
     "LinearHead",

@@ -18,7 +18,8 @@ __all__ = ["BigBirdEmbeddings"]
 class BigBirdEmbeddings(ConfigLayer):
     """Sum of word, position and token type embeddings; then dropout; then layer normalisation.
 
-    The order of the last two is the originals'.
+    The order of the last two is the originals'. Tokens beside the sequence are embedded by
+    `embed_global`.
 
     Args:
         config: A `BigBirdConfig`.
@@ -46,6 +47,9 @@ class BigBirdEmbeddings(ConfigLayer):
         self.token_type_embeddings = self._embedding(
             config.type_vocab_size, "token_type_embeddings"
         )
+        self.global_embeddings: Any = None
+        if config.num_global_tokens:
+            self.global_embeddings = self._embedding(config.num_global_tokens, "global_embeddings")
         self.layer_norm = self._layer_norm()
         self.dropout = Dropout(config.hidden_dropout_prob, dtype=self.dtype_policy)
 
@@ -66,8 +70,10 @@ class BigBirdEmbeddings(ConfigLayer):
             self.word_embeddings,
             self.position_embeddings,
             self.token_type_embeddings,
+            self.global_embeddings,
         ):
-            embedding.build(None)
+            if embedding is not None:
+                embedding.build(None)
         self.layer_norm.build((None, None, self.config.hidden_size))
 
     def call(
@@ -78,9 +84,7 @@ class BigBirdEmbeddings(ConfigLayer):
         training: bool | None = None,
     ) -> Tensor:
         """Embeds; see the class."""
-        embeddings = self.word_embeddings(input_ids)
-        if self.config.rescale_embeddings:
-            embeddings = embeddings * self.config.hidden_size**0.5
+        embeddings = self._embed_words(input_ids)
         if token_type_ids is None:
             # One row for all, instead of looking it up for each token.
             token_types = self.token_type_embeddings(ops.zeros((1, 1), "int32"))
@@ -90,6 +94,37 @@ class BigBirdEmbeddings(ConfigLayer):
             position_ids = ops.arange(ops.shape(input_ids)[1], dtype="int32")[None]
         embeddings = embeddings + token_types + self.position_embeddings(position_ids)
         return self.layer_norm(self.dropout(embeddings, training=training))
+
+    def embed_global(
+        self, input_ids: Tensor | None, batch_size: Any, training: bool | None = None
+    ) -> Tensor:
+        """Embeds tokens beside the sequence; only for configs with `num_global_tokens`.
+
+        The i-th of them has row i of a table of its own, in place of position and token type, which
+        it has not; and a word, if ids are given. Then dropout and normalisation, as of the others.
+
+        Args:
+            input_ids: int32 `(B, G)`; `None` for rows of the table alone, all
+                `num_global_tokens` of them.
+            batch_size: B, an integer or a scalar tensor.
+            training: Whether dropout acts.
+
+        Returns:
+            Tensor `(B, G, hidden_size)`.
+        """
+        count = self.config.num_global_tokens if input_ids is None else ops.shape(input_ids)[1]
+        rows = self.global_embeddings(ops.arange(count, dtype="int32")[None])
+        if input_ids is None:
+            embeddings = ops.tile(rows, (batch_size, 1, 1))
+        else:
+            embeddings = self._embed_words(input_ids) + rows
+        return self.layer_norm(self.dropout(embeddings, training=training))
+
+    def _embed_words(self, input_ids: Tensor) -> Tensor:
+        embeddings = self.word_embeddings(input_ids)
+        if self.config.rescale_embeddings:
+            embeddings = embeddings * self.config.hidden_size**0.5
+        return embeddings
 
     def compute_output_shape(self, input_ids_shape: Shape, *args: Any, **kwargs: Any) -> Shape:
         """Returns `(B, T, hidden_size)`."""

@@ -30,6 +30,8 @@ class Encoder(ConfigLayer):
         training: Whether dropout acts.
         output_hidden_states: Whether to return what goes into each layer, too.
         output_attentions: Whether to return attention weights, too.
+        global_bias: float32 tensor `(B, K, T)`, added to the scores of the first K queries in each
+            block; `None` for none.
 
     Returns:
         `(last, hidden_states, attentions)`: `(B, T, hidden_size)`; a list of that shape with
@@ -59,6 +61,7 @@ class Encoder(ConfigLayer):
         training: bool | None = None,
         output_hidden_states: bool = False,
         output_attentions: bool = False,
+        global_bias: Tensor | None = None,
     ) -> tuple[Tensor, list[Tensor], list[Tensor]]:
         """Computes; see the class."""
         length = ops.shape(inputs)[1]
@@ -68,17 +71,22 @@ class Encoder(ConfigLayer):
         padding = self._padding(length)
         if padding is not None:
             hidden, mask = pad_length(hidden, padding), pad_length(mask, padding)
+        bias = {}
+        if global_bias is not None:
+            if padding is not None:
+                global_bias = pad_length(global_bias, padding, axis=2)
+            bias["global_bias"] = global_bias
         hidden_states, attentions = [hidden], []
         for block in self.blocks:
             if output_attentions:
                 hidden, weights = block(
-                    hidden, mask, training=training, return_attention_scores=True
+                    hidden, mask, training=training, return_attention_scores=True, **bias
                 )
                 attentions.append(weights)
             elif training and self.config.gradient_checkpointing:
-                hidden = call_rematerialized(block, hidden, attention_mask=mask)
+                hidden = call_rematerialized(block, hidden, attention_mask=mask, **bias)
             else:
-                hidden = block(hidden, mask, training=training)
+                hidden = block(hidden, mask, training=training, **bias)
             hidden_states.append(hidden)
         if padding is not None:
             hidden_states = [state[:, :length] for state in hidden_states]
@@ -109,11 +117,11 @@ class Encoder(ConfigLayer):
 
     def _padding(self, length: Any) -> Any:
         """Returns how many tokens to add (an integer or a tensor), or `None` for none at all."""
-        config = self.config
-        if config.attention_type == "original_full":
+        if self.config.attention_type == "original_full":
             return None
-        padding = -length % config.block_size
-        is_short = length <= config.longest_full_attention
+        spec = self.config.pattern_spec()
+        padding = -length % spec.block_size
+        is_short = length <= spec.longest_full_attention
         if isinstance(length, int):
             return None if is_short or not padding else padding
         return ops.where(is_short, 0, padding)
@@ -129,6 +137,7 @@ class Encoder(ConfigLayer):
         training: bool | None = None,
         output_hidden_states: bool = False,
         output_attentions: bool = False,
+        global_bias: Tensor | None = None,
     ) -> Any:
         """Returns shapes and dtypes of what a call returns."""
         batch, length, _ = inputs.shape

@@ -28,6 +28,8 @@ class EncoderBlock(ConfigLayer):
         training: Whether dropout acts.
         seeds: What `draw_seeds` returned, or `None`.
         return_attention_scores: Whether to return attention weights `(B, N, T, T)` too.
+        global_bias: float32 tensor `(B, K, T)`, added to the scores of the first K queries; `None`
+            for none.
 
     Returns:
         Tensor `(B, T, hidden_size)`, or it and the weights.
@@ -80,6 +82,7 @@ class EncoderBlock(ConfigLayer):
         training: bool | None = None,
         seeds: Any = None,
         return_attention_scores: bool = False,
+        global_bias: Tensor | None = None,
     ) -> Tensor:
         """Computes; see the class."""
         attention_seed, hidden_seed, feed_forward_seed = seeds or (None, None, None)
@@ -89,6 +92,7 @@ class EncoderBlock(ConfigLayer):
             training=training,
             return_attention_scores=return_attention_scores,
             dropout_seed=attention_seed,
+            global_bias=global_bias,
         )
         attended, *scores = attended if return_attention_scores else (attended,)
         attended = self.dropout(attended, training=training, seed=hidden_seed)
@@ -114,6 +118,7 @@ class EncoderBlock(ConfigLayer):
         training: bool | None = None,
         seeds: Any = None,
         return_attention_scores: bool = False,
+        global_bias: Tensor | None = None,
     ) -> Any:
         """Returns shapes and dtypes of what a call returns."""
         return self.attention.compute_output_spec(

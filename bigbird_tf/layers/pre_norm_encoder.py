@@ -35,7 +35,7 @@ class PreNormEncoder(Encoder):
         super().build(input_shape)
         self.layer_norm.build(input_shape)
 
-    def call(
+    def call(  # type: ignore[override]  # no global tokens beside its sequences
         self,
         inputs: Tensor,
         attention_mask: Tensor | None = None,

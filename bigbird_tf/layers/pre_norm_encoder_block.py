@@ -39,7 +39,7 @@ class PreNormEncoderBlock(EncoderBlock):
         own = [layer.draw_seed() for layer in (self.attention.dropout_layer, self.dropout)]
         return [*own, *self.feed_forward.draw_seeds()]
 
-    def call(
+    def call(  # type: ignore[override]  # no global tokens beside its sequences
         self,
         inputs: Tensor,
         attention_mask: Tensor | None = None,

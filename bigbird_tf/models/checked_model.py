@@ -107,9 +107,12 @@ class CheckedModel(keras.Model):
         if input_signature is None:
             length = self.config.max_position_embeddings if is_litert else None
             shape = (*(None,) * (self.input_rank - 1), length)
+            names = self.exported_inputs
+            if getattr(self.config, "global_reads", "all") == "members":
+                names = (*names, "global_membership")
             specs = {
                 name: keras.layers.InputSpec(shape=shape, dtype="int32", name=name)
-                for name in self.exported_inputs
+                for name in names
             }
             input_signature = [specs]
         if is_litert:

@@ -32,6 +32,9 @@ def test_fields_and_defaults_of_transformers():
     only_ours = {
         "num_global_blocks",
         "num_window_blocks",
+        "construction",
+        "num_global_tokens",
+        "global_reads",
         "random_plan",
         "inference_random_blocks",
         "full_attention_up_to",

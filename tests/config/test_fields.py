@@ -50,6 +50,9 @@ BIG_BIRD = {
     "random_plan": "google",
     "inference_random_blocks": "seeded",
     "full_attention_up_to": None,
+    "construction": "itc",
+    "num_global_tokens": 0,
+    "global_reads": "all",
     "gradient_checkpointing": False,
     "extra": {},
 }
@@ -164,6 +167,10 @@ EDGES = {
         "rescale_embeddings": FLAG,
         "classifier_dropout": RATE_OR_NONE,
         "classifier_act": one_of(None, *NAMES_OF_ACTIVATIONS),
+        # What goes together: `test_global_tokens.py`.
+        "construction": (("itc",), ("other", None), "one of 'itc', 'etc'"),
+        "num_global_tokens": ((0,), (-1, 0.0, False, None), "an integer, 0 or more"),
+        "global_reads": (("all",), ("other", None), "one of 'all', 'members'"),
     },
     BigBirdPegasusConfig: {
         **SHARED,

@@ -262,11 +262,13 @@ def test_dtype_of_all_parts():
 
 
 def test_no_field_is_forgotten():
-    """Switches are tested by themselves; ids and names and kinds of labels act in models."""
+    """Switches are tested by themselves; ids, names and kinds of labels, and global tokens beside
+    the sequence act in models.
+    """
     elsewhere = {
         "pad_token_id", "bos_token_id", "eos_token_id", "sep_token_id", "is_decoder", "id2label",
         "label2id", "problem_type", "gradient_checkpointing", "tie_word_embeddings",
-        "extra",
+        "extra", "construction", "num_global_tokens", "global_reads",
     }  # fmt: skip
     assert {field.name for field in dataclasses.fields(BigBirdConfig)} == {*FIELDS, *elsewhere}
     defaults = BigBirdConfig()

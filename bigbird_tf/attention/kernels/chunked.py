@@ -13,7 +13,6 @@ head size, G for heads of a turn, R for rows of a chunk in all heads of a turn, 
 row.
 """
 
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import keras
@@ -23,13 +22,13 @@ from bigbird_tf.attention.kernels.attention_weights import attention_weights
 from bigbird_tf.attention.kernels.fused import can_be_fused, fused_attention
 from bigbird_tf.attention.kernels.key_sums import sums_by_product, sums_by_slot, sums_by_sorting
 from bigbird_tf.attention.kernels.plan import Plan, Tiles, make_plan
+from bigbird_tf.attention.kernels.turns import map_turns
 from bigbird_tf.attention.pattern.slots import SlotLayout, Slots
 from bigbird_tf.nn.backend import (
     call_on_shares,
     call_traced_once,
     computed_once,
     is_compiled_by_xla,
-    serial_map,
     share_of,
     take,
 )
@@ -41,7 +40,7 @@ from bigbird_tf.types import Tensor
 __all__ = ["block_sparse_attention"]
 
 
-# Of queries, keys, values, the bias of keys, and the two tables.
+# Of queries, keys, values, the biases, and the two tables.
 _AXES = ("BN", "BN", "BN", "B", "N", "")
 
 
@@ -71,6 +70,7 @@ def block_sparse_attention(
     *,
     scale: float = 1.0,
     plan: Plan | None = None,
+    global_bias: Tensor | None = None,
 ) -> Tensor:
     """Computes block-sparse attention (BigBird paper, section 2).
 
@@ -83,6 +83,8 @@ def block_sparse_attention(
         block_size: b.
         scale: What scores are multiplied by, before the bias.
         plan: How to divide the work; `None` for what suits shapes, dtype, device and compiler.
+        global_bias: float32 tensor `(B, K, T)`, added to the scores of the first K queries, all of
+            them in global blocks at the start; `None` for none.
 
     Returns:
         Tensor `(B, N, T, H)` of the query's dtype. Softmax is computed in float32 at least.
@@ -95,21 +97,25 @@ def block_sparse_attention(
         num_rows = None if query.shape[2] is None else slots.key_blocks.shape[1]
         plan = make_plan(
             *(share_of(tuple(query.shape)), itemsize, slots.layout, block_size, num_rows),
-            fusable=can_be_fused(slots, block_size, query.shape[-1], itemsize),
+            # The fused kernels have no bias of global queries.
+            fusable=global_bias is None
+            and can_be_fused(slots, block_size, query.shape[-1], itemsize),
         )
-    if plan.fused:
+    if plan.fused and global_bias is None:
         return fused_attention(query, key, value, key_bias, slots, block_size, scale)
     static = _Static(slots.layout, block_size, scale, plan.forward, plan.sums, plan.serialize)
-    key_bias = ops.convert_to_tensor(key_bias, "float32")
+    biases = [ops.convert_to_tensor(key_bias, "float32")]
+    if global_bias is not None:
+        biases.append(_of_global_queries(global_bias, static))
 
     @ops.custom_gradient
-    def attention(query, key, value, key_bias):
+    def attention(query, key, value, *biases):
         # Made here: a tensor from outside would be one of another trace where JAX computes again.
         tables = (
             ops.convert_to_tensor(slots.key_blocks, "int32"),
             ops.convert_to_tensor(slots.bias, "float32"),
         )
-        inputs = (query, key, value, key_bias, *tables)
+        inputs = (query, key, value, biases, *tables)
         context = call_on_shares(
             lambda *x: call_traced_once(_forward, *x, static=static), inputs, _AXES
         )
@@ -127,18 +133,18 @@ def block_sparse_attention(
                 (*inputs, context, grad_output),
                 (*_AXES, "BN", "BN"),
             )
-            return (*gradients, ops.zeros_like(key_bias))
+            return (*gradients, *map(ops.zeros_like, biases))
 
         return context, gradient
 
-    return attention(query, key, value, key_bias)
+    return attention(query, key, value, *biases)
 
 
 def _forward(
     query: Tensor,
     key: Tensor,
     value: Tensor,
-    key_bias: Tensor,
+    biases: tuple[Tensor, ...],
     key_blocks: Tensor,
     slot_bias: Tensor,
     static: _Static,
@@ -146,12 +152,12 @@ def _forward(
     """Returns the context `(B, N, T, H)`."""
     layout, scale = static.layout, static.scale
 
-    def one_turn(q, k, v, bias, ids):
-        run = static.execution()
+    def one_turn(q, k, v, biases, ids):
+        run, bias = static.execution(), biases[0]
         from_global, rows = None, []
         if layout.num_start + layout.num_end:
             q_global = _global_queries(q, static)
-            weights = run(attention_weights, q_global, k[:, None], bias, scale)
+            weights = run(attention_weights, q_global, k[:, None], sum(biases[1:], bias), scale)
             from_global = run(ops.matmul, ops.cast(weights, v.dtype), v[:, None])
         for start, end in static.tiles.chunks(ops.shape(ids)[1]):
             chunk = _Chunk(start, end, ids, slot_bias, static)
@@ -162,14 +168,14 @@ def _forward(
         return [_with_global_queries(rows, from_global, ops.shape(ids)[0], static)]
 
     inputs = (query, key, value)
-    return _map_turns(one_turn, inputs, key_bias, key_blocks, static, num_outputs=1)[0]
+    return map_turns(one_turn, inputs, biases, key_blocks, static.tiles.heads, num_outputs=1)[0]
 
 
 def _backward(
     query: Tensor,
     key: Tensor,
     value: Tensor,
-    key_bias: Tensor,
+    biases: tuple[Tensor, ...],
     key_blocks: Tensor,
     slot_bias: Tensor,
     context: Tensor,
@@ -179,8 +185,8 @@ def _backward(
     """Returns what flows back to query, key and value, `(B, N, T, H)` each."""
     layout, scale = static.layout, static.scale
 
-    def one_turn(q, k, v, context, grad_output, bias, ids):
-        run = static.execution()
+    def one_turn(q, k, v, context, grad_output, biases, ids):
+        run, bias = static.execution(), biases[0]
         delta = _delta(context, grad_output)
         query_global, rows, parts = None, [], []
         if layout.num_start + layout.num_end:
@@ -188,7 +194,8 @@ def _backward(
                 _global_queries(x, static) for x in (q, grad_output, delta)
             )
             query_global, *from_global = _gradients(
-                *(q_global, k[:, None], v[:, None], bias, grad_global, delta_global), static, run
+                *(q_global, k[:, None], v[:, None], sum(biases[1:], bias)),
+                *(grad_global, delta_global, static, run),
             )
         for start, end in static.tiles.chunks(ops.shape(ids)[1]):
             chunk = _Chunk(start, end, ids, slot_bias, static)
@@ -209,53 +216,7 @@ def _backward(
         return [ops.cast(x * s, q.dtype) for x, s in zip(gradients, scales, strict=True)]
 
     inputs = (query, key, value, context, grad_output)
-    return _map_turns(one_turn, inputs, key_bias, key_blocks, static, num_outputs=3)
-
-
-def _map_turns(
-    function: Callable,
-    tensors: Any,
-    key_bias: Tensor,
-    key_blocks: Tensor,
-    static: _Static,
-    num_outputs: int,
-) -> Any:
-    """Applies a function to some heads at a time, one turn after the other; or once to all.
-
-    Args:
-        function: Takes the tensors of a turn, `(G, T, H)` each, the bias of their keys
-            `(1 or G, 1, 1, T)` and their table `(G, rows, S)`; returns a list of tensors
-            `(G, T, H)`.
-        tensors: Tensors `(B, N, T, H)`.
-        key_bias: float32 `(B, T)`.
-        key_blocks: int32 `(N, rows, S)`.
-        static: What is known before.
-        num_outputs: How many tensors the function returns.
-
-    Returns:
-        A list of tensors `(B, N, T, H)`.
-    """
-    batch, num_heads, length, head_size = ops.shape(tensors[0])
-    heads = static.tiles.heads
-    if not heads:
-        flat = [ops.reshape(x, (-1, length, head_size)) for x in tensors]
-        bias = ops.repeat(key_bias, num_heads, axis=0)[:, None, None]
-        outputs = function(*flat, bias, ops.tile(key_blocks, (batch, 1, 1)))
-        return [ops.reshape(x, (-1, num_heads, length, head_size)) for x in outputs]
-    num_groups = num_heads // heads
-    shape = (heads, length, head_size)
-    grouped = [ops.reshape(x, (-1, *shape)) for x in tensors]
-    tables = ops.reshape(key_blocks, (num_groups, heads, -1, key_blocks.shape[-1]))
-
-    def turn(number):
-        bias = key_bias[number // num_groups][None, None, None]
-        # By number: to hand a map whole tensors would copy every one of them.
-        return function(*(x[number] for x in grouped), bias, tables[number % num_groups])
-
-    known = [size if isinstance(size, int) else None for size in shape]
-    count = ops.shape(grouped[0])[0]
-    outputs = serial_map(turn, count, known, tensors[0].dtype, num_outputs)
-    return [ops.reshape(x, (-1, num_heads, length, head_size)) for x in outputs]
+    return map_turns(one_turn, inputs, biases, key_blocks, static.tiles.heads, num_outputs=3)
 
 
 class _Chunk:
@@ -382,6 +343,14 @@ def _key_sums(parts: Any, ids: Tensor, static: _Static) -> Any:
         readers = put_together(parts[first : last + 1])
         total += at_least_float32(sums_by_sorting(readers, of_rows, num_blocks))
     return total
+
+
+def _of_global_queries(global_bias: Tensor, static: _Static) -> Tensor:
+    """Returns a bias of the first queries, `(B, K, T)`, as one of all queries of global blocks."""
+    num_queries = (static.layout.num_start + static.layout.num_end) * static.block_size
+    batch, count, length = ops.shape(global_bias)
+    others = ops.zeros((batch, num_queries - count, length), "float32")
+    return ops.concatenate([ops.convert_to_tensor(global_bias, "float32"), others], axis=1)
 
 
 def _global_queries(x: Tensor, static: _Static) -> Tensor:

@@ -74,6 +74,9 @@ class BlockSparseAttention(SelfAttention):
         query_mask, mask: The mask that Keras hands on from layers before (under the second name to
             calls with one tensor); used if `attention_mask` is `None`.
         dropout_seed: A seed for dropout that was drawn ahead; for rematerialisation.
+        global_bias: float32 tensor `(B, K, T)`, added to the scores of the first K queries, all of
+            them in global blocks at the start: what one of them is not to read is far below zero
+            there. `None` for none.
 
     Returns:
         Tensor `(B, T, D)`, or it and the weights.
@@ -161,14 +164,16 @@ class BlockSparseAttention(SelfAttention):
         training: bool,
         with_weights: bool,
         dropout_seed: Tensor | None,
+        global_bias: Tensor | None = None,
     ) -> tuple[Tensor, Tensor | None]:
         length = ops.shape(query)[1]
 
         def full():
-            return self._full(query, value, key, mask, training, dropout_seed)
+            bias = None if global_bias is None else _for_queries(global_bias, length)
+            return self._full(query, value, key, mask, training, dropout_seed, bias)
 
         def sparse():
-            return self._sparse(query, value, key, mask, training, with_weights)
+            return self._sparse(query, value, key, mask, training, with_weights, global_bias)
 
         if self.attention_type == "original_full":
             return full()
@@ -207,6 +212,7 @@ class BlockSparseAttention(SelfAttention):
         mask: Tensor,
         training: bool,
         with_weights: bool,
+        global_bias: Tensor | None,
     ) -> tuple[Tensor, Tensor | None]:
         length = ops.shape(query)[1]
         block_size = self.spec.block_size
@@ -216,6 +222,8 @@ class BlockSparseAttention(SelfAttention):
             query, mask = pad_length(query, padding), pad_length(mask, padding)
             value = query if same[0] else pad_length(value, padding)
             key = value if same[1] else pad_length(key, padding)
+            if global_bias is not None:
+                global_bias = pad_length(global_bias, padding, axis=2)
         padded_length = ops.shape(query)[1]
         slots = slots_at(self.spec, padded_length, training)
         projected = self._project(query, value, key)
@@ -226,11 +234,18 @@ class BlockSparseAttention(SelfAttention):
             num_blocks = padded_length // block_size
             bias = pattern_bias(slots, num_blocks, block_size, count_repeats=count_repeats)
             bias = bias[None] + key_bias[:, None, None, :]
+            if global_bias is not None:
+                bias = bias + _for_queries(global_bias, padded_length)
             context, weights = full_attention(*projected, bias, scale=self.key_dim**-0.5)
             weights = weights[:, :, :length, :length]
         else:
             context = block_sparse_attention(
-                *projected, key_bias, slots, block_size, scale=self.key_dim**-0.5
+                *projected,
+                key_bias,
+                slots,
+                block_size,
+                scale=self.key_dim**-0.5,
+                global_bias=global_bias,
             )
         context = self._merge_heads(context)
         # As in the originals: the context of padded queries is zero.
@@ -246,7 +261,13 @@ class BlockSparseAttention(SelfAttention):
         }
 
 
-def pad_length(x: Tensor, padding: Any) -> Tensor:
-    """Adds `padding` zeros, an integer or a scalar tensor, at the end of axis 1."""
-    zeros = ops.zeros((ops.shape(x)[0], padding, *x.shape[2:]), x.dtype)
-    return ops.concatenate([x, zeros], axis=1)
+def _for_queries(global_bias: Tensor, length: Any) -> Tensor:
+    """Returns a bias of the first queries, `(B, K, T)`, as one of all: `(B, 1, T, T)`."""
+    return pad_length(global_bias, length - ops.shape(global_bias)[1])[:, None]
+
+
+def pad_length(x: Tensor, padding: Any, axis: int = 1) -> Tensor:
+    """Adds `padding` zeros, an integer or a scalar tensor, at the end of an axis."""
+    shape = list(ops.shape(x))
+    shape[axis] = padding
+    return ops.concatenate([x, ops.zeros(shape, x.dtype)], axis=axis)

@@ -63,6 +63,7 @@ class CausalAttention(SelfAttention):
         training: bool,
         with_weights: bool,
         dropout_seed: Tensor | None,
+        global_bias: Tensor | None = None,
     ) -> tuple[Tensor, Tensor | None]:
         return self._full(query, value, key, mask, training, dropout_seed)
 

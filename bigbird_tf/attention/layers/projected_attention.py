@@ -115,10 +115,12 @@ class ProjectedAttention(keras.layers.Layer):
         mask: Tensor,
         training: bool,
         dropout_seed: Tensor | None,
+        bias: Tensor | None = None,
     ) -> tuple[Tensor, Tensor | None]:
+        of_keys = self._full_bias(mask)
         context, weights = full_attention(
             *self._project(query, value, key),
-            self._full_bias(mask),
+            of_keys if bias is None else of_keys + bias,
             scale=self.key_dim**-0.5,
             dropout=lambda x: self.dropout_layer(x, training=training, seed=dropout_seed),
         )

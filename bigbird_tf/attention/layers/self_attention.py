@@ -41,6 +41,7 @@ class SelfAttention(ProjectedAttention):
         query_mask: Tensor | None = None,
         mask: Tensor | None = None,
         dropout_seed: Tensor | None = None,
+        global_bias: Tensor | None = None,
     ) -> Tensor | tuple[Tensor, Tensor | None]:
         """Attends; see the class."""
         value = query if value is None else value
@@ -48,6 +49,11 @@ class SelfAttention(ProjectedAttention):
         if attention_mask is None:
             attention_mask = mask if query_mask is None else query_mask
         check_is_not_causal(use_causal_mask and not self.is_causal)
+        if global_bias is not None and self.is_causal:
+            raise ValueError(
+                "`global_bias` is of queries that read everything, which causal attention has not. "
+                f"Received: global_bias.shape={tuple(global_bias.shape)}"
+            )
         check_shapes(query, value, key, attention_mask)
         checked = check_shapes_when_run(query, value, key, attention_mask)
         query, value, key = (checked if x is query else x for x in (query, value, key))
@@ -56,7 +62,8 @@ class SelfAttention(ProjectedAttention):
             attention_mask = ops.ones(ops.shape(query)[:2], "bool")
         attention_mask = ops.cast(checked_mask(attention_mask), "float32")
         output, weights = self._attend(
-            query, value, key, attention_mask, training, return_attention_scores, dropout_seed
+            *(query, value, key, attention_mask, training, return_attention_scores, dropout_seed),
+            global_bias,
         )
         return (output, weights) if return_attention_scores else output
 
@@ -69,6 +76,7 @@ class SelfAttention(ProjectedAttention):
         training: bool,
         with_weights: bool,
         dropout_seed: Tensor | None,
+        global_bias: Tensor | None = None,
     ) -> tuple[Tensor, Tensor | None]:
         """Returns the output `(B, T, D)`, and attention weights `(B, N, T, T)` if asked for.
 
@@ -78,6 +86,7 @@ class SelfAttention(ProjectedAttention):
             training: Whether dropout acts.
             with_weights: Whether the weights are asked for; else they may be `None`.
             dropout_seed: A seed that was drawn ahead, or `None`.
+            global_bias: float32 `(B, K, T)`, added to the scores of the first K queries, or `None`.
         """
         raise NotImplementedError
 
@@ -93,6 +102,7 @@ class SelfAttention(ProjectedAttention):
         query_mask: Tensor | None = None,
         mask: Tensor | None = None,
         dropout_seed: Tensor | None = None,
+        global_bias: Tensor | None = None,
     ) -> Any:
         """Returns shapes and dtypes of what a call returns, without computing."""
         if attention_mask is None:

@@ -7,6 +7,7 @@ from keras import ops
 
 from bigbird_tf.layers import LinearHead
 from bigbird_tf.models.big_bird.big_bird_with_head import BigBirdWithHead
+from bigbird_tf.models.big_bird.global_inputs import GLOBAL_NAMES
 from bigbird_tf.models.ignored_labels import SparseAccuracy, SparseCrossentropy
 from bigbird_tf.models.inputs import INPUT_NAMES
 from bigbird_tf.models.registry import register_model
@@ -27,7 +28,7 @@ class BigBirdForMultipleChoice(BigBirdWithHead):
         **kwargs: Of `keras.Model`.
 
     Call arguments:
-        inputs: As `BigBirdModel`'s, each of shape `(B, C, T)`.
+        inputs: As `BigBirdModel`'s, each of shape `(B, C, T)`, those of global tokens `(B, C, G)`.
         training: Whether dropout acts.
 
     Returns:
@@ -45,11 +46,13 @@ class BigBirdForMultipleChoice(BigBirdWithHead):
         """Computes the logits; see the class."""
         inputs = self._read_inputs(inputs)
         shape = ops.shape(inputs["input_ids"])
-        for name in INPUT_NAMES:
-            if inputs[name] is not None:
+        for name in (*INPUT_NAMES, *GLOBAL_NAMES):
+            value = inputs.get(name)
+            if value is not None:
+                length = ops.shape(value)[2]
                 # Positions may be given once for the whole batch.
-                value = ops.broadcast_to(inputs[name], shape)
-                inputs[name] = ops.reshape(value, (-1, shape[2]))
+                value = ops.broadcast_to(value, (*shape[:2], length))
+                inputs[name] = ops.reshape(value, (-1, length))
         hidden, _, _ = self.backbone.encode(inputs, training=training)
         logits = self.head(self.backbone.pooler(hidden), training=training)
         return self._logits(ops.reshape(logits, (-1, shape[1])))

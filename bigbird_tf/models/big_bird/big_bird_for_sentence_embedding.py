@@ -7,7 +7,7 @@ from keras import ops
 from bigbird_tf.config import BigBirdConfig
 from bigbird_tf.config_checks import check_choice, check_flag, check_integer
 from bigbird_tf.models.big_bird.big_bird_model import BigBirdModel
-from bigbird_tf.models.inputs import read_inputs
+from bigbird_tf.models.big_bird.global_inputs import read_big_bird_inputs
 from bigbird_tf.models.registry import register_model
 from bigbird_tf.nn.pooling import POOLING_MODES, pool_tokens, scale_to_length_one
 from bigbird_tf.types import Inputs, Shape, Tensor
@@ -84,7 +84,7 @@ class BigBirdForSentenceEmbedding(BigBirdModel):
         self, inputs: Inputs, training: bool | None = None
     ) -> Tensor:
         """Encodes and pools; see the class."""
-        inputs = read_inputs(inputs, self.config)
+        inputs = read_big_bird_inputs(inputs, self.config)
         hidden, _, _ = self.encode(inputs, training=training)
         pooled = pool_tokens(hidden, inputs["attention_mask"], self.pooling_mode)
         return ops.cast(scale_to_length_one(pooled) if self.normalize else pooled, "float32")

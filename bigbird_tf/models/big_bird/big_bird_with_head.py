@@ -3,7 +3,9 @@
 import keras
 
 from bigbird_tf.models.big_bird.big_bird_model import BigBirdModel
+from bigbird_tf.models.big_bird.global_inputs import read_big_bird_inputs
 from bigbird_tf.models.headed_model import HeadedModel
+from bigbird_tf.types import Inputs
 
 __all__ = ["BigBirdWithHead"]
 
@@ -23,3 +25,6 @@ class BigBirdWithHead(HeadedModel):
             dtype=self.dtype_policy,
             name="backbone",
         )
+
+    def _read_inputs(self, inputs: Inputs) -> dict:
+        return read_big_bird_inputs(inputs, self.config, self.extra_inputs, self.input_rank)

@@ -154,6 +154,14 @@ def compile_function(function: Callable, layer: keras.layers.Layer) -> Callable:
     return call
 
 
+# Inputs with a length of their own, by how their names begin: whose it is.
+_LENGTHS = {
+    "decoder_": "decoder",
+    "global_input_ids": "global tokens",
+    "global_attention_mask": "global tokens",
+}
+
+
 def compute_spec(function: Callable, inputs: Tensor) -> Any:
     """Returns what a function that computes specs gives for inputs of which sizes are unknown.
 
@@ -163,7 +171,7 @@ def compute_spec(function: Callable, inputs: Tensor) -> Any:
     Args:
         function: Of inputs.
         inputs: A `keras.KerasTensor`, or a dictionary of such, whose axes stand for the same; but
-            those named `decoder_…` have a length of their own.
+            those that `_LENGTHS` names have another length.
     """
     tensors = keras.tree.flatten(inputs)
     if all(None not in x.shape for x in tensors):
@@ -171,10 +179,10 @@ def compute_spec(function: Callable, inputs: Tensor) -> Any:
     by_name = inputs if isinstance(inputs, dict) else {"": inputs}
 
     def axes(name, x):
-        is_decoder = name.startswith("decoder_")
-        return [(len(x.shape), axis, axis > 0 and is_decoder) for axis in range(len(x.shape))]
+        whose = next((of for start, of in _LENGTHS.items() if name.startswith(start)), "")
+        return [(len(x.shape), axis, whose if axis > 0 else "") for axis in range(len(x.shape))]
 
-    known: dict[tuple[int, int, bool], int] = {}
+    known: dict[tuple[int, int, str], int] = {}
     for name, x in by_name.items():
         pairs = zip(axes(name, x), x.shape, strict=True)
         known |= {axis: n for axis, n in pairs if n not in (None, 1)}

@@ -1,0 +1,64 @@
+"""The turns of a kernel: some heads at a time, one turn after the other.
+
+Shapes use the letters of `chunked`.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from keras import ops
+
+from bigbird_tf.nn.backend import serial_map
+from bigbird_tf.types import Tensor
+
+__all__ = ["map_turns"]
+
+
+def map_turns(
+    function: Callable,
+    tensors: Any,
+    biases: tuple[Tensor, ...],
+    key_blocks: Tensor,
+    heads: int,
+    num_outputs: int,
+) -> Any:
+    """Applies a function to some heads at a time, one turn after the other; or once to all.
+
+    Args:
+        function: Takes the tensors of a turn, `(G, T, H)` each, a list of their biases,
+            `(1 or G, 1, 1 or K, T)` each, and their table `(G, rows, S)`; returns a list of
+            tensors `(G, T, H)`.
+        tensors: Tensors `(B, N, T, H)`.
+        biases: That of keys, float32 `(B, T)`; and that of global queries `(B, K, T)`, if any.
+        key_blocks: int32 `(N, rows, S)`.
+        heads: G, or 0 for all heads of all sequences at once.
+        num_outputs: How many tensors the function returns.
+
+    Returns:
+        A list of tensors `(B, N, T, H)`.
+    """
+    batch, num_heads, length, head_size = ops.shape(tensors[0])
+    if not heads:
+        flat = [ops.reshape(x, (-1, length, head_size)) for x in tensors]
+        of_rows = [_per_row(ops.repeat(bias, num_heads, axis=0)) for bias in biases]
+        outputs = function(*flat, of_rows, ops.tile(key_blocks, (batch, 1, 1)))
+        return [ops.reshape(x, (-1, num_heads, length, head_size)) for x in outputs]
+    num_groups = num_heads // heads
+    shape = (heads, length, head_size)
+    grouped = [ops.reshape(x, (-1, *shape)) for x in tensors]
+    tables = ops.reshape(key_blocks, (num_groups, heads, -1, key_blocks.shape[-1]))
+
+    def turn(number):
+        of_row = [_per_row(bias[number // num_groups][None]) for bias in biases]
+        # By number: to hand a map whole tensors would copy every one of them.
+        return function(*(x[number] for x in grouped), of_row, tables[number % num_groups])
+
+    known = [size if isinstance(size, int) else None for size in shape]
+    count = ops.shape(grouped[0])[0]
+    outputs = serial_map(turn, count, known, tensors[0].dtype, num_outputs)
+    return [ops.reshape(x, (-1, num_heads, length, head_size)) for x in outputs]
+
+
+def _per_row(bias: Tensor) -> Tensor:
+    """Puts the axes of rows, and of queries where there is none, into a bias `(…, T)`."""
+    return bias[:, None, None] if len(bias.shape) == 2 else bias[:, None]
