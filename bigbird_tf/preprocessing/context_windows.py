@@ -5,6 +5,7 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from bigbird_tf.preprocessing.packing import padded_length
+from bigbird_tf.preprocessing.question_and_paragraphs import global_inputs
 
 __all__ = [
     "ContextPieces",
@@ -25,6 +26,7 @@ class ContextPieces(NamedTuple):
         ends: int32 byte offsets at which it ends.
         visible: Whether a piece has any visible text; bool.
         begins_word, ends_word: Whether that text begins, and ends, where a word does; bool.
+        paragraphs: int32 numbers of paragraphs; only where these become global tokens.
     """
 
     ids: tf.RaggedTensor
@@ -33,6 +35,7 @@ class ContextPieces(NamedTuple):
     visible: tf.RaggedTensor
     begins_word: tf.RaggedTensor
     ends_word: tf.RaggedTensor
+    paragraphs: tf.RaggedTensor | None = None
 
 
 class WindowLayout(NamedTuple):
@@ -46,6 +49,9 @@ class WindowLayout(NamedTuple):
     max_windows: int | None
     padding: str
     pad_to_multiple_of: int | None
+    # Where question and paragraphs become global tokens: the places for each.
+    max_question_length: int = 0
+    max_paragraphs: int = 0
 
 
 class WindowPlan(NamedTuple):
@@ -152,8 +158,9 @@ def fill_windows(
 
     Returns:
         `(x, windows)`. `x` is the model's input, int32 of shape (W, T), and `question_lengths` of
-        shape (W, 1), which tells where the question ends, whatever the separator; `windows` is what
-        `decode_answers` needs, as described at `QuestionAnsweringPreprocessor.make_windows`.
+        shape (W, 1), which tells where the question ends, whatever the separator; and what
+        `global_inputs` returns, if the context has paragraphs. `windows` is what `decode_answers`
+        needs, as described at `QuestionAnsweringPreprocessor.make_windows`.
     """
     example, question_length, first, end, answers_from, answers_until = plan
     length = padded_length(
@@ -183,6 +190,18 @@ def fill_windows(
         "token_type_ids": tf.cast(position > question_end, tf.int32),
         "question_lengths": question_end + 1,
     }
+    if context.paragraphs is not None:
+        place = tf.range(layout.max_question_length)[tf.newaxis]
+        is_question = place < question_length[:, tf.newaxis]
+        question_ids = _gather(question, example, place, is_question)
+        x |= global_inputs(
+            tf.where(is_question, question_ids, layout.pad_token_id),
+            question_length,
+            from_context(context.paragraphs),
+            in_context,
+            max_paragraphs=layout.max_paragraphs,
+            sep_token_id=layout.sep_token_id,
+        )
     can_end = in_context & from_context(context.visible)
     windows = {
         "example": example,

@@ -5,6 +5,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from bigbird_tf.config import CONSTRUCTIONS
 from bigbird_tf.preprocessing.context_windows import (
     ContextPieces,
     WindowLayout,
@@ -12,6 +13,7 @@ from bigbird_tf.preprocessing.context_windows import (
     plan_windows,
 )
 from bigbird_tf.preprocessing.preprocessor import Preprocessor
+from bigbird_tf.preprocessing.question_and_paragraphs import paragraph_numbers
 from bigbird_tf.preprocessing.text_bytes import TextBytes
 from bigbird_tf.preprocessing.text_input import to_batch, to_integer_tensor, to_string_tensor
 from bigbird_tf.preprocessing.tokenizers import Tokenizer
@@ -44,6 +46,10 @@ class QuestionAnsweringPreprocessor(Preprocessor):
         max_windows: The most windows of a context; the rest of it is then dropped. `None` for all.
         offset_unit: Whether `answer_starts` count `"characters"` (code points: Python's and
             SQuAD's way) or `"bytes"` of UTF-8.
+        construction: With `"etc"` the inputs have global tokens besides, for models of that
+            construction: the question's pieces once more, in the first `max_question_length`
+            places, and a separator for each paragraph of the window (line breaks part them).
+        max_paragraphs: Places for paragraphs; the last is that of all further ones, too.
         **kwargs: `name` and the like, as for every Keras layer.
 
     Raises:
@@ -69,6 +75,8 @@ class QuestionAnsweringPreprocessor(Preprocessor):
         max_question_length: int = 64,
         max_windows: int | None = None,
         offset_unit: str = "characters",
+        construction: str = "itc",
+        max_paragraphs: int = 64,
         **kwargs: Any,
     ):
         super().__init__(tokenizer, max_length, padding, pad_to_multiple_of, **kwargs)
@@ -76,8 +84,9 @@ class QuestionAnsweringPreprocessor(Preprocessor):
             ("max_question_length", max_question_length),
             ("doc_stride", doc_stride),
             ("max_windows", max_windows),
+            ("max_paragraphs", max_paragraphs),
         ):
-            if value is None and name != "max_question_length":
+            if value is None and name not in ("max_question_length", "max_paragraphs"):
                 continue
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
                 raise ValueError(f"`{name}` must be a positive integer. Received: {name}={value!r}")
@@ -99,6 +108,12 @@ class QuestionAnsweringPreprocessor(Preprocessor):
             raise ValueError(
                 f"`offset_unit` must be 'characters' or 'bytes'. Received: {offset_unit!r}"
             )
+        if construction not in CONSTRUCTIONS:
+            raise ValueError(
+                f"`construction` must be 'itc' or 'etc'. Received: construction={construction!r}"
+            )
+        self.construction = construction
+        self.max_paragraphs = max_paragraphs
         self.doc_stride = (room + 1) // 2 if doc_stride is None else doc_stride
         self.max_question_length = max_question_length
         self.max_windows = max_windows
@@ -121,9 +136,12 @@ class QuestionAnsweringPreprocessor(Preprocessor):
             `x`, or `(x, y)` if answers are given. `x` is a dict of int32 tensors: `input_ids`,
             `attention_mask`, `token_type_ids` of shape (W, T), and `question_lengths` of shape
             (W, 1), the pieces up to and with the first `[SEP]`; W is the number of windows of all
-            contexts together. `y` is a dict of int32 tensors of shape (W,), `start_logits` and
-            `end_logits`: the positions of the first of the answers that is whole in the window; 0,
-            the position of `[CLS]`, if none is.
+            contexts together. With `construction="etc"` also `global_input_ids` and
+            `global_attention_mask` of shape (W, G), where G is `num_global_tokens`, and
+            `global_membership` of shape (W, T): each piece of the context belongs to its paragraph.
+            `y` is a dict of int32 tensors of shape (W,), `start_logits` and `end_logits`: the
+            positions of the first of the answers that is whole in the window; 0, the position of
+            `[CLS]`, if none is.
 
         Raises:
             TypeError: If an argument is of a wrong type.
@@ -200,9 +218,18 @@ class QuestionAnsweringPreprocessor(Preprocessor):
         rows = tf.cast(ids.value_rowids(), tf.int32)
         trimmed = text_bytes.trim(rows, starts.flat_values, ends.flat_values)
         at_boundaries = are_word_boundaries(context, rows, *trimmed[:2])
-        values = (*trimmed, *at_boundaries)
+        values = [*trimmed, *at_boundaries]
+        if self.construction == "etc":
+            values.append(paragraph_numbers(context, rows, ends.flat_values))
         pieces = ContextPieces(ids, *(ids.with_flat_values(value) for value in values))
         return self.tokenizer.tokenize(question)[:, : self.max_question_length], pieces
+
+    @property
+    def num_global_tokens(self) -> int:
+        """Places of global tokens; as many, or more, must the model's config have."""
+        if self.construction == "itc":
+            return 0
+        return self.max_question_length + self.max_paragraphs
 
     @property
     def window_layout(self) -> WindowLayout:
@@ -216,6 +243,8 @@ class QuestionAnsweringPreprocessor(Preprocessor):
             max_windows=self.max_windows,
             padding=self.padding,
             pad_to_multiple_of=self.pad_to_multiple_of,
+            max_question_length=self.max_question_length,
+            max_paragraphs=self.max_paragraphs,
         )
 
     def _answer_spans(
@@ -272,6 +301,8 @@ class QuestionAnsweringPreprocessor(Preprocessor):
             "max_question_length": self.max_question_length,
             "max_windows": self.max_windows,
             "offset_unit": self.offset_unit,
+            "construction": self.construction,
+            "max_paragraphs": self.max_paragraphs,
         }
 
 

@@ -6,6 +6,7 @@ from typing import Any
 import tensorflow as tf
 
 from bigbird_tf.models import BigBirdForQuestionAnswering
+from bigbird_tf.models.big_bird.global_inputs import GLOBAL_NAMES
 from bigbird_tf.preprocessing import QuestionAnsweringPreprocessor
 from bigbird_tf.preprocessing.answer_confidence import (
     AnswerCalibration,
@@ -45,6 +46,10 @@ class QuestionAnsweringServable(Servable):
             `answer_calibration`, whose threshold decides instead, and for 0 elsewhere.
         confidence_threshold: The least confidence of an answer, in [0, 1); below it there is no
             answer. `None` for that of the config's `answer_calibration`, or 0 without one.
+        construction: `"etc"` for models that were trained on what a
+            `QuestionAnsweringPreprocessor(construction="etc")` makes: question and paragraphs are
+            their global tokens, which `from_ids` then takes, too.
+        max_paragraphs: As that preprocessor's, with `max_question_length` pieces of the question.
         **options: `max_length`, `weight_dtype`.
     """
 
@@ -60,8 +65,12 @@ class QuestionAnsweringServable(Servable):
         num_best: int = 5,
         no_answer_threshold: float | str | None = "auto",
         confidence_threshold: float | None = None,
+        construction: str = "itc",
+        max_paragraphs: int = 64,
         **options: Any,
     ):
+        if construction == "etc":
+            self.input_names = (*self.input_names, *GLOBAL_NAMES)
         super().__init__(model, tokenizer, **options)
         for name, value in (("max_answer_length", max_answer_length), ("num_best", num_best)):
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
@@ -98,7 +107,16 @@ class QuestionAnsweringServable(Servable):
             doc_stride=doc_stride,
             max_question_length=max_question_length,
             max_windows=max_windows,
+            construction=construction,
+            max_paragraphs=max_paragraphs,
         )
+        if self.preprocessor.num_global_tokens > self.config.num_global_tokens:
+            raise ValueError(
+                "The model must have a global token for each piece of the question and each "
+                f"paragraph. Received: max_question_length={max_question_length}, "
+                f"max_paragraphs={max_paragraphs}, config.num_global_tokens="
+                f"{self.config.num_global_tokens}. Pass what it was trained with"
+            )
 
     def string_signatures(self) -> dict[str, Any]:
         """Returns `serving_default` and `n_best`."""

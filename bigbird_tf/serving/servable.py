@@ -68,6 +68,15 @@ class Servable(abc.ABC):
                 "`max_length` must be from 8 to the model's `max_position_embeddings`, "
                 f"{longest}. Received: max_length={max_length}"
             )
+        if "global_membership" not in self.input_names and (
+            getattr(config, "global_reads", "all") == "members"
+        ):
+            raise ValueError(
+                "global_reads='members' needs to be told which global token each position belongs "
+                "to. Of the servables only that of question answering, with construction='etc', "
+                "does so. Export the model on ids with `model.export`, or pass global_reads='all' "
+                "where the model is loaded"
+            )
         self.model = model if weight_dtype is None else with_stored_dtype(model, weight_dtype)
         self.config = config
         # The signatures that read it are made only where there is one.
@@ -145,6 +154,8 @@ class Servable(abc.ABC):
                     message=f"`{name}` must be of the shape of `input_ids`.",
                 )
                 for name, value in zip(names[1:], others, strict=True)
+                # These have a length of their own, which the model checks.
+                if name not in ("global_input_ids", "global_attention_mask")
             ]
             checks.append(
                 tf.debugging.assert_positive(
