@@ -3,7 +3,8 @@
 What is measured is in `attention_peers`; its memory, in `python -m benchmarks.memory --layers 0`.
 Beside the peers stands what the pattern's arithmetic would take at the rate of matrix products
 measured in the same run (two products forward; four more backward), and beside every time the share
-of that: machines differ, shares do so less.
+of that: machines differ, shares do so less. (Peers with global tokens beside the sequence have
+another pattern, and so other arithmetic.)
 """
 
 import gc

@@ -94,6 +94,46 @@ def ours(length, batch, dtype, layers, jit_compile=False):
     return _tensorflow_modes(attention, shape, dtype, layers, jit_compile)
 
 
+def ours_with_global_tokens(length, batch, dtype, layers, members=False):
+    """230 global tokens beside the sequence, blocks of 84, none random: the paper's ETC."""
+    import tensorflow as tf
+
+    from bigbird_tf import BigBirdConfig, BlockPattern
+    from bigbird_tf.attention.kernels.attention_weights import MASKED
+    from bigbird_tf.attention.kernels.chunked import block_sparse_attention
+    from bigbird_tf.layers.etc_encoder import membership_bias
+
+    config = BigBirdConfig(
+        construction="etc",
+        num_global_tokens=230,
+        num_random_blocks=0,
+        block_size=84,
+        num_attention_heads=HEADS,
+    )
+    room, block = config.global_length, config.block_size
+    num_blocks = config.pattern_spec().num_blocks(room + length)
+    mask = np.ones((batch, num_blocks * block), "float32")
+    mask[:, config.num_global_tokens : room] = 0
+    mask[:, room + length - 13 :] = 0
+    bias = tf.constant((1 - mask) * np.float32(MASKED))
+    slots = BlockPattern.of(config.pattern_spec(), num_blocks).slots
+    global_bias = None
+    if members:
+        of_paragraphs = np.arange(num_blocks * block - room, dtype=np.int32) // 50
+        of_paragraphs = np.minimum(of_paragraphs, config.num_global_tokens - 1)
+        global_bias = membership_bias(tf.constant(np.stack([of_paragraphs] * batch)), room)
+
+    def attention(query, key, value):
+        return block_sparse_attention(
+            *(query, key, value, bias, slots, block),
+            scale=HEAD_SIZE**-0.5,
+            global_bias=global_bias,
+        )
+
+    shape = batch, HEADS, num_blocks * block, HEAD_SIZE
+    return _tensorflow_modes(attention, shape, dtype, layers, False)
+
+
 def keras_full(length, batch, dtype, layers):
     """What Keras' layer does between its projections, as a graph."""
     import keras
@@ -254,6 +294,8 @@ def transformers_sparse(length, batch, dtype, layers):
 PEERS = {
     "bigbird_tf graph": Peer(ours),
     "bigbird_tf XLA": Peer(lambda *a: ours(*a, jit_compile=True)),
+    "bigbird_tf ETC": Peer(ours_with_global_tokens),
+    "bigbird_tf ETC by members": Peer(lambda *a: ours_with_global_tokens(*a, members=True)),
     # It needs more than 11 blocks, and holds a dense length × length matrix.
     "transformers block_sparse": Peer(transformers_sparse, 12 * BLOCK, 8192),
     "transformers original_full": Peer(transformers_full, longest=4096),

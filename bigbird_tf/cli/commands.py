@@ -22,8 +22,9 @@ import typer
 
 from bigbird_tf.cli import convert
 from bigbird_tf.cli.evaluate import evaluate
-from bigbird_tf.cli.inputs import parse_blocks, parse_options, read_text, standard_input
+from bigbird_tf.cli.inputs import parse_options, read_text, standard_input
 from bigbird_tf.cli.interrupts import signal_handler
+from bigbird_tf.cli.pattern import pattern
 from bigbird_tf.cli.quiet_libraries import quiet_libraries
 from bigbird_tf.cli.terminal import ClassName, ModelName, console, messages
 
@@ -37,7 +38,6 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(convert.app, name="convert")
-_BLOCKS: dict[str, Any] = {"parser": parse_blocks, "metavar": "BLOCKS"}
 
 
 class WeightDtype(enum.StrEnum):
@@ -233,57 +233,7 @@ def predict(
 app.command()(evaluate)
 
 
-@app.command()
-def pattern(
-    length: Annotated[int, typer.Option(min=1, help="Length in tokens.")] = 4096,
-    block_size: Annotated[int, typer.Option(min=1, help="Tokens in a block.")] = 64,
-    num_random_blocks: Annotated[
-        int, typer.Option("--random", min=0, help="Random blocks of each row.")
-    ] = 3,
-    num_window_blocks: Annotated[
-        Any, typer.Option("--window", help="Its width, odd; or BEFORE,AFTER.", **_BLOCKS)
-    ] = 3,
-    num_global_blocks: Annotated[
-        Any, typer.Option("--global", help="Half at each end; or START,END.", **_BLOCKS)
-    ] = 2,
-    num_heads: Annotated[int, typer.Option("--heads", min=1, help="Attention heads.")] = 12,
-    head_size: Annotated[int, typer.Option(min=1, help="Width of a head, for the cost.")] = 64,
-    layer: Annotated[int, typer.Option(min=0, help="The layer, which seeds the draws.")] = 0,
-    plan: Annotated[str, typer.Option(help="Whose draws: google or transformers.")] = "google",
-    head: Annotated[
-        int | None, typer.Option(min=0, help="One head only; all together by default.")
-    ] = None,
-    output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Draw it there: .png, .pdf, .svg.")
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print numbers as JSON.")] = False,
-) -> None:
-    """Draw what attends to what, and print what it saves."""
-    from bigbird_tf.attention import BlockPattern
-    from bigbird_tf.attention.pattern.pattern_figure import draw_pattern
-    from bigbird_tf.attention.pattern.pattern_report import report_pattern
-    from bigbird_tf.cli.tables import print_report, report_as_json
-
-    built = BlockPattern.build(
-        -(-length // block_size),
-        num_heads,
-        block_size=block_size,
-        num_random_blocks=num_random_blocks,
-        num_window_blocks=num_window_blocks,
-        num_global_blocks=num_global_blocks,
-        seed=layer,
-        random_plan=plan,
-    )
-    with messages.status("measuring"):
-        report = report_pattern(built, block_size, head_size, head)
-    if output is not None:
-        draw_pattern(built, output, head)
-    if as_json:
-        print(json.dumps(report_as_json(report)))
-        return
-    print_report(report, console, all_heads=head is None)
-    if output is not None:
-        messages.print(f"drawn: {output}", highlight=False, soft_wrap=True)
+app.command()(pattern)
 
 
 @app.command()

@@ -84,8 +84,10 @@ def _describe_encoder(config: ModelConfig) -> str:
     )
     if config.attention_type == "original_full" or config.is_decoder:
         return f"{text}; {'causal' if config.is_decoder else 'full'} attention"
+    beside = "" if is_pegasus else config.num_global_tokens
+    beside = f"{beside} global tokens beside the sequence, " if beside else ""
     return (
-        f"{text}; {config.attention_type} attention, blocks of {config.block_size}, "
+        f"{text}; {config.attention_type} attention, blocks of {config.block_size}, {beside}"
         f"{config.num_random_blocks} random, full up to {config.longest_full_attention} tokens"
     )
 

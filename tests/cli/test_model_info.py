@@ -125,3 +125,14 @@ def test_a_decoder_alone_has_a_head(tmp_path):
     config = tiny_pegasus_config()
     models.BigBirdPegasusForCausalLM(config).save_pretrained(tmp_path)
     assert describe_checkpoint(str(tmp_path))["heads"] == "language model"
+
+
+def test_global_tokens_beside_the_sequence(tmp_path):
+    config = small_config(construction="etc", num_global_tokens=13)
+    models.BigBirdModel(config).save_pretrained(tmp_path)
+    lines = describe_checkpoint(str(tmp_path))
+    assert (
+        "blocks of 4, 13 global tokens beside the sequence, 1 random, full up to 20"
+        in (lines["encoder"])
+    )
+    assert "does not load" not in lines
