@@ -21,7 +21,7 @@ from bigbird_tf.nn.backend import (
     take,
     write_at,
 )
-from tests.backends import IS_TENSORFLOW, compiled
+from tests.backends import IS_TENSORFLOW, compiled, tensorflow_alone
 from tests.conftest import ROOT
 
 
@@ -193,3 +193,27 @@ def test_device_type(monkeypatch):
     assert device_type() == "cpu"
     found["GPU"] = ["GPU:0"]
     assert device_type() == "gpu"
+
+
+@pytest.mark.parametrize(
+    ("has_onednn", "flags", "expected"),
+    [
+        (True, "fpu avx2 avx512_bf16 fma", True),
+        (True, "fp asimd bf16", True),
+        (True, "fpu avx2 fma", False),
+        (False, "fpu avx2 avx512_bf16", False),
+        (True, None, True),
+    ],
+)
+@tensorflow_alone
+def test_has_half_precision_products(has_onednn, flags, expected, monkeypatch):
+    def read_text(path):
+        assert str(path) == "/proc/cpuinfo"
+        if flags is None:
+            raise FileNotFoundError(path)
+        return f"processor : 0\nflags : {flags}\n"
+
+    module = "bigbird_tf.nn.backend.tensorflow"
+    monkeypatch.setattr(f"{module}._rounds_at_the_end", lambda: has_onednn)
+    monkeypatch.setattr("pathlib.Path.read_text", read_text)
+    assert backend.has_half_precision_products.__wrapped__() == expected

@@ -53,6 +53,7 @@ class _Static(NamedTuple):
     tiles: Tiles
     sums: str
     serialize: bool
+    in_float32: bool = False
     compute_once: bool = False
 
     def execution(self) -> Any:
@@ -103,7 +104,8 @@ def block_sparse_attention(
         )
     if plan.fused and global_bias is None:
         return fused_attention(query, key, value, key_bias, slots, block_size, scale)
-    static = _Static(slots.layout, block_size, scale, plan.forward, plan.sums, plan.serialize)
+    choices = plan.forward, plan.sums, plan.serialize, plan.in_float32
+    static = _Static(slots.layout, block_size, scale, *choices)
     biases = [ops.convert_to_tensor(key_bias, "float32")]
     if global_bias is not None:
         biases.append(_of_global_queries(global_bias, static))
@@ -167,8 +169,8 @@ def _forward(
             rows.append(run(ops.matmul, ops.cast(weights, v.dtype), values))
         return [_with_global_queries(rows, from_global, ops.shape(ids)[0], static)]
 
-    inputs = (query, key, value)
-    return map_turns(one_turn, inputs, biases, key_blocks, static.tiles.heads, num_outputs=1)[0]
+    inputs, how = (query, key, value), (static.tiles.heads, static.in_float32)
+    return map_turns(one_turn, inputs, biases, key_blocks, *how, num_outputs=1)[0]
 
 
 def _backward(
@@ -216,7 +218,8 @@ def _backward(
         return [ops.cast(x * s, q.dtype) for x, s in zip(gradients, scales, strict=True)]
 
     inputs = (query, key, value, context, grad_output)
-    return map_turns(one_turn, inputs, biases, key_blocks, static.tiles.heads, num_outputs=3)
+    how = static.tiles.heads, static.in_float32
+    return map_turns(one_turn, inputs, biases, key_blocks, *how, num_outputs=3)
 
 
 class _Chunk:

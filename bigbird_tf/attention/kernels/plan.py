@@ -8,7 +8,12 @@ import dataclasses
 import itertools
 
 from bigbird_tf.attention.pattern.slots import SlotLayout
-from bigbird_tf.nn.backend import device_type, fused_kernels, is_compiled_by_xla
+from bigbird_tf.nn.backend import (
+    device_type,
+    fused_kernels,
+    has_half_precision_products,
+    is_compiled_by_xla,
+)
 
 __all__ = ["Plan", "Tiles", "make_plan"]
 
@@ -54,6 +59,8 @@ class Plan:
         serialize: Whether products run one after the other, where each takes all processors.
         compute_once: Whether the backward pass keeps weights until all products have read them,
             where XLA would compute them again for each; and transposes no weights.
+        in_float32: Whether half precision becomes float32 before products, and half again after
+            them.
         fused: Whether the kernels of `fused` compute; then nothing else of the plan counts.
     """
 
@@ -62,6 +69,7 @@ class Plan:
     sums: str = "slots"
     serialize: bool = False
     compute_once: bool = False
+    in_float32: bool = False
     fused: bool = False
 
     def __post_init__(self) -> None:
@@ -97,7 +105,9 @@ def make_plan(
     _, num_heads, _, head_size = shape
     device = device or device_type()
     compiled = is_compiled_by_xla() if compiled is None else compiled
-    row_bytes = layout.num_slots * block_size * head_size * itemsize
+    on_processor = device == "cpu" and not compiled
+    in_float32 = itemsize == 2 and on_processor and not has_half_precision_products()
+    row_bytes = layout.num_slots * block_size * head_size * (4 if in_float32 else itemsize)
 
     def in_cache(size):
         if num_rows is None:
@@ -121,7 +131,7 @@ def make_plan(
     forward, backward = in_cache(CACHE_BYTES), in_cache(CACHE_BYTES // 2)
     if compiled:
         return Plan(forward, backward, "slots")
-    return Plan(forward, backward, "sorted", serialize=True)
+    return Plan(forward, backward, "sorted", serialize=True, in_float32=in_float32)
 
 
 def _edges(num_rows: int, num_chunks: int) -> tuple[int, ...]:

@@ -20,6 +20,7 @@ def map_turns(
     biases: tuple[Tensor, ...],
     key_blocks: Tensor,
     heads: int,
+    in_float32: bool,
     num_outputs: int,
 ) -> Any:
     """Applies a function to some heads at a time, one turn after the other; or once to all.
@@ -32,6 +33,7 @@ def map_turns(
         biases: That of keys, float32 `(B, T)`; and that of global queries `(B, K, T)`, if any.
         key_blocks: int32 `(N, rows, S)`.
         heads: G, or 0 for all heads of all sequences at once.
+        in_float32: Whether the function gets float32, and returns it, where tensors are not.
         num_outputs: How many tensors the function returns.
 
     Returns:
@@ -51,7 +53,11 @@ def map_turns(
     def turn(number):
         of_row = [_per_row(bias[number // num_groups][None]) for bias in biases]
         # By number: to hand a map whole tensors would copy every one of them.
-        return function(*(x[number] for x in grouped), of_row, tables[number % num_groups])
+        of_turn, table = [x[number] for x in grouped], tables[number % num_groups]
+        if not in_float32:
+            return function(*of_turn, of_row, table)
+        outputs = function(*(ops.cast(x, "float32") for x in of_turn), of_row, table)
+        return [ops.cast(x, tensors[0].dtype) for x in outputs]
 
     known = [size if isinstance(size, int) else None for size in shape]
     count = ops.shape(grouped[0])[0]

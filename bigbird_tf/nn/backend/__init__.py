@@ -29,6 +29,7 @@ device_type = _backend.device_type
 draw_seed = _backend.draw_seed
 fused_kernels = _backend.fused_kernels
 has_exact_bfloat16_softmax = _backend.has_exact_bfloat16_softmax
+has_half_precision_products = _backend.has_half_precision_products
 is_compiled_by_xla = _backend.is_compiled_by_xla
 recompute_barrier = _backend.recompute_barrier
 replica_context = _backend.replica_context
@@ -54,6 +55,7 @@ __all__ = [
     "draw_seed",
     "fused_kernels",
     "has_exact_bfloat16_softmax",
+    "has_half_precision_products",
     "is_compiled_by_xla",
     "recompute_barrier",
     "replica_context",

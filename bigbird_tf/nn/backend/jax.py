@@ -27,6 +27,7 @@ __all__ = [
     "draw_seed",
     "fused_kernels",
     "has_exact_bfloat16_softmax",
+    "has_half_precision_products",
     "is_compiled_by_xla",
     "recompute_barrier",
     "replica_context",
@@ -59,6 +60,11 @@ def fused_kernels() -> ModuleType | None:
 def has_exact_bfloat16_softmax() -> bool:
     """Returns whether softmax of bfloat16 is computed in float32 inside: XLA rounds each step."""
     return False
+
+
+def has_half_precision_products() -> bool:
+    """Returns whether products of half precision need no detour: XLA decides by itself."""
+    return True
 
 
 def call_traced_once(function: Callable, *tensors: Any, **static: Any) -> Any:

@@ -2,6 +2,7 @@
 
 import functools
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -27,6 +28,7 @@ __all__ = [
     "draw_seed",
     "fused_kernels",
     "has_exact_bfloat16_softmax",
+    "has_half_precision_products",
     "is_compiled_by_xla",
     "recompute_barrier",
     "replica_context",
@@ -71,6 +73,25 @@ def _rounds_at_the_end() -> bool:
         x = tf.cast(tf.math.sin(tf.range(1024.0)) * 5, "bfloat16")
         rounded = tf.cast(tf.nn.softmax(tf.cast(x, "float32")), "bfloat16")
         return bool(tf.reduce_all(tf.nn.softmax(x) == rounded))
+
+
+# What Linux calls instructions for products of half precision, on x86 and on Arm.
+_HALF_PRECISION = {"avx512_bf16", "amx_bf16", "avx512_fp16", "bf16"}
+
+
+@functools.cache
+def has_half_precision_products() -> bool:
+    """Returns whether this machine's processor multiplies in half precision, and oneDNN uses it.
+
+    Otherwise TensorFlow converts each number as often as it is read.
+    """
+    if not _rounds_at_the_end():
+        return False
+    try:
+        flags = Path("/proc/cpuinfo").read_text().split()
+    except OSError:
+        return True
+    return not _HALF_PRECISION.isdisjoint(flags)
 
 
 def call_traced_once(function: Callable, *tensors: Any, **static: Any) -> Any:

@@ -295,6 +295,18 @@ def test_half_precision(machine, case, dtype):
     case.check(outputs, tolerance=3e-2, dtype=dtype)
 
 
+@pytest.mark.parametrize(("dtype", "digits"), [("float16", 11), ("bfloat16", 8)])
+def test_half_precision_in_float32_is_rounded_at_the_end_alone(dtype, digits):
+    case = Case(rows=4)
+    half = case.tensors(dtype)
+    case.qkv = [as_float64(x).astype("float32") for x in half[:3]]
+    plan = case.plan("CPU", 600)
+    outputs = case.sparse(*half, plan=dataclasses.replace(plan, in_float32=True))
+    case.check(outputs, 2.0 ** (2 - digits), dtype)
+    context = ops.cast(case.sparse(*case.tensors(), plan=plan)[0], dtype)
+    np.testing.assert_array_equal(as_float64(outputs[0]), as_float64(context))
+
+
 @tensorflow_alone  # JAX computes in float64 only where all of a process does.
 @machines
 def test_float64_is_kept(machine):

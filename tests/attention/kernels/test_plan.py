@@ -2,6 +2,7 @@
 
 import pytest
 
+from bigbird_tf.attention.kernels import plan as plans
 from bigbird_tf.attention.kernels.plan import Plan, Tiles, make_plan
 from bigbird_tf.attention.pattern.slots import SlotLayout
 
@@ -48,6 +49,23 @@ def test_sums_are_those_that_the_compiler_has():
     assert plan("cpu", True).sums == "slots"
     assert plan("tpu", True).sums == "product"
     assert plan("gpu", False).sums == "sorted"
+
+
+@pytest.mark.parametrize("has_products", [True, False])
+@pytest.mark.parametrize("itemsize", [2, 4, 8])
+@pytest.mark.parametrize("compiled", [True, False])
+@pytest.mark.parametrize("device", ["cpu", "gpu", "tpu"])
+def test_half_precision_is_float32_where_a_processor_lacks_products_of_it(
+    device, compiled, itemsize, has_products, monkeypatch
+):
+    monkeypatch.setattr(plans, "has_half_precision_products", lambda: has_products)
+    shape = (4, 12, 4096, 64)
+    made = make_plan(shape, itemsize, LAYOUT, 64, 62, device=device, compiled=compiled)
+    is_lacking = device == "cpu" and not compiled and itemsize == 2 and not has_products
+    assert made.in_float32 == is_lacking
+    if is_lacking:
+        # What is in the cache are numbers of 4 bytes.
+        assert made.backward == plan("cpu", False).backward
 
 
 def test_a_tpu_s_chunks_stay_in_its_memory():
