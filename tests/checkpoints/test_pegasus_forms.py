@@ -1,6 +1,7 @@
 """Forms in which BigBird-Pegasus' checkpoints come, and what is stored besides the weights."""
 
 import warnings
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -161,7 +162,10 @@ def test_tables():
     table = BIG_BIRD_NAMES
     assert table.prefix == "bert."
     assert table.backbone_parts == ("embeddings.", "encoder.", "pooler.")
-    assert table.optional_parts(None) == ("pooler.",)
+    for has_table, parts in ((True, ("embeddings.global_embeddings.",)), (False, ())):
+        embeddings = SimpleNamespace(global_embeddings=object() if has_table else None)
+        backbone = SimpleNamespace(embeddings=embeddings)
+        assert table.optional_parts(backbone) == ("pooler.", *parts)
     assert table.head_prefixes == (
         "cls.predictions.", "cls.seq_relationship.", "classifier.", "qa_classifier.",
     )  # fmt: skip

@@ -95,6 +95,25 @@ def test_arguments(model_class):
             assert (int(found_seed), dtype) == (seed, "int32")
 
 
+def test_forced_ids():
+    """A tuple of them, as ends have several."""
+    model = make(BigBirdPegasusForConditionalGeneration)
+    own = {"decoder_start_token_id": 6, "max_new_tokens": 2}
+    for given, expected in (
+        ({"forced_bos_token_id": 0}, {"forced_bos_token_id": (0,)}),
+        (
+            {"forced_bos_token_id": np.int64(4), "forced_eos_token_id": [9, 1]},
+            {"forced_bos_token_id": (4,), "forced_eos_token_id": (9, 1)},
+        ),
+        ({"forced_eos_token_id": 52}, {"forced_eos_token_id": (52,)}),
+    ):
+        model.generate(IDS, 2, **given)
+        assert model.calls.pop()[1] == {**ALWAYS, **own, **expected}
+    for name in ("forced_bos_token_id", "forced_eos_token_id"):
+        with pytest.raises(ValueError, match=rf"`{name}` must be an id of .*vocab_size=53"):
+            model.generate(IDS, 2, **{name: 53})
+
+
 @CLASSES
 def test_a_seed_that_is_not_given_is_another_each_time(model_class):
     model = make(model_class)
@@ -122,6 +141,9 @@ def test_documents():
     assert mask == [[1, 1, 0], [1, 1, 1]]
 
 
+FORCED = ("forced_bos_token_id", "forced_eos_token_id")
+
+
 def test_defaults():
     shared = {
         "do_sample": False,
@@ -145,7 +167,7 @@ def test_defaults():
     }
     for owner, own in (
         (BigBirdForCausalLM, big_bird),
-        (SummaryGeneration, dict.fromkeys(big_bird)),
+        (SummaryGeneration, dict.fromkeys([*big_bird, *FORCED])),
     ):
         found = {
             name: parameter.default
@@ -164,6 +186,8 @@ def test_defaults_of_summaries():
         "no_repeat_ngram_size": 0,
         "repetition_penalty": 1.0,
         "min_new_tokens": 0,
+        "forced_bos_token_id": None,
+        "forced_eos_token_id": None,
     }
 
 
@@ -175,6 +199,8 @@ EXTRA = {
     "early_stopping": True,
     "no_repeat_ngram_size": 3,
     "repetition_penalty": 1.2,
+    "forced_bos_token_id": 4,
+    "forced_eos_token_id": [1, 7],
 }
 FROM_EXTRA = {
     # One less, since `transformers` counts the start token.
@@ -185,6 +211,8 @@ FROM_EXTRA = {
     "early_stopping": True,
     "no_repeat_ngram_size": 3,
     "repetition_penalty": 1.2,
+    "forced_bos_token_id": 4,
+    "forced_eos_token_id": [1, 7],
 }
 GIVEN = {
     "max_new_tokens": 20,
@@ -194,6 +222,8 @@ GIVEN = {
     "early_stopping": False,
     "no_repeat_ngram_size": 0,
     "repetition_penalty": 1.0,
+    "forced_bos_token_id": 0,
+    "forced_eos_token_id": 2,
 }
 
 
@@ -212,8 +242,11 @@ GIVEN = {
             {**DEFAULTS, "max_new_tokens": 7, "min_new_tokens": 2},
         ),
         (dict.fromkeys(EXTRA), {}, DEFAULTS),
-        ({"max_length": 0, "min_length": 0}, {}, DEFAULTS),
+        ({"max_length": 2, "min_length": 0}, {}, {**DEFAULTS, "max_new_tokens": 1}),
         ({"min_length": 1}, {}, DEFAULTS),
+        # What `generation_config.json` says, decides alone.
+        ({"generation_config": EXTRA, "num_beams": 9, "max_length": 3}, {}, FROM_EXTRA),
+        ({"generation_config": {}, **EXTRA}, {}, DEFAULTS),
         # The config's shortest length is of its own longest one.
         (EXTRA, {"max_new_tokens": 5}, {**FROM_EXTRA, "max_new_tokens": 5, "min_new_tokens": 5}),
         (EXTRA, {"max_new_tokens": 11}, {**FROM_EXTRA, "max_new_tokens": 11}),
@@ -233,6 +266,22 @@ def test_what_the_config_says_of_summaries(extra, given, expected):
     is_given = "num_beams" in given
     drawn = {**expected, "num_beams": expected["num_beams"] if is_given else 1}
     assert complete_arguments(said, config, True) == drawn
+
+
+@pytest.mark.parametrize(
+    ("extra", "message"),
+    [
+        ({"max_length": 0}, "`max_length` must be a positive integer. Received: max_length=0"),
+        ({"max_length": 1}, "`max_new_tokens` must be a positive .*max_new_tokens=0"),
+        ({"max_new_tokens": 0}, "`max_new_tokens` must be a positive .*max_new_tokens=0"),
+        ({"min_length": -1}, "`min_length` must be an integer, 0 or more"),
+        ({"min_new_tokens": 0.5}, "`min_new_tokens` must be an integer, 0 or more"),
+    ],
+)
+def test_lengths_of_a_config_that_are_impossible(extra, message):
+    config = tiny_pegasus_config(extra=extra)
+    with pytest.raises(ValueError, match=message):
+        complete_arguments(dict.fromkeys(DEFAULTS), config, False)
 
 
 def test_room_for_a_summary_to_the_token():
