@@ -56,3 +56,25 @@ def test_the_least_confidence_is_enough():
     assert choose(
         [2.0, 1.0], 0.0, calibration=less, no_answer_threshold=None, confidence_threshold=0.0
     ) == ["bird", "river"]
+
+
+@pytest.mark.parametrize("threshold", [None, 0.0])
+def test_a_document_without_spans_has_the_least_no_answer_of_its_windows(threshold):
+    nothing = float("-inf")
+    spans = {
+        "score": tf.constant([[nothing], [nothing], [2.0], [nothing]]),
+        "start": tf.constant([[3], [4], [0], [5]]),
+        "end": tf.constant([[4], [5], [4], [6]]),
+        "no_answer_score": tf.constant([4.0, 1.5, 0.5, 3.0]),
+        "log_total": tf.constant([5.0, 2.5, 3.0, 4.0]),
+    }
+    contexts = tf.constant(["a word", "bird", ""])
+    found = choose_answers(
+        spans, tf.constant([0, 0, 1, 2]), contexts, no_answer_threshold=threshold
+    )
+    assert found["answer"].numpy().tolist() == [[b""], [b"bird"], [b""]]
+    assert found["no_answer_score"].numpy().tolist() == [1.5, 0.5, 3.0]
+    assert found["score"].numpy().tolist() == [[1.5], [2.0], [3.0]]
+    assert found["start"].numpy().tolist() == [[0], [0], [0]]
+    assert found["end"].numpy().tolist() == [[0], [4], [0]]
+    assert found["confidence"].numpy()[[0, 2], 0].tolist() == [1.0, 1.0]

@@ -170,11 +170,16 @@ class TestSquad2:
             evaluate_squad(self.DATASET, self.PREDICTIONS, probabilities, threshold)
             for threshold in (0.5, 0.4999)
         )
-        assert at["exact"] == evaluate_squad(self.DATASET, self.PREDICTIONS)["exact"] == 40.0
+        plain = evaluate_squad(self.DATASET, self.PREDICTIONS)
+        # All refused would have the same share of questions right, but others of them.
+        assert plain["exact"] == below["exact"] == 40.0
+        assert plain["HasAns_exact"] > below["HasAns_exact"]
+        assert {name: at[name] for name in plain} == plain
         assert (below["HasAns_exact"], below["NoAns_exact"]) == (0.0, 100.0)
         # By default nothing is: a probability of 1 is not above 1.
         certain = dict.fromkeys("abcde", 1.0)
-        assert evaluate_squad(self.DATASET, self.PREDICTIONS, certain)["exact"] == 40.0
+        by_default = evaluate_squad(self.DATASET, self.PREDICTIONS, certain)
+        assert {name: by_default[name] for name in plain} == plain
 
     def test_missing_predictions_are_left_out(self):
         with pytest.warns(UserWarning, match="4 of 5"):
