@@ -10,6 +10,7 @@ from bigbird_tf.types import Tensor
 
 __all__ = [
     "check_cross_shapes",
+    "check_global_bias",
     "check_is_not_causal",
     "check_shapes",
     "check_shapes_when_run",
@@ -69,6 +70,27 @@ def check_cross_shapes(query: Tensor, value: Tensor, attention_mask: Tensor | No
         )
     if attention_mask is not None:
         _check_mask_shape(attention_mask, "value", value)
+
+
+def check_global_bias(global_bias: Tensor, query: Tensor, most: int) -> None:
+    """Refuses a bias of queries that are not all in global blocks at the start.
+
+    Args:
+        global_bias: Tensor `(B, K, T)`.
+        query: Tensor `(B, T, D)`.
+        most: Queries of these blocks.
+
+    Raises:
+        ValueError: If the shape is known to be another one.
+    """
+    shape = tuple(global_bias.shape)
+    fits = len(shape) == 3 and may_be_equal((shape[0], shape[2]), query.shape[:2])
+    if not fits or (shape[1] or 0) > most:
+        raise ValueError(
+            "`global_bias` must be of shape (batch, queries, length), for the queries of global "
+            f"blocks at the start, here {most} at most. Received: global_bias.shape={shape}, "
+            f"query.shape={tuple(query.shape)}"
+        )
 
 
 def _check_rank(name: str, x: Tensor) -> None:

@@ -9,6 +9,7 @@ from keras import ops
 from bigbird_tf.attention.kernels.attention_weights import MASKED
 from bigbird_tf.attention.kernels.chunked import block_sparse_attention
 from bigbird_tf.attention.kernels.reference import full_attention, pattern_bias
+from bigbird_tf.attention.layers.argument_checks import check_global_bias
 from bigbird_tf.attention.layers.self_attention import SelfAttention
 from bigbird_tf.attention.pattern.block_pattern import BlockPattern
 from bigbird_tf.attention.pattern.pattern_at_length import is_sparse, is_sparse_when_run, slots_at
@@ -167,6 +168,9 @@ class BlockSparseAttention(SelfAttention):
         global_bias: Tensor | None = None,
     ) -> tuple[Tensor, Tensor | None]:
         length = ops.shape(query)[1]
+        if global_bias is not None:
+            most = self.spec.num_global_start * self.spec.block_size
+            check_global_bias(global_bias, query, most)
 
         def full():
             bias = None if global_bias is None else _for_queries(global_bias, length)

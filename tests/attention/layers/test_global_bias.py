@@ -39,3 +39,13 @@ def test_causal_attention_has_no_such_queries():
     layer = CausalAttention(2, 3, attention_type="original_full")
     with pytest.raises(ValueError, match=r"`global_bias` is of queries that read everything"):
         layer(ops.ones((1, 5, 6)), global_bias=np.zeros((1, 2, 5), np.float32))
+
+
+@pytest.mark.parametrize("attention_type", ["block_sparse", "original_full"])
+@pytest.mark.parametrize("shape", [(2, 5, 38), (2, 3, 37), (1, 3, 38), (2, 38)], ids=str)
+def test_other_shapes(shape, attention_type):
+    """What is of the queries behind the first global block would act on those of the last one."""
+    layer = BlockSparseAttention(2, 3, block_size=4, attention_type=attention_type)
+    message = r"`global_bias` must be .* blocks at the start, here 4 at most.*query.shape=\(2, 38,"
+    with pytest.raises(ValueError, match=message):
+        layer(ops.ones((2, 38, 6)), global_bias=np.zeros(shape, np.float32))
