@@ -195,6 +195,19 @@ def test_device_type(monkeypatch):
     assert device_type() == "gpu"
 
 
+@pytest.mark.skipif(IS_TENSORFLOW, reason="JAX's own")
+def test_device_type_of_a_scope(monkeypatch):
+    """A GPU's kernels do not run on the processor beside it."""
+    import jax
+
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    assert device_type() == "gpu"
+    for scope in (keras.device("cpu:0"), jax.default_device("cpu")):
+        with scope:
+            assert device_type() == "cpu"
+    assert device_type() == "gpu"
+
+
 @pytest.mark.parametrize(
     ("has_onednn", "flags", "expected"),
     [

@@ -334,8 +334,11 @@ def draw_seed() -> Tensor | None:
 
 
 def device_type() -> str:
-    """Returns what computes: `"cpu"`, `"gpu"` or `"tpu"`."""
-    return {"cpu": "cpu", "tpu": "tpu"}.get(jax.default_backend(), "gpu")
+    """Returns what computes: `"cpu"`, `"gpu"` or `"tpu"`; within `keras.device`, that device."""
+    # A device, the name of a platform, or `None`. What is traced under one is not used for others.
+    default = jax.config.jax_default_device
+    platform = getattr(default, "platform", default) or jax.default_backend()
+    return {"cpu": "cpu", "tpu": "tpu"}.get(platform, "gpu")
 
 
 def sorted_segment_sum(x: Tensor, ids: Tensor, count: Any) -> Tensor:
