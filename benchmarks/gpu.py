@@ -156,7 +156,7 @@ def main(
     dtype: Annotated[str, typer.Option(help="bfloat16 or float32.")] = "bfloat16",
     batch: Annotated[int, typer.Option(help="Sequences in a batch.")] = 4,
     rounds: Annotated[int, typer.Option(help="Rounds; medians are taken.")] = 7,
-    peers: Annotated[str, typer.Option(help=f"Of {', '.join(PEERS)}.")] = ";".join(PEERS),
+    peers: Annotated[str, typer.Option(help="Names, with ';' between.")] = ";".join(PEERS),
 ) -> None:
     """Times attention, forward and with its gradient, on a GPU."""
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")

@@ -34,7 +34,7 @@ def evaluate_rouge(references: Sequence[str], summaries: Sequence[str]) -> dict[
     for name, texts in (("references", references), ("summaries", summaries)):
         if isinstance(texts, str) or not all(isinstance(text, str) for text in texts):
             raise TypeError(f"`{name}` must be a list of strings. Received: {texts!r:.80}")
-    if len(references) != len(summaries) or not summaries:
+    if len(references) != len(summaries) or len(summaries) == 0:
         raise ValueError(
             "`summaries` must be as many as `references`, and one at least. Received: "
             f"{len(summaries)} summaries, {len(references)} references"

@@ -1,5 +1,6 @@
 import sys
 
+import numpy as np
 import pytest
 
 from bigbird_tf.preprocessing import evaluate_rouge
@@ -30,6 +31,7 @@ def test_means_over_summaries():
     each = [evaluate_rouge([a], [b]) for a, b in zip(REFERENCES, SUMMARIES, strict=True)]
     for name, value in both.items():
         assert value == pytest.approx((each[0][name] + each[1][name]) / 2)
+    assert evaluate_rouge(np.array(REFERENCES), np.array(SUMMARIES)) == both
     assert evaluate_rouge(REFERENCES[:1], [""])["rouge1"] == 0
 
 
