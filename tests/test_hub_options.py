@@ -7,7 +7,7 @@ import pytest
 from huggingface_hub.errors import HfHubHTTPError
 
 from bigbird_tf import checkpoints, hub
-from bigbird_tf.config import BigBirdConfig, config_of_any_family
+from bigbird_tf.config import BigBirdConfig
 from bigbird_tf.models import BigBirdForMaskedLM, BigBirdModel
 from bigbird_tf.preprocessing import BigBirdTokenizer, MaskedLMPreprocessor
 from tests.contract import tiny_config
@@ -44,13 +44,6 @@ def test_config(asked):
     config = BigBirdConfig.from_pretrained("someone/model", **OPTIONS, num_random_blocks=2)
     assert config.num_random_blocks == 2
     assert asked == ["config.json"]
-
-
-def test_config_of_any_family(asked):
-    """Once for the family, and once by its class."""
-    config = config_of_any_family("someone/model", **OPTIONS, num_random_blocks=2)
-    assert config.num_random_blocks == 2
-    assert asked == ["config.json"] * 2
 
 
 def test_model(asked):
