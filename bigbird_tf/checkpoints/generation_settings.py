@@ -101,7 +101,7 @@ def read_into(
 
 
 def save(config: C, directory: Path) -> C:
-    """Writes `generation_config.json`, if a model was loaded with one.
+    """Writes `generation_config.json`, if a model was loaded with one; one that is there goes.
 
     Args:
         config: The model's config.
@@ -113,6 +113,8 @@ def save(config: C, directory: Path) -> C:
     extra = dict(config.extra)
     settings = extra.pop(GENERATION_SETTINGS, None)
     if settings is None:
+        # That of a model saved there before would decide over this one's own settings.
+        (directory / NAME).unlink(missing_ok=True)
         return config
     # They may have changed since.
     ids = {name: getattr(config, name) for name in _IDS if name in settings}

@@ -77,6 +77,14 @@ def test_written_again(load, tmp_path):
     assert arguments_of(again) == arguments_of(model)
 
 
+def test_not_left_behind_by_a_model_saved_before(load, folder, tmp_path):
+    load(SETTINGS).save_pretrained(tmp_path)
+    (folder / FILE).unlink()
+    BigBirdPegasusForConditionalGeneration.from_pretrained(folder).save_pretrained(tmp_path)
+    again = BigBirdPegasusForConditionalGeneration.from_pretrained(tmp_path)
+    assert arguments_of(again)["num_beams"] == 5
+
+
 def test_kept_by_keras(load):
     model = load(SETTINGS)
     again = type(model).from_config(model.get_config())
