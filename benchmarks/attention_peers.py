@@ -6,12 +6,22 @@ the peer has, `"forward"` and `"forward+backward"`. Blocks of 64, 3 random block
 are padding.
 """
 
+import functools
 from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 
-__all__ = ["BLOCK", "HEADS", "HEAD_SIZE", "MODES", "PEERS", "RANDOM", "padding_mask"]
+__all__ = [
+    "BLOCK",
+    "CAUSAL_PEERS",
+    "HEADS",
+    "HEAD_SIZE",
+    "MODES",
+    "PEERS",
+    "RANDOM",
+    "padding_mask",
+]
 
 HEADS, HEAD_SIZE, BLOCK, RANDOM = 12, 64, 64, 3
 MODES = ("forward", "forward+backward")
@@ -74,7 +84,7 @@ def _tensorflow_modes(attention, shape, dtype, layers, jit_compile):
     }
 
 
-def ours(length, batch, dtype, layers, jit_compile=False):
+def ours(length, batch, dtype, layers, jit_compile=False, is_causal=False):
     """The sparse products, at every length."""
     import tensorflow as tf
 
@@ -83,7 +93,9 @@ def ours(length, batch, dtype, layers, jit_compile=False):
     from bigbird_tf.attention.kernels.chunked import block_sparse_attention
 
     bias = tf.constant((1 - padding_mask(length, batch)) * np.float32(MASKED))
-    pattern = BlockPattern.build(length // BLOCK, HEADS, num_random_blocks=RANDOM)
+    pattern = BlockPattern.build(
+        length // BLOCK, HEADS, num_random_blocks=RANDOM, is_causal=is_causal
+    )
 
     def attention(query, key, value):
         return block_sparse_attention(
@@ -190,11 +202,13 @@ def _torch_modes(attention, length, batch, dtype, layers):
     return {"forward": forward, "forward+backward": backward}
 
 
-def torch_fused(length, batch, dtype, layers):
+def torch_fused(length, batch, dtype, layers, is_causal=False):
     """Fused full attention, without padding, for which it is fastest."""
     import torch
 
-    attention = torch.nn.functional.scaled_dot_product_attention
+    attention = functools.partial(
+        torch.nn.functional.scaled_dot_product_attention, is_causal=is_causal
+    )
     return _torch_modes(attention, length, batch, dtype, layers)
 
 
@@ -237,7 +251,7 @@ def _transformers_heads(x, length, batch):
     return x.reshape(batch, length, HEADS, HEAD_SIZE).transpose(1, 2)
 
 
-def transformers_full(length, batch, dtype, layers):
+def transformers_full(length, batch, dtype, layers, is_causal=False):
     """`original_full` of `transformers`, its projections replaced by the identity."""
     import torch
     from transformers import BigBirdConfig
@@ -253,6 +267,9 @@ def transformers_full(length, batch, dtype, layers):
     layer.query, layer.key, layer.value = Given(), Given(), Given()
     kind = getattr(torch, dtype)
     bias = torch.tensor((1 - padding_mask(length, batch)) * -1e4)[:, None, None].to(kind)
+    if is_causal:
+        after = torch.triu(torch.ones(length, length, dtype=torch.bool), 1)
+        bias = bias.masked_fill(after, torch.finfo(kind).min)
     like = torch.empty(batch, length, HEADS * HEAD_SIZE)
 
     def attention(*tensors):
@@ -305,4 +322,14 @@ PEERS = {
     # On CPUs it has no backward pass, and needs a C++ compiler.
     "torch compiled flex_attention": Peer(torch_flex, 2 * BLOCK, modes=MODES[:1]),
     "Keras MultiHeadAttention": Peer(keras_full, longest=4096),
+}
+# Of decoders. `transformers` holds dense scores.
+CAUSAL_PEERS = {
+    "bigbird_tf graph": Peer(functools.partial(ours, is_causal=True)),
+    "transformers original_full": Peer(
+        functools.partial(transformers_full, is_causal=True), longest=4096
+    ),
+    "torch fused full attention": Peer(
+        functools.partial(torch_fused, is_causal=True), longest=8192
+    ),
 }

@@ -108,6 +108,45 @@ def test_full_attention_of_the_peers_is_one_function():
     np.testing.assert_allclose(theirs, keras.transpose(0, 2, 1, 3), rtol=0, atol=1e-5)
 
 
+def test_causal_attention_of_the_peers_is_one_function():
+    """Of four blocks, the pattern reads all that is before; of padding, torch knows none."""
+    import numpy as np
+    import tensorflow as tf
+    import torch
+
+    from benchmarks import attention_peers as peers
+
+    outputs, length = [], 4 * peers.BLOCK
+    rng = np.random.default_rng(0)
+    given = [rng.normal(size=(2, 12, length, 64)).astype("float32") for _ in range(3)]
+
+    def capture(attention, *_):
+        outputs.append(np.asarray(attention(*(convert(x) for x in given))))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(peers, "_torch_modes", capture)
+        patch.setattr(peers, "_tensorflow_modes", capture)
+        for name, peer in peers.CAUSAL_PEERS.items():
+            convert = tf.constant if name.startswith("bigbird_tf") else torch.tensor
+            peer.build(length, 2, "float32", 1)
+    first, *others = (x[:, :, : length - 13] for x in outputs)
+    assert len(others) == 2
+    for other in others:
+        np.testing.assert_allclose(other, first, rtol=0, atol=1e-5)
+
+
+def test_decoding_with_all_peers(tmp_path, monkeypatch):
+    from benchmarks import decoding, measuring
+
+    monkeypatch.setattr(measuring, "RESULTS", tmp_path)
+    decoding.main(lengths="512", layers=1, rounds=1, longest_peer=512)
+    seconds = json.loads((tmp_path / "decoding.json").read_text())["seconds"]
+    assert set(seconds["forward+backward"]["512"]) == {*decoding.CAUSAL_PEERS, decoding.ARITHMETIC}
+    assert set(seconds["generation"]) == {"500", "512"}
+    assert len(seconds["generation"]["512"]) == 2
+    assert all(x > 0 for found in seconds.values() for y in found.values() for x in y.values())
+
+
 def test_processor_time_of_an_import():
     from benchmarks import import_time
 

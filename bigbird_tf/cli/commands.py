@@ -115,10 +115,8 @@ def demo(
     """Ask the documentation of this machine's own packages (from a clone of the repository)."""
     root = Path(__file__).parents[2]
     if not (root / "examples/docs_qa/demo.py").is_file():
-        raise FileNotFoundError(
-            "The demo is part of the repository, not of the installed package. Clone it and run "
-            "`make demo` there."
-        )
+        missing = "The demo is part of the repository, not of the installed package."
+        raise FileNotFoundError(f"{missing} Clone it and run `make demo` there.")
     command = [sys.executable, "-m", "examples.docs_qa.demo", *(["--quick"] if quick else [])]
     raise typer.Exit(subprocess.run(command, cwd=root).returncode)
 

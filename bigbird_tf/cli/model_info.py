@@ -82,12 +82,14 @@ def _describe_encoder(config: ModelConfig) -> str:
         f"{config.num_attention_heads} heads, vocabulary of {config.vocab_size}, "
         f"{types}up to {config.max_position_embeddings} tokens"
     )
-    if config.attention_type == "original_full" or config.is_decoder:
-        return f"{text}; {'causal' if config.is_decoder else 'full'} attention"
+    causal = "causal " if config.is_decoder else ""
+    if config.self_attention_type == "original_full":
+        return f"{text}; {causal or 'full '}attention"
     beside = "" if is_pegasus else config.num_global_tokens
     beside = f"{beside} global tokens beside the sequence, " if beside else ""
+    kind = f"{causal}{config.self_attention_type}"
     return (
-        f"{text}; {config.attention_type} attention, blocks of {config.block_size}, {beside}"
+        f"{text}; {kind} attention, blocks of {config.block_size}, {beside}"
         f"{config.num_random_blocks} random, full up to {config.longest_full_attention} tokens"
     )
 

@@ -42,6 +42,7 @@ def pattern(
     head_size: Annotated[int, typer.Option(min=1, help="Width of a head, for the cost.")] = 64,
     layer: Annotated[int, typer.Option(min=0, help="The layer, which seeds the draws.")] = 0,
     plan: Annotated[str, typer.Option(help="Whose draws: google or transformers.")] = "google",
+    causal: Annotated[bool, typer.Option(help="What a decoder reads of it: the past.")] = False,
     head: Annotated[
         int | None, typer.Option(min=0, help="One head only; all together by default.")
     ] = None,
@@ -56,6 +57,11 @@ def pattern(
     from bigbird_tf.attention.pattern.pattern_report import report_pattern
     from bigbird_tf.cli.tables import print_report, report_as_json
 
+    if causal and num_global_tokens:
+        raise ValueError(
+            "Tokens beside the sequence read all of it, which no decoder's do. Received: --causal, "
+            f"--global-tokens {num_global_tokens}"
+        )
     # The blocks of tokens beside the sequence stand before it, and are global.
     beside = -(-(num_global_tokens or 0) // block_size)
     if num_global_blocks is None:
@@ -74,6 +80,7 @@ def pattern(
         num_global_blocks=num_global_blocks,
         seed=layer,
         random_plan=plan,
+        is_causal=causal,
     )
     with messages.status("measuring"):
         report = report_pattern(built, block_size, head_size, head)

@@ -7,9 +7,11 @@ from typing import Any, ClassVar, Self
 
 from bigbird_tf.attention.pattern.pattern_spec import (
     ATTENTION_TYPES,
+    CAUSAL_ATTENTION_TYPES,
     INFERENCE_RANDOM_BLOCKS,
     RANDOM_PLANS,
     AttentionType,
+    CausalAttentionType,
     InferenceRandomBlocks,
     PatternSpec,
     RandomPlan,
@@ -88,6 +90,7 @@ _CHECKS: Checks = {
     "construction": functools.partial(check_choice, choices=CONSTRUCTIONS),
     "num_global_tokens": count,
     "global_reads": functools.partial(check_choice, choices=GLOBAL_READS),
+    "causal_attention_type": functools.partial(check_choice, choices=CAUSAL_ATTENTION_TYPES),
     "gradient_checkpointing": check_flag,
 }
 _CHECKS["extra"] = functools.partial(check_extra, known=("extra", "model_type", *_CHECKS))
@@ -130,7 +133,8 @@ class BigBirdConfig(ModelConfig):
         classifier_dropout: Dropout rate of classification heads; `None` for `hidden_dropout_prob`.
         classifier_act: Activation inside the head of sequence classifiers; `None` for `hidden_act`.
             Google's classifiers have `"tanh"`.
-        is_decoder: Whether attention is causal.
+        is_decoder: Whether attention is causal. Then `causal_attention_type` says of which kind it
+            is, whatever `attention_type` says.
         num_labels: Outputs of a classification head; by default as many as there are names.
         id2label: Names of the labels, by id.
         label2id: Ids of the labels, by name; one of the two is enough.
@@ -156,6 +160,8 @@ class BigBirdConfig(ModelConfig):
         num_global_tokens: Tokens beside the sequence, G; must be given with `"etc"`.
         global_reads: What of the sequence a global token attends to: `"all"`, or `"members"`, those
             positions that an input, `global_membership`, says belong to it.
+        causal_attention_type: Attention of decoders: `"original_full"`, as `transformers` has it;
+            or `"block_sparse"` (linear in the length), see `PatternSpec.is_causal`.
         gradient_checkpointing: Whether training recomputes each encoder block's inside in the
             backward pass, which trades time for memory.
         extra: Fields of a `config.json` that are not among the above.
@@ -211,6 +217,7 @@ class BigBirdConfig(ModelConfig):
     construction: Construction = "itc"
     num_global_tokens: int = 0
     global_reads: GlobalReads = "all"
+    causal_attention_type: CausalAttentionType = "original_full"
     gradient_checkpointing: bool = False
     extra: Mapping[str, Any] = dataclasses.field(default_factory=FrozenDict, hash=False)
 
@@ -284,3 +291,8 @@ class BigBirdConfig(ModelConfig):
             full_attention_up_to=None if up_to is None else up_to + self.global_length,
             max_length=spec.max_length + self.global_length,
         )
+
+    @property
+    def self_attention_type(self) -> str:
+        """How a sequence attends to itself: what of the two attention types is in force."""
+        return self.causal_attention_type if self.is_decoder else self.attention_type

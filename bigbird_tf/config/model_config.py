@@ -51,6 +51,11 @@ class ModelConfig:
         return self.hidden_size // self.num_attention_heads
 
     @property
+    def self_attention_type(self) -> str:
+        """How a sequence attends to itself; see the field `attention_type`."""
+        return self.attention_type
+
+    @property
     def longest_full_attention(self) -> int:
         """The length in tokens up to which full attention takes the place of the sparse one."""
         return self.pattern_spec().longest_full_attention
@@ -68,6 +73,7 @@ class ModelConfig:
             full_attention_up_to=self.full_attention_up_to,
             max_length=self.max_position_embeddings,
             seed=layer_index,
+            is_causal=self.is_decoder,
         )
 
     def replace(self, **fields: Any) -> Self:

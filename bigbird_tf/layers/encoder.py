@@ -94,16 +94,20 @@ class Encoder(ConfigLayer):
         return hidden_states[-1], hidden_states if output_hidden_states else [], attentions
 
     def call_with_cache(
-        self, inputs: Tensor, attention_mask: Tensor, cache: Any = None, index: Any = None
+        self,
+        inputs: Tensor,
+        attention_mask: Tensor | None = None,
+        cache: Any = None,
+        index: Any = None,
     ) -> tuple[Tensor, Any]:
         """Decodes; only for configs with `is_decoder=True`. See `CausalAttention`.
 
         Args:
             inputs: Tensor `(B, T, hidden_size)`.
-            attention_mask: Tensor `(B, T)`, or `(B, L)` with a cache of L tokens.
+            attention_mask: As of `CausalAttention.call_with_cache`.
             cache: What the call before returned, a pair of tensors for each block; `None` for a
                 prompt.
-            index: int32 scalar, the new token's place in the cache.
+            index: As of `CausalAttention.call_with_cache`.
 
         Returns:
             `(last, cache)`: `(B, T, hidden_size)`, and the cache with the new tokens in it.
@@ -117,7 +121,7 @@ class Encoder(ConfigLayer):
 
     def _padding(self, length: Any) -> Any:
         """Returns how many tokens to add (an integer or a tensor), or `None` for none at all."""
-        if self.config.attention_type == "original_full":
+        if self.config.self_attention_type == "original_full":
             return None
         spec = self.config.pattern_spec()
         padding = -length % spec.block_size

@@ -47,16 +47,14 @@ class EncoderBlock(ConfigLayer):
             "dropout": config.attention_probs_dropout_prob,
             "use_bias": config.use_bias,
             "use_output_bias": config.use_bias or self.always_output_bias,
-            "attention_type": config.attention_type,
+            "attention_type": config.self_attention_type,
             "kernel_initializer": self._initializer(),
             "dtype": self.dtype_policy,
             "name": "attention",
         }
-        if config.is_decoder:
-            self.attention = CausalAttention(config.num_attention_heads, **arguments)
-        else:
-            pattern = config.pattern_spec(layer_index).arguments
-            self.attention = BlockSparseAttention(**pattern, **arguments)
+        pattern = config.pattern_spec(layer_index).arguments
+        attention_class = CausalAttention if config.is_decoder else BlockSparseAttention
+        self.attention = attention_class(**pattern, **arguments)
         self.dropout = Dropout(config.hidden_dropout_prob, dtype=self.dtype_policy)
         self.layer_norm = self._layer_norm()
         self.feed_forward = self._make_feed_forward()
@@ -101,7 +99,11 @@ class EncoderBlock(ConfigLayer):
         return (hidden, *scores) if return_attention_scores else hidden
 
     def call_with_cache(
-        self, inputs: Tensor, attention_mask: Tensor, cache: Any = None, index: Any = None
+        self,
+        inputs: Tensor,
+        attention_mask: Tensor | None = None,
+        cache: Any = None,
+        index: Any = None,
     ) -> tuple[Tensor, Any]:
         """Decodes; only for configs with `is_decoder=True`. See `CausalAttention`.
 

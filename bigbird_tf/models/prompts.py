@@ -9,7 +9,7 @@ from bigbird_tf.models.inputs import is_text, read_inputs
 from bigbird_tf.nn.backend import check_when_run
 from bigbird_tf.types import Tensor
 
-__all__ = ["Prompts", "prompt_pieces", "read_prompts", "to_dense", "to_text"]
+__all__ = ["Prompts", "padded_behind", "prompt_pieces", "read_prompts", "to_dense", "to_text"]
 
 
 class Prompts(NamedTuple):
@@ -63,6 +63,14 @@ def read_prompts(
     order = ops.argsort(mask * length + ops.arange(length, dtype="int32"), axis=1)
     ids, mask = (ops.take_along_axis(x, order, axis=1) for x in (ids, mask))
     return Prompts(ids, mask, ops.maximum(ops.cumsum(mask, axis=1) - 1, 0), is_scalar)
+
+
+def padded_behind(ids: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+    """Returns the ids and mask of prompts, padded on the left, with their padding on the right."""
+    length = ops.shape(ids)[1]
+    padding = length - ops.sum(mask, axis=1, keepdims=True)
+    place = (ops.arange(length, dtype="int32") + padding) % length
+    return ops.take_along_axis(ids, place, axis=1), ops.take_along_axis(mask, place, axis=1)
 
 
 def to_text(tokens: Tensor, tokenizer: Any, stop_token_ids: tuple[int, ...]) -> Any:

@@ -162,7 +162,7 @@ class TestPattern:
         outcome = run(
             "pattern", "--length", 129, "--block-size", 16, "--random", 2, "--window", "5,2",
             "--global", 3, "--heads", 7, "--head-size", 11, "--layer", 4, "--plan", "transformers",
-            "--head", 6, "-o", "figure.svg", "--json",
+            "--causal", "--head", 6, "-o", "figure.svg", "--json",
         )  # fmt: skip
         assert (outcome.code, json.loads(outcome.out)) == (0, {"shown": 1}), outcome.err
         # 129 tokens are nine blocks of 16, the last one with a single token.
@@ -171,6 +171,7 @@ class TestPattern:
             {
                 "block_size": 16, "num_random_blocks": 2, "num_window_blocks": (5, 2),
                 "num_global_blocks": 3, "seed": 4, "random_plan": "transformers",
+                "is_causal": True,
             },
         )  # fmt: skip
         assert report.call == (("the pattern", 16, 11, 6), {})

@@ -115,6 +115,10 @@ class TestMistakes:
             (["pattern", "--window", "1,2,3"], "`num_window_blocks` must be a number or two"),
             (["pattern", "--global=-1,0"], "`num_global_blocks` must be an integer, 0 or more"),
             (["pattern", "--plan", "mine"], "`random_plan` must be"),
+            (
+                ["pattern", "--causal", "--global-tokens", "9"],
+                "read all of it, which no decoder's do",
+            ),
             (["pattern", "--length", "320"], "too short for its random blocks"),
             (["pattern", "--head", "12", "-o", "x.png"], "`head` must be from 0 to 11"),
         ],

@@ -56,6 +56,7 @@ TABLE = {
         "head_size: int >= 1 = 64",
         "layer: int >= 0 = 0",
         "plan: str = google",
+        "causal: bool = False",
         "head: int >= 0 = None",
         "--output -o: Path = None",
         "--json: bool = False",

@@ -53,6 +53,7 @@ BIG_BIRD = {
     "construction": "itc",
     "num_global_tokens": 0,
     "global_reads": "all",
+    "causal_attention_type": "original_full",
     "gradient_checkpointing": False,
     "extra": {},
 }
@@ -171,6 +172,7 @@ EDGES = {
         "construction": (("itc",), ("other", None), "one of 'itc', 'etc'"),
         "num_global_tokens": ((0,), (-1, 0.0, False, None), "an integer, 0 or more"),
         "global_reads": (("all",), ("other", None), "one of 'all', 'members'"),
+        "causal_attention_type": one_of("original_full", "block_sparse"),
     },
     BigBirdPegasusConfig: {
         **SHARED,
@@ -282,6 +284,7 @@ def test_each_field_reaches_the_pattern(config_class):
         "full_attention_up_to": 333,
         "max_length": 67,
         "seed": 6,
+        "is_causal": False,
     }
     assert config.pattern_spec().seed == 0
     assert config.head_size == 7

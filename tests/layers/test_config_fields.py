@@ -127,6 +127,23 @@ def test_causal_attention():
     assert_initial(layer.kernel_initializer)
 
 
+def test_causal_attention_of_a_block():
+    """Full whatever `attention_type` says, or sparse if asked for; of the pattern its past."""
+    decoder = CONFIG.replace(is_decoder=True)
+    assert EncoderBlock(decoder).attention.attention_type == "original_full"
+    config = decoder.replace(causal_attention_type="block_sparse")
+    layer = EncoderBlock(config, layer_index=3).attention
+    assert type(layer) is CausalAttention
+    assert layer.attention_type == "block_sparse"
+    assert layer.causal_spec == config.pattern_spec(3) == PatternSpec(
+        num_heads=3, block_size=8, num_random_blocks=2, window_before=3, num_global_start=5,
+        max_length=67, seed=3, is_causal=True,
+    )  # fmt: skip
+    # What is no decoder's attends to both sides, as before.
+    encoder = CONFIG.replace(causal_attention_type="block_sparse")
+    assert type(EncoderBlock(encoder).attention) is BlockSparseAttention
+
+
 def test_attention_of_a_block():
     """All that attention takes is the config's, or is said here to be no field of it."""
     block = EncoderBlock(CONFIG, layer_index=3)
@@ -268,7 +285,7 @@ def test_no_field_is_forgotten():
     elsewhere = {
         "pad_token_id", "bos_token_id", "eos_token_id", "sep_token_id", "is_decoder", "id2label",
         "label2id", "problem_type", "gradient_checkpointing", "tie_word_embeddings",
-        "extra", "construction", "num_global_tokens", "global_reads",
+        "causal_attention_type", "extra", "construction", "num_global_tokens", "global_reads",
     }  # fmt: skip
     assert {field.name for field in dataclasses.fields(BigBirdConfig)} == {*FIELDS, *elsewhere}
     defaults = BigBirdConfig()

@@ -7,7 +7,13 @@ import pytest
 import tensorflow as tf
 
 from bigbird_tf import BigBirdForCausalLM
-from bigbird_tf.models.prompts import prompt_pieces, read_prompts, to_dense, to_text
+from bigbird_tf.models.prompts import (
+    padded_behind,
+    prompt_pieces,
+    read_prompts,
+    to_dense,
+    to_text,
+)
 from bigbird_tf.preprocessing import BigBirdTokenizer
 from tests.contract import (
     randomize,
@@ -15,6 +21,14 @@ from tests.contract import (
 )
 from tests.models.big_bird.test_big_bird_for_causal_lm import PROMPTS
 from tests.preprocessing.conftest import train_vocabulary
+
+
+def test_padding_from_the_left_to_the_right():
+    ids = np.array([[0, 0, 5, 7], [3, 4, 5, 6], [9, 9, 9, 8]], "int32")
+    mask = np.array([[0, 0, 1, 1], [1, 1, 1, 1], [0, 0, 0, 1]], "int32")
+    moved, mask = (np.asarray(x) for x in padded_behind(ids, mask))
+    assert moved.tolist() == [[5, 7, 0, 0], [3, 4, 5, 6], [8, 9, 9, 9]]
+    assert mask.tolist() == [[1, 1, 0, 0], [1, 1, 1, 1], [1, 0, 0, 0]]
 
 
 @pytest.mark.parametrize("is_known", [True, False])

@@ -16,6 +16,7 @@ from bigbird_tf.nn.backend import (
     compute_spec,
     device_type,
     is_compiled_by_xla,
+    overwrite_at,
     recompute_barrier,
     serial_map,
     take,
@@ -60,6 +61,22 @@ def test_write_at(jit_compile, dtype):
         written = write(before, new, ops.convert_to_tensor(index, "int32"))
         assert keras.backend.standardize_dtype(written.dtype) == dtype
         np.testing.assert_array_equal(ops.cast(written, "float32"), expected)
+
+
+@pytest.mark.parametrize("jit_compile", [False, True])
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_overwrite_at(jit_compile, dtype):
+    """Another place in each row; what was there, far larger, leaves nothing behind."""
+    x = 1e6 * np.random.default_rng(3).normal(size=(3, 2, 5, 7))
+    update = ops.convert_to_tensor(x[:, :, :1] / 1e6 + 1, dtype)
+    before = ops.convert_to_tensor(x, dtype)
+    expected = np.array(ops.cast(before, "float32"))
+    for row, place in enumerate((4, 0, 2)):
+        expected[row, :, place] = np.array(ops.cast(update, "float32"))[row, :, 0]
+    write = compiled(overwrite_at, jit_compile=jit_compile)
+    written = write(before, update, ops.convert_to_tensor([4, 0, 2], "int32"))
+    assert keras.backend.standardize_dtype(written.dtype) == dtype
+    np.testing.assert_array_equal(ops.cast(written, "float32"), expected)
 
 
 def test_spec_of_unknown_sizes():

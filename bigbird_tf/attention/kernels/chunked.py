@@ -157,7 +157,7 @@ def _forward(
     def one_turn(q, k, v, biases, ids):
         run, bias = static.execution(), biases[0]
         from_global, rows = None, []
-        if layout.num_start + layout.num_end:
+        if layout.row_offset + layout.num_end:
             q_global = _global_queries(q, static)
             weights = run(attention_weights, q_global, k[:, None], sum(biases[1:], bias), scale)
             from_global = run(ops.matmul, ops.cast(weights, v.dtype), v[:, None])
@@ -191,7 +191,7 @@ def _backward(
         run, bias = static.execution(), biases[0]
         delta = _delta(context, grad_output)
         query_global, rows, parts = None, [], []
-        if layout.num_start + layout.num_end:
+        if layout.row_offset + layout.num_end:
             q_global, grad_global, delta_global = (
                 _global_queries(x, static) for x in (q, grad_output, delta)
             )
@@ -231,9 +231,8 @@ class _Chunk:
 
     def rows(self, x: Tensor) -> Tensor:
         """The queries of these rows, from `(G, T, H)` to `(R, 1, b, H)`."""
-        block_size, num_start = self.static.block_size, self.static.layout.num_start
-        first = (num_start + self.start) * block_size
-        last = (num_start + self.end) * block_size
+        block_size, offset = self.static.block_size, self.static.layout.row_offset
+        first, last = (offset + self.start) * block_size, (offset + self.end) * block_size
         # A slice of the first dimension needs no copy.
         x = as_matrix(x)[first:last] if self.static.tiles.heads == 1 else x[:, first:last]
         return ops.reshape(x, (-1, 1, block_size, x.shape[-1]))
@@ -321,7 +320,7 @@ def _key_sums(parts: Any, ids: Tensor, static: _Static) -> Any:
     """Adds up what flows back to gathered blocks, `(R, 1, S * b, H)` a chunk: `(G, T, H)`."""
     layout = static.layout
     heads, num_rows, num_slots = ops.shape(ids)
-    num_blocks = layout.num_start + num_rows + layout.num_end
+    num_blocks = layout.row_offset + num_rows + layout.num_end
 
     def put_together(chunks):
         shape = heads, -1, num_slots * static.block_size
@@ -358,7 +357,7 @@ def _of_global_queries(global_bias: Tensor, static: _Static) -> Tensor:
 
 def _global_queries(x: Tensor, static: _Static) -> Tensor:
     """The queries of global blocks, from `(G, T, H)` to `(G, 1, blocks * b, H)`."""
-    left = static.layout.num_start * static.block_size
+    left = static.layout.row_offset * static.block_size
     right = ops.shape(x)[1] - static.layout.num_end * static.block_size
     return ops.concatenate([x[:, :left], x[:, right:]], axis=1)[:, None]
 
@@ -367,7 +366,7 @@ def _with_global_queries(rows: Tensor, from_global: Tensor, heads: int, static: 
     """Puts global queries `(G, 1, blocks * b, H)` around chunks `(R, 1, b, H)`: `(G, T, H)`."""
     rows = [ops.reshape(x, (heads, -1, x.shape[-1])) for x in rows]
     if from_global is not None:
-        left = static.layout.num_start * static.block_size
+        left = static.layout.row_offset * static.block_size
         rows = [from_global[:, 0, :left], *rows, from_global[:, 0, left:]]
     return _concatenate(rows, 1)
 

@@ -150,15 +150,15 @@ class _Lists:
 
     @property
     def num_global(self) -> int:
-        """Global query blocks."""
-        return self.layout.num_start + self.layout.num_end
+        """Query blocks that read everything."""
+        return self.layout.row_offset + self.layout.num_end
 
     def _readers(self, key_blocks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         num_heads, num_rows, num_slots = key_blocks.shape
         is_in_part = np.zeros(num_slots, "int32")
         if self.layout.token_window:
             is_in_part[self.layout.groups["window"]] = 1
-        readers = 2 * (np.arange(num_rows)[:, None] + self.layout.num_start) + is_in_part
+        readers = 2 * (np.arange(num_rows)[:, None] + self.layout.row_offset) + is_in_part
         is_read = (self.row_bias == 0).reshape(-1)
         readers = readers.reshape(-1)[is_read]
         ids = key_blocks.reshape(num_heads, -1)[:, is_read]
@@ -170,11 +170,11 @@ class _Lists:
 
     def row(self, number: Any) -> Any:
         """The query block of a row."""
-        return self.layout.num_start + number
+        return self.layout.row_offset + number
 
     def global_block(self, number: Any) -> Any:
         """The query block of a global one by its number."""
-        is_at_end = ops.cast(number >= self.layout.num_start, "int32")
+        is_at_end = ops.cast(number >= self.layout.row_offset, "int32")
         return number + is_at_end * (self.num_blocks - self.num_global)
 
     def split_block(self, number: Any) -> Any:
@@ -260,7 +260,7 @@ def _global_tables(lists: _Lists) -> tuple[Tensor, Tensor]:
 
 def _with_global_blocks(x: Tensor, blocks: Tensor, lists: _Lists) -> Tensor:
     """Returns `(R, T, …)` with that of global query blocks, `(R, global, b, …)`, put in."""
-    num_start, block_size = lists.layout.num_start, blocks.shape[2]
+    num_start, block_size = lists.layout.row_offset, blocks.shape[2]
     blocks = ops.cast(blocks, x.dtype)
     zeros = (0,) * (len(x.shape) - 2)
     for at, part in (

@@ -63,9 +63,9 @@ def sums_by_slot(parts: Any, ids: Tensor, num_blocks: Any, layout: SlotLayout) -
 
     total: Tensor = 0.0
     for slot in range(layout.num_window):
-        # Row i read block i + num_start + slot - num_before. Rows at the edges read less (their
+        # Row i read block i + row_offset + slot - num_before. Rows at the edges read less (their
         # weights in slots that are not read are zero), so what falls outside is cut off.
-        before = num_start + slot
+        before = layout.row_offset + slot
         after = num_end + layout.num_window - 1 - slot
         total += ops.pad(groups["window"][:, :, slot], ((0, 0), (before, after), (0, 0)))
     total = total[:, num_before : num_before + num_blocks]
@@ -156,7 +156,7 @@ def _columns(
     if random_end is None:
         return everything
     num_first = max(layout.num_start, random_end)
-    window = layout.num_start + first_row - layout.window_before, num_rows + layout.num_window - 1
+    window = layout.row_offset + first_row - layout.window_before, num_rows + layout.num_window - 1
     last = num_blocks - layout.num_end, layout.num_end
     if num_first + window[1] + last[1] >= num_blocks:
         return everything

@@ -13,7 +13,7 @@ from bigbird_tf.attention.kernels.attention_weights import attention_weights
 from bigbird_tf.attention.pattern.slots import NOT_READ, SlotLayout, Slots
 from bigbird_tf.types import Tensor
 
-__all__ = ["full_attention", "pattern_bias"]
+__all__ = ["causal_bias", "full_attention", "pattern_bias"]
 
 
 def full_attention(
@@ -77,7 +77,20 @@ def pattern_bias(slots: Slots, num_blocks: Any, block_size: int, *, count_repeat
     return ops.cast(bias, "float32")
 
 
+def causal_bias(length: Any) -> Tensor:
+    """Returns the bias that keeps queries from what comes after them.
+
+    Args:
+        length: T, an integer or a scalar tensor.
+
+    Returns:
+        float32 tensor `(T, T)`; `NOT_READ` where the key comes after the query.
+    """
+    position = ops.arange(length, dtype="int32")
+    return ops.where(position[None, :] > position[:, None], NOT_READ, 0.0)
+
+
 def _with_global_rows(counts: Tensor, layout: SlotLayout, size: int = 1) -> Tensor:
     """Puts rows that read everything around the others, `size` for each block."""
-    paddings = ((0, 0), (layout.num_start * size, layout.num_end * size), (0, 0))
+    paddings = ((0, 0), (layout.row_offset * size, layout.num_end * size), (0, 0))
     return ops.pad(counts, paddings, constant_values=1.0)

@@ -11,26 +11,11 @@ from bigbird_tf.types import Tensor
 __all__ = [
     "check_cross_shapes",
     "check_global_bias",
-    "check_is_not_causal",
     "check_shapes",
     "check_shapes_when_run",
     "checked_mask",
     "may_be_equal",
 ]
-
-
-def check_is_not_causal(use_causal_mask: bool) -> None:
-    """Refuses the argument of `keras.layers.MultiHeadAttention` that this layer does not support.
-
-    Raises:
-        ValueError: If it is true.
-    """
-    if use_causal_mask:
-        raise ValueError(
-            "Block-sparse attention reads blocks on both sides; it has no causal mask. For text "
-            "that is written from left to right there are `BigBirdForCausalLM` and "
-            "`keras.layers.MultiHeadAttention`. Received: use_causal_mask=True"
-        )
 
 
 def check_shapes(query: Tensor, value: Tensor, key: Tensor, attention_mask: Tensor) -> None:

@@ -1,5 +1,6 @@
 """`BlockSparseAttention`: BigBird's attention as a Keras layer."""
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -8,7 +9,7 @@ from keras import ops
 
 from bigbird_tf.attention.kernels.attention_weights import MASKED
 from bigbird_tf.attention.kernels.chunked import block_sparse_attention
-from bigbird_tf.attention.kernels.reference import full_attention, pattern_bias
+from bigbird_tf.attention.kernels.reference import causal_bias, full_attention, pattern_bias
 from bigbird_tf.attention.layers.argument_checks import check_global_bias
 from bigbird_tf.attention.layers.self_attention import SelfAttention
 from bigbird_tf.attention.pattern.block_pattern import BlockPattern
@@ -71,7 +72,12 @@ class BlockSparseAttention(SelfAttention):
         training: Whether dropout acts, and which random blocks `"first_block"` uses.
         return_attention_scores: Whether to return attention weights too, `(B, N, T, T)`. They are
             dense, so asking for them costs quadratic time and memory.
-        use_causal_mask: Only `False`: no pattern of this layer is causal.
+        use_causal_mask: Whether no token attends to later ones. Then the pattern is what lies
+            before a query: the global blocks at the start (which themselves read no more than
+            others), the window's blocks before and the query's own up to itself, and
+            `num_random_blocks` drawn from the first `2 * num_random_blocks + 4` blocks behind the
+            global ones. `random_plan`, `inference_random_blocks` and `full_attention_up_to` have no
+            effect: what a token reads does not depend on what comes after it.
         query_mask, mask: The mask that Keras hands on from layers before (under the second name to
             calls with one tensor); used if `attention_mask` is `None`.
         dropout_seed: A seed for dropout that was drawn ahead; for rematerialisation.
@@ -142,19 +148,26 @@ class BlockSparseAttention(SelfAttention):
         for name, value in self.spec.arguments.items():
             setattr(self, name, value)
         self.attention_type = check_choice("attention_type", attention_type, ATTENTION_TYPES)
+        self.causal_spec = dataclasses.replace(self.spec, is_causal=True)
 
     @property
     def longest_full_attention(self) -> int:
-        """The length in tokens up to which full attention is used."""
-        return self.spec.longest_full_attention
+        """The length in tokens up to which full attention is used, in calls without more to say."""
+        return self._spec(self.is_causal).longest_full_attention
 
-    def pattern(self, length: int, training: bool = False) -> BlockPattern:
+    def pattern(
+        self, length: int, training: bool = False, use_causal_mask: bool = False
+    ) -> BlockPattern:
         """Returns the pattern of sparse attention at a length, in tokens.
 
         Raises:
             ValueError: If the sequence is too short for its random blocks.
         """
-        return BlockPattern.of(self.spec, self.spec.num_blocks(length), training)
+        spec = self._spec(use_causal_mask or self.is_causal)
+        return BlockPattern.of(spec, spec.num_blocks(length), training)
+
+    def _spec(self, is_causal: bool) -> PatternSpec:
+        return self.causal_spec if is_causal else self.spec
 
     def _attend(
         self,
@@ -165,25 +178,29 @@ class BlockSparseAttention(SelfAttention):
         training: bool,
         with_weights: bool,
         dropout_seed: Tensor | None,
-        global_bias: Tensor | None = None,
+        is_causal: bool,
+        global_bias: Tensor | None,
     ) -> tuple[Tensor, Tensor | None]:
-        length = ops.shape(query)[1]
+        length, spec = ops.shape(query)[1], self._spec(is_causal)
         if global_bias is not None:
-            most = self.spec.num_global_start * self.spec.block_size
-            check_global_bias(global_bias, query, most)
+            check_global_bias(global_bias, query, spec.num_global_start * spec.block_size)
 
         def full():
             bias = None if global_bias is None else _for_queries(global_bias, length)
+            if is_causal:
+                bias = causal_bias(length)
             return self._full(query, value, key, mask, training, dropout_seed, bias)
 
         def sparse():
-            return self._sparse(query, value, key, mask, training, with_weights, global_bias)
+            return self._sparse(
+                *(spec, query, value, key, mask, training, with_weights, global_bias)
+            )
 
         if self.attention_type == "original_full":
             return full()
         if isinstance(length, int):
-            return sparse() if is_sparse(self.spec, length, training) else full()
-        has_pattern = is_sparse_when_run(self.spec, length, training)
+            return sparse() if is_sparse(spec, length, training) else full()
+        has_pattern = is_sparse_when_run(spec, length, training)
         # An empty batch goes the same way as a short one: the sparse products have no loop of no
         # turns where shapes are unknown.
         is_full = ops.logical_or(ops.logical_not(has_pattern), ops.shape(query)[0] == 0)
@@ -210,6 +227,7 @@ class BlockSparseAttention(SelfAttention):
 
     def _sparse(
         self,
+        spec: PatternSpec,
         query: Tensor,
         value: Tensor,
         key: Tensor,
@@ -219,7 +237,7 @@ class BlockSparseAttention(SelfAttention):
         global_bias: Tensor | None,
     ) -> tuple[Tensor, Tensor | None]:
         length = ops.shape(query)[1]
-        block_size = self.spec.block_size
+        block_size = spec.block_size
         padding = -length % block_size
         if not isinstance(padding, int) or padding:
             same = value is query, key is value
@@ -229,7 +247,7 @@ class BlockSparseAttention(SelfAttention):
             if global_bias is not None:
                 global_bias = pad_length(global_bias, padding, axis=2)
         padded_length = ops.shape(query)[1]
-        slots = slots_at(self.spec, padded_length, training)
+        slots = slots_at(spec, padded_length, training)
         projected = self._project(query, value, key)
         key_bias = (1.0 - mask) * MASKED
         weights = None

@@ -5,34 +5,34 @@ from typing import Any
 import keras
 from keras import ops
 
-from bigbird_tf.attention.kernels.reference import full_attention
-from bigbird_tf.attention.layers.self_attention import SelfAttention
-from bigbird_tf.attention.pattern.slots import NOT_READ
-from bigbird_tf.nn.backend import write_at
+from bigbird_tf.attention.kernels.chunked import block_sparse_attention
+from bigbird_tf.attention.kernels.reference import causal_bias, full_attention
+from bigbird_tf.attention.kernels.rolling_cache import attend_to_cache, cache_place, roll
+from bigbird_tf.attention.layers.block_sparse_attention import BlockSparseAttention, pad_length
+from bigbird_tf.attention.pattern.pattern_at_length import slots_at
+from bigbird_tf.nn.backend import overwrite_at, write_at
 from bigbird_tf.types import Tensor
 
 __all__ = ["CausalAttention"]
 
 
 @keras.saving.register_keras_serializable(package="bigbird_tf")
-class CausalAttention(SelfAttention):
+class CausalAttention(BlockSparseAttention):
     """Multi-head attention of decoders: no token sees what comes after it.
 
-    It is full attention; a block-sparse pattern for it does not exist yet. `call_with_cache`
-    decodes token by token without computing keys and values again.
+    It is full attention, or block-sparse attention as `BlockSparseAttention` has it with
+    `use_causal_mask=True`. `call_with_cache` decodes token by token without computing keys and
+    values again.
 
     Args:
         num_heads: Number of heads, N.
         key_dim: Size of each head, H.
-        attention_type: `"original_full"`.
-        **kwargs: `dropout`, `use_bias`, `use_output_bias`, `kernel_initializer` and
-            `bias_initializer`, as of `BlockSparseAttention`; and those of `keras.layers.Layer`.
+        attention_type: `"original_full"`; `"block_sparse"`, linear in the length; or
+            `"simulated_sparse"`, full attention under the pattern's mask, slow, for checks.
+        **kwargs: All others of `BlockSparseAttention`.
 
     Call arguments:
         As `BlockSparseAttention`'s.
-
-    Raises:
-        ValueError: If `attention_type` is not `"original_full"`.
 
     Example:
 
@@ -46,63 +46,76 @@ class CausalAttention(SelfAttention):
     def __init__(
         self, num_heads: int, key_dim: int, attention_type: str = "original_full", **kwargs: Any
     ):
-        super().__init__(num_heads=num_heads, key_dim=key_dim, **kwargs)
-        self.attention_type = attention_type
-        if attention_type != "original_full":
-            raise ValueError(
-                "Causal attention (`is_decoder=True` in a config) is full attention so far: pass "
-                f"attention_type='original_full'. Received: attention_type={attention_type!r}"
-            )
-
-    def _attend(
-        self,
-        query: Tensor,
-        value: Tensor,
-        key: Tensor,
-        mask: Tensor,
-        training: bool,
-        with_weights: bool,
-        dropout_seed: Tensor | None,
-        global_bias: Tensor | None = None,
-    ) -> tuple[Tensor, Tensor | None]:
-        return self._full(query, value, key, mask, training, dropout_seed)
-
-    def _full_bias(self, mask: Tensor) -> Tensor:
-        position = ops.arange(ops.shape(mask)[1], dtype="int32")
-        is_after = position[None, :] > position[:, None]
-        return super()._full_bias(mask) + ops.where(is_after, NOT_READ, 0.0)
+        super().__init__(
+            num_heads=num_heads, key_dim=key_dim, attention_type=attention_type, **kwargs
+        )
 
     def call_with_cache(
-        self, inputs: Tensor, attention_mask: Tensor, cache: Any = None, index: Any = None
+        self,
+        inputs: Tensor,
+        attention_mask: Tensor | None = None,
+        cache: Any = None,
+        index: Any = None,
     ) -> tuple[Tensor, Any]:
         """Attends, and returns the keys and values, so that later tokens need not compute them.
 
-        Letters: L is the room in the cache, in tokens.
+        Full attention reads a mask of all tokens, and has padding before prompts. Sparse attention
+        has it behind them: blocks are counted from each row's first token.
+
+        Letters: L is the room in the cache, in tokens. Sparse attention has only as much as can
+        still be read, whatever the length: see `rolling_cache`.
 
         Args:
             inputs: Tensor `(B, T, D)`: a prompt if there is no cache yet, else one more token
                 (T = 1).
-            attention_mask: Tensor `(B, T)` without a cache, else `(B, L)`: 1 for tokens up to the
-                new one, 0 for padding and room that is not used yet.
+            attention_mask: Of prompts, tensor `(B, T)`, 0 for padding. With a cache, full attention
+                reads `(B, L)`: 1 for tokens up to the new one, 0 for padding and room that is not
+                used yet; sparse attention reads none.
             cache: `(keys, values)`, `(B, N, L, H)` each; `None` for a prompt.
-            index: int32 scalar, the new token's place in the cache.
+            index: Of full attention int32 scalar, the new token's place in the cache; of sparse
+                attention int32 `(B,)`, its position in each row.
 
         Returns:
-            `(output, (keys, values))`: `(B, T, D)`, and `(B, N, T, H)` each without a cache, else
-            `(B, N, L, H)`.
+            `(output, (keys, values))`: `(B, T, D)`, and `(B, N, T, H)` each of full attention
+            without a cache, else `(B, N, L, H)`.
         """
+        if self.attention_type != "original_full":
+            if cache is None:
+                return self._read_prompt(inputs, attention_mask)
+            return self._read_token(inputs, cache, index)
         query, key, value = self._project(inputs, inputs, inputs)
-        mask = ops.cast(attention_mask, "float32")
+        bias = self._full_bias(ops.cast(attention_mask, "float32"))
         if cache is None:
-            bias = self._full_bias(mask)
+            bias = bias + causal_bias(ops.shape(inputs)[1])
         else:
-            bias = super()._full_bias(mask)
             key, value = (
                 write_at(old, new, index) for new, old in zip((key, value), cache, strict=True)
             )
         context, _ = full_attention(query, key, value, bias, scale=self.key_dim**-0.5)
         return self._project_back(self._merge_heads(context)), (key, value)
 
-    def get_config(self) -> dict[str, Any]:
-        """Returns all constructor arguments."""
-        return {**super().get_config(), "attention_type": self.attention_type}
+    def _read_prompt(self, inputs: Tensor, attention_mask: Tensor) -> tuple[Tensor, Any]:
+        length, spec = ops.shape(inputs)[1], self.causal_spec
+        padded = pad_length(inputs, -length % spec.block_size)
+        query, key, value = self._project(padded, padded, padded)
+        padded_length = ops.shape(padded)[1]
+        context = block_sparse_attention(
+            *(query, key, value),
+            # Padding comes behind what reads.
+            ops.zeros((ops.shape(inputs)[0], padded_length), "float32"),
+            slots_at(spec, padded_length),
+            spec.block_size,
+            scale=self.key_dim**-0.5,
+        )
+        lengths = ops.sum(ops.cast(attention_mask, "int32"), axis=1)
+        cache = roll(key, lengths, spec), roll(value, lengths, spec)
+        return self._project_back(self._merge_heads(context))[:, :length], cache
+
+    def _read_token(self, inputs: Tensor, cache: Any, position: Tensor) -> tuple[Tensor, Any]:
+        query, *new = self._project(inputs, inputs, inputs)
+        place = cache_place(position, self.causal_spec)
+        key, value = (overwrite_at(old, x, place) for old, x in zip(cache, new, strict=True))
+        context = attend_to_cache(
+            query, key, value, position, self.causal_spec, scale=self.key_dim**-0.5
+        )
+        return self._project_back(self._merge_heads(context)), (key, value)

@@ -6,7 +6,6 @@ import keras
 from keras import ops
 
 from bigbird_tf.attention.layers.argument_checks import (
-    check_is_not_causal,
     check_shapes,
     check_shapes_when_run,
     checked_mask,
@@ -21,7 +20,7 @@ class SelfAttention(ProjectedAttention):
     """The checks of multi-head attention of a sequence to itself.
 
     Subclasses say in `_attend` which tokens attend to which, and in `is_causal` whether none of
-    them attends to later ones.
+    them attends to later ones, also where no call asks for that.
 
     Args:
         **kwargs: As `ProjectedAttention`'s.
@@ -48,8 +47,8 @@ class SelfAttention(ProjectedAttention):
         key = value if key is None else key
         if attention_mask is None:
             attention_mask = mask if query_mask is None else query_mask
-        check_is_not_causal(use_causal_mask and not self.is_causal)
-        if global_bias is not None and self.is_causal:
+        is_causal = use_causal_mask or self.is_causal
+        if global_bias is not None and is_causal:
             raise ValueError(
                 "`global_bias` is of queries that read everything, which causal attention has not. "
                 f"Received: global_bias.shape={tuple(global_bias.shape)}"
@@ -63,6 +62,7 @@ class SelfAttention(ProjectedAttention):
         attention_mask = ops.cast(checked_mask(attention_mask), "float32")
         output, weights = self._attend(
             *(query, value, key, attention_mask, training, return_attention_scores, dropout_seed),
+            is_causal,
             global_bias,
         )
         return (output, weights) if return_attention_scores else output
@@ -76,7 +76,8 @@ class SelfAttention(ProjectedAttention):
         training: bool,
         with_weights: bool,
         dropout_seed: Tensor | None,
-        global_bias: Tensor | None = None,
+        is_causal: bool,
+        global_bias: Tensor | None,
     ) -> tuple[Tensor, Tensor | None]:
         """Returns the output `(B, T, D)`, and attention weights `(B, N, T, T)` if asked for.
 
@@ -86,6 +87,7 @@ class SelfAttention(ProjectedAttention):
             training: Whether dropout acts.
             with_weights: Whether the weights are asked for; else they may be `None`.
             dropout_seed: A seed that was drawn ahead, or `None`.
+            is_causal: Whether no token attends to later ones.
             global_bias: float32 `(B, K, T)`, added to the scores of the first K queries, or `None`.
         """
         raise NotImplementedError
@@ -107,7 +109,6 @@ class SelfAttention(ProjectedAttention):
         """Returns shapes and dtypes of what a call returns, without computing."""
         if attention_mask is None:
             attention_mask = mask if query_mask is None else query_mask
-        check_is_not_causal(use_causal_mask and not self.is_causal)
         value = query if value is None else value
         check_shapes(query, value, value if key is None else key, attention_mask)
         output = keras.KerasTensor(query.shape, dtype=self.compute_dtype)

@@ -14,7 +14,7 @@ from bigbird_tf.attention.pattern.random_blocks import (
     begins_like_longer_ones,
     draw_random_blocks,
 )
-from bigbird_tf.attention.pattern.slots import SlotLayout, Slots
+from bigbird_tf.attention.pattern.slots import UP_TO_QUERY, SlotLayout, Slots
 from bigbird_tf.config_checks import check_integer
 
 __all__ = ["BlockPattern", "random_blocks_of_all_lengths"]
@@ -32,13 +32,18 @@ class BlockPattern:
     slot already. A random slot always counts: where it repeats a block that the row lists anyway
     (which the originals allow), that block's keys enter the softmax once more.
 
+    In a causal pattern no query block reads everything: all blocks are rows. Of its own block, a
+    query reads the tokens up to itself; no block is listed twice.
+
     Attributes:
         num_blocks: n.
         num_left: Global blocks at the start.
         num_right: Global blocks at the end.
         window: Blocks of the window `(before, after)` the row's own; or the window's width, an odd
             integer, with as many blocks before as after.
-        random_blocks: int32 `(N, rows, r)`, the random blocks; `rows = n - num_left - num_right`.
+        random_blocks: int32 `(N, rows, r)`, the random blocks; `rows = n - num_left - num_right`,
+            or n if causal.
+        is_causal: Whether no query reads what comes after it.
         slots: What each row lists, as kernels read it.
     """
 
@@ -47,6 +52,7 @@ class BlockPattern:
     num_right: int
     window: int | tuple[int, int]
     random_blocks: np.ndarray
+    is_causal: bool = False
     slots: Slots = dataclasses.field(init=False)
 
     def __post_init__(self) -> None:
@@ -62,6 +68,8 @@ class BlockPattern:
             *window,
             num_random=random_blocks.shape[-1],
             random_end=int(random_blocks.max(initial=0)) + 1,
+            token_window=UP_TO_QUERY if self.is_causal else None,
+            is_causal=self.is_causal,
         )
         slots = Slots.of(layout, self.num_blocks, random_blocks)
         object.__setattr__(self, "slots", slots)
@@ -81,6 +89,7 @@ class BlockPattern:
         random_plan: str = "google",
         max_length: int = 4096,
         first_block: bool = False,
+        is_causal: bool = False,
     ) -> "BlockPattern":
         """Builds a pattern, or returns the one that was built before with the same arguments.
 
@@ -97,6 +106,7 @@ class BlockPattern:
             random_plan: Which original's rule draws them: `"google"` or `"transformers"`.
             max_length: The longest sequence in tokens, which `"transformers"` draws for.
             first_block: All random slots read block 0, as `transformers` does outside of training.
+            is_causal: No query reads what comes after it; see `PatternSpec`.
 
         Raises:
             ValueError: If an argument is impossible.
@@ -113,6 +123,7 @@ class BlockPattern:
             random_plan=random_plan,
             max_length=max_length,
             inference_random_blocks="first_block" if first_block else "seeded",
+            is_causal=is_causal,
         )
         return BlockPattern.of(spec, num_blocks)
 
@@ -140,7 +151,9 @@ class BlockPattern:
         else:
             random_blocks = draw_random_blocks(spec, num_blocks)
         window = spec.window_before, spec.window_after
-        return BlockPattern(num_blocks, num_start, num_end, window, random_blocks)
+        return BlockPattern(
+            num_blocks, num_start, num_end, window, random_blocks, is_causal=spec.is_causal
+        )
 
     @property
     def key_blocks(self) -> np.ndarray:
@@ -166,7 +179,7 @@ class BlockPattern:
 
     @property
     def num_rows(self) -> int:
-        """Query blocks that are not global."""
+        """Query blocks that do not read everything."""
         return self.random_blocks.shape[1]
 
     @property
@@ -179,13 +192,15 @@ class BlockPattern:
 
         Returns:
             int32 array of shape `(N, n, n)`: 0 where a key block is not read, 1 where it is, more
-            where it is listed repeatedly. In dense attention, `exp(score)` is multiplied by it.
+            where it is listed repeatedly. In dense attention, `exp(score)` is multiplied by it. Of
+            a causal pattern, blocks on the diagonal are read in part: key tokens up to the query.
         """
         counts = np.zeros((self.num_heads, self.num_blocks, self.num_blocks), np.int32)
-        counts[:, : self.num_left] = 1
+        offset = self.slots.layout.row_offset
+        counts[:, :offset] = 1
         counts[:, self.num_blocks - self.num_right :] = 1
         heads, rows, slots = np.nonzero(np.broadcast_to(self.is_read, self.key_blocks.shape))
-        np.add.at(counts, (heads, rows + self.num_left, self.key_blocks[heads, rows, slots]), 1)
+        np.add.at(counts, (heads, rows + offset, self.key_blocks[heads, rows, slots]), 1)
         return counts
 
 
@@ -206,8 +221,13 @@ def random_blocks_of_all_lengths(
         `(tables, starts)`: int32 `(total_rows, N, r)`, and int32 `(max_blocks + 1,)`, the first
         row in `tables` for each number of blocks; -1 where they are too few for a pattern.
     """
-    min_blocks = spec.longest_full_attention // spec.block_size + 1
     max_blocks = spec.num_blocks(spec.max_length)
+    if spec.is_causal:
+        # One for all lengths.
+        random_blocks = BlockPattern.of(spec, max_blocks).random_blocks
+        table = np.ascontiguousarray(np.moveaxis(random_blocks, 0, 1))
+        return table, np.zeros(max_blocks + 1, np.int32)
+    min_blocks = spec.longest_full_attention // spec.block_size + 1
     tables: list[np.ndarray] = []
     table_starts: list[int] = []
     starts = np.full(max_blocks + 1, -1, np.int32)

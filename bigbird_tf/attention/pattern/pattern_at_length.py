@@ -2,16 +2,17 @@
 
 from typing import Any
 
+import numpy as np
 from keras import ops
 
 from bigbird_tf.attention.pattern.block_pattern import BlockPattern, random_blocks_of_all_lengths
 from bigbird_tf.attention.pattern.pattern_spec import PatternSpec
 from bigbird_tf.attention.pattern.random_blocks import TooFewBlocksError
-from bigbird_tf.attention.pattern.slots import SlotLayout, Slots
+from bigbird_tf.attention.pattern.slots import UP_TO_QUERY, SlotLayout, Slots, small_table
 from bigbird_tf.nn.backend import check_when_run
 from bigbird_tf.types import Tensor
 
-__all__ = ["is_sparse", "is_sparse_when_run", "slots_at"]
+__all__ = ["is_sparse", "is_sparse_when_run", "slots_at", "slots_of_rows"]
 
 
 def is_sparse(spec: PatternSpec, length: int, training: bool = False) -> bool:
@@ -69,11 +70,29 @@ def slots_at(spec: PatternSpec, length: Any, training: bool = False) -> Slots:
     if isinstance(length, int):
         return BlockPattern.of(spec, num_blocks, training).slots
     tables, starts = random_blocks_of_all_lengths(spec, training)
-    layout = SlotLayout(
+    return Slots.of_unknown_length(num_blocks, tables, starts, _layout(spec, tables, starts))
+
+
+def slots_of_rows(spec: PatternSpec, rows: Tensor) -> Slots:
+    """Returns what some rows of a causal pattern list, whatever the length.
+
+    Args:
+        spec: The pattern's settings.
+        rows: int32 `(R,)`, the rows' blocks, below those of `max_length`.
+    """
+    tables, starts = random_blocks_of_all_lengths(spec)
+    layout = _layout(spec, tables, starts)
+    random = ops.take(small_table(tables), rows, axis=0)
+    return Slots.of(layout, len(starts) - 1, ops.transpose(random, (1, 0, 2)), ops, rows)
+
+
+def _layout(spec: PatternSpec, tables: np.ndarray, starts: np.ndarray) -> SlotLayout:
+    return SlotLayout(
         *spec.num_global_at(len(starts)),
         spec.window_before,
         spec.window_after,
         num_random=spec.num_random_blocks,
         random_end=int(tables.max(initial=0)) + 1,
+        token_window=UP_TO_QUERY if spec.is_causal else None,
+        is_causal=spec.is_causal,
     )
-    return Slots.of_unknown_length(num_blocks, tables, starts, layout)

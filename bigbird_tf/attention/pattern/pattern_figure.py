@@ -58,7 +58,7 @@ def draw_pattern(pattern: BlockPattern, path: str | os.PathLike, head: int | Non
     axes.set_xlabel("key block")
     axes.set_ylabel("query block")
     heads = f"head {head}" if head is not None else f"all {pattern.num_heads} heads"
-    axes.set_title(f"{num_blocks} blocks, {heads}")
+    axes.set_title(f"{num_blocks} blocks, {heads}{', causal' if pattern.is_causal else ''}")
     patches = [
         Patch(color=color, label=kind) for color, kind in zip(COLORS[1:], KINDS, strict=True)
     ]

@@ -68,28 +68,33 @@ def kinds_of_blocks(
     n, left, right = pattern.num_blocks, pattern.num_left, pattern.num_right
     kinds = np.zeros((n, n), np.int8)
     heads = slice(None) if head is None else slice(head, head + 1)
-    random_blocks = pattern.random_blocks[heads]
+    random_blocks, layout = pattern.random_blocks[heads], pattern.slots.layout
+    is_read = pattern.is_read[:, layout.groups["random"]]
     for row in range(pattern.num_rows):
-        kinds[left + row, random_blocks[:, row].ravel()] = 3
-    before, after = pattern.slots.layout.window_before, pattern.slots.layout.window_after
+        kinds[layout.row_offset + row, random_blocks[:, row, is_read[row]].ravel()] = 3
     distance = np.arange(n) - np.arange(n)[:, None]
-    kinds[(distance >= -before) & (distance <= after)] = 2
+    kinds[(distance >= -layout.window_before) & (distance <= layout.window_after)] = 2
     for ends in (slice(0, left), slice(n - right, n)) if with_global else ():
-        kinds[ends] = kinds[:, ends] = 1
+        if layout.is_causal:
+            kinds[:, ends][distance[:, ends] <= 0] = 1
+        else:
+            kinds[ends] = kinds[:, ends] = 1
     return kinds
 
 
-def path_lengths(reads: np.ndarray) -> tuple[float, float]:
+def path_lengths(reads: np.ndarray, *, is_causal: bool = False) -> tuple[float, float]:
     """Returns the mean and the longest of the shortest paths between all pairs of different blocks.
 
     Args:
         reads: bool `(n, n)`, whether a block reads another one. A path goes from a block to one
             that it reads, and each step of it is a layer.
+        is_causal: Whether no block reads a later one: then paths to those do not count.
 
     Returns:
         Both infinite if some block cannot be reached from another. `(0, 0)` for a single block.
     """
     n = len(reads)
+    num_pairs = n * (n - 1) // 2 if is_causal else n * (n - 1)
     if n == 1:
         return 0.0, 0.0
     step = reads | np.eye(n, dtype=bool)
@@ -105,9 +110,9 @@ def path_lengths(reads: np.ndarray) -> tuple[float, float]:
             break
         length += 1
         total += length * (count - before)
-    if count < n * n:
+    if count < num_pairs + n:
         return float("inf"), float("inf")
-    return total / (n * (n - 1)), float(length)
+    return total / num_pairs, float(length)
 
 
 def report_pattern(
@@ -115,7 +120,8 @@ def report_pattern(
 ) -> PatternReport:
     """Measures a pattern against full attention (BigBird paper, section 2 and 3.1).
 
-    Distances are between tokens of different blocks; tokens of one block are one step apart.
+    Distances are between tokens of different blocks; tokens of one block are one step apart. Of a
+    causal pattern, they are from a token to earlier ones.
 
     Args:
         pattern: The pattern.
@@ -126,18 +132,20 @@ def report_pattern(
     """
     kinds = kinds_of_blocks(pattern, head)
     n, num_heads = pattern.num_blocks, pattern.num_heads
-    num_global = pattern.num_left + pattern.num_right
-    read = (kinds > 0).sum(axis=1)[pattern.num_left : n - pattern.num_right]
+    offset, is_causal = pattern.slots.layout.row_offset, pattern.is_causal
+    num_global = offset + pattern.num_right
+    read = (kinds > 0).sum(axis=1)[offset : n - pattern.num_right]
     read = read if len(read) else np.array([n])
     # Blocks that are computed with, for one head: rows list some more than once.
     computed = int(pattern.is_read.sum()) + num_global * n
     local = kinds_of_blocks(pattern, head, with_global=False)
-    paths = {
-        "window": path_lengths(local == 2),
-        "window + random": path_lengths(local > 0),
-        "window + global": path_lengths((local == 2) | (kinds == 1)),
-        "all": path_lengths(kinds > 0),
+    reads = {
+        "window": local == 2,
+        "window + random": local > 0,
+        "window + global": (local == 2) | (kinds == 1),
+        "all": kinds > 0,
     }
+    paths = {name: path_lengths(read, is_causal=is_causal) for name, read in reads.items()}
     entries, full_entries = computed * block_size**2, (n * block_size) ** 2
     return PatternReport(
         num_tokens=n * block_size,

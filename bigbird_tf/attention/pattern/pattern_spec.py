@@ -5,6 +5,7 @@ from typing import Any, Literal, get_args
 
 from bigbird_tf.config_checks import (
     check_choice,
+    check_flag,
     check_global_blocks,
     check_integer,
     check_window,
@@ -12,20 +13,33 @@ from bigbird_tf.config_checks import (
 
 __all__ = [
     "ATTENTION_TYPES",
+    "CAUSAL_ATTENTION_TYPES",
     "INFERENCE_RANDOM_BLOCKS",
     "RANDOM_PLANS",
     "AttentionType",
+    "CausalAttentionType",
     "InferenceRandomBlocks",
     "PatternSpec",
     "RandomPlan",
 ]
 
 AttentionType = Literal["block_sparse", "original_full", "simulated_sparse"]
+CausalAttentionType = Literal["original_full", "block_sparse"]
 RandomPlan = Literal["google", "transformers"]
 InferenceRandomBlocks = Literal["seeded", "first_block"]
 ATTENTION_TYPES = get_args(AttentionType)
+CAUSAL_ATTENTION_TYPES = get_args(CausalAttentionType)
 RANDOM_PLANS = get_args(RandomPlan)
 INFERENCE_RANDOM_BLOCKS = get_args(InferenceRandomBlocks)
+# A causal pattern has nothing after a query, and what a row reads must not depend on the length, on
+# training, or on the rules of originals that have no such pattern.
+_OF_CAUSAL = {
+    "num_global_end": 0,
+    "window_after": 0,
+    "random_plan": "google",
+    "inference_random_blocks": "seeded",
+    "full_attention_up_to": None,
+}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -48,6 +62,11 @@ class PatternSpec:
         max_length: The longest sequence in tokens: that for which `"transformers"` draws, and the
             longest of those whose length is unknown at tracing.
         seed: Seed of the random blocks: the layer's index.
+        is_causal: Whether no query reads what comes after it. The global blocks at the start are
+            read by those behind them, but read no more than others do; the window and the random
+            blocks lie before the query. `num_global_end` and `window_after` become 0. What a block
+            reads depends on its number alone, not on the length: `random_plan`,
+            `inference_random_blocks` and `full_attention_up_to` have no effect.
 
     Raises:
         ValueError: If a value is impossible. The message names it.
@@ -65,6 +84,7 @@ class PatternSpec:
     full_attention_up_to: int | None = None
     max_length: int = 4096
     seed: int = 0
+    is_causal: bool = False
 
     def __post_init__(self) -> None:
         positive = ("num_heads", "block_size", "max_length")
@@ -72,10 +92,14 @@ class PatternSpec:
             name, value = field.name, getattr(self, field.name)
             if name in ("random_plan", "inference_random_blocks"):
                 check_choice(name, value, get_args(field.type))
+            elif name == "is_causal":
+                check_flag(name, value)
             elif value is not None or name != "full_attention_up_to":
                 # NumPy's integers become Python's.
                 value = check_integer(name, value, 1 if name in positive else 0)
                 object.__setattr__(self, name, value)
+        for name, value in _OF_CAUSAL.items() if self.is_causal else ():
+            object.__setattr__(self, name, value)
 
     @classmethod
     def from_arguments(
@@ -113,8 +137,12 @@ class PatternSpec:
 
     @property
     def arguments(self) -> dict[str, Any]:
-        """What `from_arguments` takes to make this spec, for the configs of layers."""
+        """What `from_arguments` takes to make this spec, for the configs of layers.
+
+        But for `is_causal`: of a layer, that is its class or an argument of its call.
+        """
         fields = dataclasses.asdict(self)
+        del fields["is_causal"]
         window = fields.pop("window_before"), fields.pop("window_after")
         num_global = fields.pop("num_global_start"), fields.pop("num_global_end")
         return {
@@ -147,12 +175,27 @@ class PatternSpec:
         """The length in tokens up to which full attention takes the place of the sparse one.
 
         That is what was asked for, or the rule of `transformers`, carried over to patterns other
-        than theirs; at least the length at which every block is global.
+        than theirs; at least the length at which every block is global. Up to the length of a
+        causal pattern, every block reads all that is before it: there, full attention is the same.
         """
+        if self.is_causal:
+            num_listed = self.num_global_start + self.num_window_blocks + self.num_random_blocks
+            return num_listed * self.block_size
         least = self.num_global_blocks * self.block_size
         if self.full_attention_up_to is not None:
             return max(self.full_attention_up_to, least)
         return least + (self.num_window_blocks + 2 * self.num_random_blocks) * self.block_size
+
+    @property
+    def random_pool(self) -> range:
+        """The blocks that all rows of a causal pattern draw their random blocks from.
+
+        They are the first `2 * num_random_blocks + 4` behind the global ones, about as many as long
+        sequences of the originals draw from. As there are no others, what was read once need not be
+        kept for ever: memory in decoding is bounded.
+        """
+        count = 2 * self.num_random_blocks + 4 if self.num_random_blocks else 0
+        return range(self.num_global_start, self.num_global_start + count)
 
     def num_blocks(self, length: Any) -> Any:
         """Returns the blocks of a sequence of some tokens, an integer or a tensor."""

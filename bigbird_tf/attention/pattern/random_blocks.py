@@ -33,19 +33,22 @@ def draw_random_blocks(spec: PatternSpec, num_blocks: int) -> np.ndarray:
     With the window and global blocks of the published models the draws are those of the originals:
     a fixed plan at lengths 1024, 2048 (`"google"` only), 3072 and 4096, a general plan at all
     others. For other patterns each row draws without repetition from all blocks that it does not
-    read anyway.
+    read anyway; of causal ones, from those of `PatternSpec.random_pool` before its window.
 
     Args:
         spec: The pattern's settings.
         num_blocks: n, blocks of the padded sequence.
 
     Returns:
-        int32 array of shape `(N, rows, r)`; a row for each query block that is not global.
+        int32 array of shape `(N, rows, r)`; a row for each query block that is not global, or for
+        all of a causal pattern. There, 0 stands where a row has no more blocks to choose from.
 
     Raises:
         TooFewBlocksError: If the plan leaves a row fewer blocks to choose from than it needs.
         ValueError: If `"transformers"` is to draw a fixed plan for less than the sequence.
     """
+    if spec.is_causal:
+        return _draw_from_pool(spec, num_blocks)
     num_start, num_end = spec.num_global_at(num_blocks)
     num_rows = num_blocks - num_start - num_end
     shape = spec.num_heads, num_rows, spec.num_random_blocks
@@ -88,11 +91,25 @@ def begins_like_longer_ones(spec: PatternSpec, num_blocks: int) -> bool:
         spec: The pattern's settings.
         num_blocks: n.
     """
+    if spec.is_causal:
+        return True
     return (
         spec.is_published
         and num_blocks > 2 * spec.num_random_blocks + 5
         and num_blocks * spec.block_size not in _FIXED_PLAN_LENGTHS[spec.random_plan]
     )
+
+
+def _draw_from_pool(spec: PatternSpec, num_blocks: int) -> np.ndarray:
+    """Draws for a causal pattern. A row's numbers are drawn after those of the rows before it."""
+    pool = np.array(spec.random_pool, np.int32)
+    shape = num_blocks, spec.num_heads, len(pool)
+    numbers = np.random.RandomState(spec.seed).random_sample(shape)
+    is_before = pool < np.arange(num_blocks)[:, None, None] - spec.window_before
+    order = np.argsort(np.where(is_before, numbers, np.inf), axis=-1)
+    drawn = pool[order[..., : spec.num_random_blocks]]
+    is_drawn = np.arange(spec.num_random_blocks) < is_before.sum(axis=-1, keepdims=True)
+    return np.moveaxis(np.where(is_drawn, drawn, 0), 0, 1).astype(np.int32)
 
 
 def _fill(slots: np.ndarray, drawn: Sequence[int] | np.ndarray, block: int) -> None:

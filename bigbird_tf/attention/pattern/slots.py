@@ -13,8 +13,10 @@ from keras import ops
 
 from bigbird_tf.types import Tensor
 
-__all__ = ["NOT_READ", "SlotLayout", "Slots", "slot_groups"]
+__all__ = ["NOT_READ", "UP_TO_QUERY", "SlotLayout", "Slots", "slot_groups", "small_table"]
 
+# A window of tokens that ends at the query: all that its blocks have before it.
+UP_TO_QUERY = (2**30, 0)
 # Added to the scores of slots that are not read: far below padding, so that they are nothing even
 # beside padded keys.
 NOT_READ = -1e9
@@ -26,7 +28,7 @@ class SlotLayout:
 
     Attributes:
         num_start, num_end: Global blocks at the start and at the end. Queries of these read
-            everything, and they stand in a slot of every row.
+            everything (but see `is_causal`), and they stand in a slot of every row.
         window_before, window_after: Blocks of the window before and after the row's own.
         num_random: Random blocks of a row.
         random_end: Every random block's number is below this; `None` if that is not known.
@@ -34,6 +36,8 @@ class SlotLayout:
             reads the keys of the window from `before` tokens before it to `after` tokens after it
             only, so that window blocks are read in part: `(b, 0)` with a window of one block
             before is causal.
+        is_causal: Whether no query reads everything: all blocks are rows, and a row reads the
+            global and random blocks that lie before its window.
     """
 
     num_start: int
@@ -43,6 +47,12 @@ class SlotLayout:
     num_random: int
     random_end: int | None = None
     token_window: tuple[int, int] | None = None
+    is_causal: bool = False
+
+    @property
+    def row_offset(self) -> int:
+        """The block of the first row. Queries of those before it read everything."""
+        return 0 if self.is_causal else self.num_start
 
     @property
     def num_window(self) -> int:
@@ -68,53 +78,74 @@ class SlotLayout:
         """S."""
         return self.num_start + self.num_window + self.num_end + self.num_random
 
-    def partial_bias(self, block_size: int) -> np.ndarray | None:
+    def partial_bias(self, block_size: int, queries: Any = None, xp: Any = np) -> Any:
         """Returns what is added to scores inside of blocks that are read in part.
 
         Args:
             block_size: b.
+            queries: int32 `(Q,)`, which tokens of their blocks the queries are; `None` for all b.
+            xp: `numpy` or `keras.ops`.
 
         Returns:
-            float32 `(b, S, b)`, for each query of a block and each key of a slot: 0 where it is
+            float32 `(Q, S, b)`, for each query of a block and each key of a slot: 0 where it is
             read, `NOT_READ` where not. `None` if all blocks are read as a whole.
         """
         if self.token_window is None:
             return None
         before, after = self.token_window
-        token = np.arange(block_size)
-        bias = np.zeros((block_size, self.num_slots, block_size), np.float32)
-        offsets = np.arange(-self.window_before, self.window_after + 1) * block_size
-        distance = offsets[:, None] + token - token[:, None, None]
-        is_read = (distance >= -before) & (distance <= after)
-        bias[:, self.groups["window"]] = np.where(is_read, 0, NOT_READ)
-        return bias
+        token = np.arange(block_size, dtype="int32")
+        queries = token if queries is None else queries
+        blocks = np.arange(-self.window_before, self.window_after + 1, dtype="int32")
+        distance = (blocks * block_size)[:, None] + token - queries[:, None, None]
+        is_read = xp.logical_and(distance >= -before, distance <= after)
+        bias = xp.where(is_read, np.float32(0), np.float32(NOT_READ))
+        window = self.groups["window"]
+        return xp.pad(bias, ((0, 0), (window.start, self.num_slots - window.stop), (0, 0)))
 
 
 def slot_groups(
-    layout: SlotLayout, num_blocks: Any, random_blocks: Tensor, xp: Any = np
+    layout: SlotLayout, num_blocks: Any, random_blocks: Tensor, xp: Any = np, rows: Any = None
 ) -> dict[str, tuple]:
-    """Lists the key blocks of all rows, group by group.
+    """Lists the key blocks of rows, group by group.
 
     A window slot outside of the sequence, or on a global block, is not read: the block has a slot
     of its own already. All other slots are read, however often they list the same block.
+
+    In a causal layout all slots of the window that are inside of the sequence are read, and the
+    others give way: a global block is read where it lies before the window, and there are as many
+    random blocks as there are others before it.
 
     Args:
         layout: The layout.
         num_blocks: n, an integer, or an int32 scalar tensor where `xp` is `keras.ops`.
         random_blocks: int32 `(N, rows, r)`.
         xp: `numpy` or `keras.ops`.
+        rows: int32 `(rows,)`, the blocks that these rows are; `None` for all of the layout's.
 
     Returns:
         By the groups' names: `(key_blocks, is_read)`, int32 `(1 or N, rows, slots)` and bool
         `(rows, slots)`. Block 0 stands where a slot is not read.
     """
     end = num_blocks - layout.num_end
-    row = xp.arange(end - layout.num_start, dtype="int32")[:, None] + layout.num_start
+    if rows is None:
+        rows = xp.arange(end - layout.row_offset, dtype="int32") + layout.row_offset
+    row = rows[:, None]
     start_of_all = row * 0
     window = row + np.arange(-layout.window_before, layout.window_after + 1, dtype="int32")
-    is_read = xp.logical_and(window >= layout.num_start, window < end)
+    is_read = xp.logical_and(window >= layout.row_offset, window < end)
+    global_start = start_of_all + np.arange(layout.num_start, dtype="int32")
+    if layout.is_causal:
+        before = row - layout.window_before
+        is_before = global_start < before
+        is_drawn = np.arange(layout.num_random, dtype="int32") < before - layout.num_start
+        return {
+            "global_start": (xp.where(is_before, global_start, 0)[None], is_before),
+            "window": (xp.where(is_read, window, 0)[None], is_read),
+            "global_end": (start_of_all[None, :, :0], is_read[:, :0]),
+            "random": (random_blocks, is_drawn),
+        }
     listed = {
-        "global_start": start_of_all + np.arange(layout.num_start, dtype="int32"),
+        "global_start": global_start,
         "window": xp.where(is_read, window, 0),
         "global_end": start_of_all + end + np.arange(layout.num_end, dtype="int32"),
         "random": random_blocks,
@@ -127,6 +158,13 @@ def slot_groups(
             is_read if name == "window" else xp.ones_like(blocks[0], dtype="bool"),
         )
     return groups
+
+
+def small_table(table: np.ndarray) -> Tensor:
+    """Returns a table of block numbers as an int32 tensor, kept in fewer bytes."""
+    # Saved graphs have the tables of every layer, and few have as many blocks as a byte counts.
+    smallest = np.min_scalar_type(table.max(initial=0))
+    return ops.cast(ops.convert_to_tensor(table.astype(smallest)), "int32")
 
 
 class Slots(NamedTuple):
@@ -144,10 +182,15 @@ class Slots(NamedTuple):
 
     @classmethod
     def of(
-        cls, layout: SlotLayout, num_blocks: Any, random_blocks: Tensor, xp: Any = np
+        cls,
+        layout: SlotLayout,
+        num_blocks: Any,
+        random_blocks: Tensor,
+        xp: Any = np,
+        rows: Any = None,
     ) -> "Slots":
-        """Lists the slots of all rows; arguments as those of `slot_groups`."""
-        groups = slot_groups(layout, num_blocks, random_blocks, xp)
+        """Lists the slots of rows; arguments as those of `slot_groups`."""
+        groups = slot_groups(layout, num_blocks, random_blocks, xp, rows)
         num_heads = random_blocks.shape[0]
         # What all heads share is put together first: saved graphs have this for every layer.
         shared = xp.concatenate([groups[name][0] for name in groups if name != "random"], axis=2)
@@ -169,10 +212,7 @@ class Slots(NamedTuple):
             tables, starts: As `random_blocks_of_all_lengths` returns them.
             layout: The layout.
         """
-        num_rows = num_blocks - layout.num_start - layout.num_end
+        num_rows = num_blocks - layout.row_offset - layout.num_end
         start = ops.take(ops.convert_to_tensor(starts), num_blocks)
-        # Saved graphs have the tables of every layer, and few have as many blocks as a byte counts.
-        smallest = np.min_scalar_type(tables.max(initial=0))
-        tables = ops.cast(ops.convert_to_tensor(tables.astype(smallest)), "int32")
-        random = ops.take(tables, start + ops.arange(num_rows), axis=0)
+        random = ops.take(small_table(tables), start + ops.arange(num_rows), axis=0)
         return cls.of(layout, num_blocks, ops.transpose(random, (1, 0, 2)), ops)

@@ -11,7 +11,7 @@ from bigbird_tf.generation.decode import decode, repeat_rows
 from bigbird_tf.generation.decoding_arguments import decoding_options
 from bigbird_tf.layers import LanguageModelHead
 from bigbird_tf.models.big_bird.big_bird_with_head import BigBirdWithHead
-from bigbird_tf.models.prompts import Prompts, read_prompts, to_text
+from bigbird_tf.models.prompts import Prompts, padded_behind, read_prompts, to_text
 from bigbird_tf.models.registry import register_model
 from bigbird_tf.models.special_ids import (
     adopt_special_ids,
@@ -29,8 +29,9 @@ __all__ = ["BigBirdForCausalLM"]
 class BigBirdForCausalLM(LanguageModelTask, BigBirdWithHead):
     """BigBird as a decoder: logits for the piece after each token; its decoder is the embeddings.
 
-    Attention is causal and full, whatever the config says: the model's own config has
-    `is_decoder=True` and `attention_type="original_full"`.
+    Attention is causal: full, or block-sparse where the config has
+    `causal_attention_type="block_sparse"`. The model's own config has `is_decoder=True` and
+    `attention_type="original_full"`, which is of encoders, whatever was given.
 
     Letters: B batch, T length, V vocabulary. For `fit`, labels are the ids one place further,
     integers `(B, T)`, and sample weights `(B, T)` say which of them count; or labels that do not
@@ -96,6 +97,10 @@ class BigBirdForCausalLM(LanguageModelTask, BigBirdWithHead):
         Arguments mean what they mean in `transformers`, and give the same tokens. Runs as one
         compiled loop with a cache of keys and values; inside a `tf.function` it becomes part of
         that graph, so it can go into a SavedModel.
+
+        With block-sparse attention, the cache holds what can still be read, and a step takes as
+        long at any position. Positions and blocks are counted from each prompt's first token:
+        padding, on whichever side, changes nothing.
 
         Args:
             prompts: Integer ids `(B, P)`, dense or ragged; or a dictionary with `input_ids` and
@@ -202,21 +207,11 @@ class BigBirdForCausalLM(LanguageModelTask, BigBirdWithHead):
         num_beams: int = 1,
         **options: Any,
     ) -> Any:
-        logits, cache = self._read_prompts(ids, mask, positions, room=max_new_tokens)
-        # Rows of a prompt share its mask, so it need not move when beams do.
         rows = num_beams if num_beams > 1 else num_return_sequences
-        row_mask, next_position = repeat_rows((mask, positions[:, -1:] + 1), rows)
-        length = ops.shape(ids)[1]
-
-        def step(tokens, t, cache):
-            is_used = ops.cast(ops.arange(max_new_tokens, dtype="int32") <= t, mask.dtype)
-            is_used = ops.broadcast_to(is_used, (ops.shape(row_mask)[0], max_new_tokens))
-            embedded = self.backbone.embeddings(tokens[:, None], position_ids=next_position + t)
-            hidden, cache = self.backbone.encoder.call_with_cache(
-                embedded, ops.concatenate([row_mask, is_used], axis=1), cache, length + t
-            )
-            return self._predict(hidden[:, 0]), cache
-
+        if self.config.causal_attention_type == "block_sparse":
+            logits, cache, step = self._sparse_steps(ids, mask, rows)
+        else:
+            logits, cache, step = self._full_steps(ids, mask, positions, rows, max_new_tokens)
         return decode(
             step,
             logits,
@@ -230,11 +225,44 @@ class BigBirdForCausalLM(LanguageModelTask, BigBirdWithHead):
             **options,
         )
 
-    def _read_prompts(self, ids: Tensor, mask: Tensor, positions: Tensor, room: int) -> Any:
-        """Returns the logits behind prompts, and their keys and values, with room for more."""
+    def _full_steps(
+        self, ids: Tensor, mask: Tensor, positions: Tensor, rows: int, room: int
+    ) -> Any:
+        """Reads prompts; returns the logits behind them, the cache, and the step of decoding."""
         embedded = self.backbone.embeddings(ids, position_ids=positions)
         hidden, cache = self.backbone.encoder.call_with_cache(embedded, mask)
         cache = keras.tree.map_structure(
             lambda x: ops.pad(x, ((0, 0), (0, 0), (0, room), (0, 0))), cache
         )
-        return self._predict(hidden[:, -1]), cache
+        # Rows of a prompt share its mask, so it need not move when beams do.
+        row_mask, next_position = repeat_rows((mask, positions[:, -1:] + 1), rows)
+        length = ops.shape(ids)[1]
+
+        def step(tokens, t, cache):
+            is_used = ops.cast(ops.arange(room, dtype="int32") <= t, mask.dtype)
+            is_used = ops.broadcast_to(is_used, (ops.shape(row_mask)[0], room))
+            embedded = self.backbone.embeddings(tokens[:, None], position_ids=next_position + t)
+            hidden, cache = self.backbone.encoder.call_with_cache(
+                embedded, ops.concatenate([row_mask, is_used], axis=1), cache, length + t
+            )
+            return self._predict(hidden[:, 0]), cache
+
+        return self._predict(hidden[:, -1]), cache, step
+
+    def _sparse_steps(self, ids: Tensor, mask: Tensor, rows: int) -> Any:
+        """Does the same for block-sparse attention, which has padding behind prompts."""
+        ids, mask = padded_behind(ids, mask)
+        hidden, cache = self.backbone.encoder.call_with_cache(self.backbone.embeddings(ids), mask)
+        length = ops.sum(mask, axis=1)
+        last = ops.take_along_axis(hidden, length[:, None, None] - 1, axis=1)
+        length = repeat_rows(length, rows)
+
+        def step(tokens, t, cache):
+            position = length + t
+            embedded = self.backbone.embeddings(tokens[:, None], position_ids=position[:, None])
+            hidden, cache = self.backbone.encoder.call_with_cache(
+                embedded, cache=cache, index=position
+            )
+            return self._predict(hidden[:, 0]), cache
+
+        return self._predict(last[:, 0]), cache, step

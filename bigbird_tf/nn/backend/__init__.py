@@ -31,6 +31,7 @@ fused_kernels = _backend.fused_kernels
 has_exact_bfloat16_softmax = _backend.has_exact_bfloat16_softmax
 has_half_precision_products = _backend.has_half_precision_products
 is_compiled_by_xla = _backend.is_compiled_by_xla
+overwrite_at = _backend.overwrite_at
 recompute_barrier = _backend.recompute_barrier
 replica_context = _backend.replica_context
 run_after = _backend.run_after
@@ -57,6 +58,7 @@ __all__ = [
     "has_exact_bfloat16_softmax",
     "has_half_precision_products",
     "is_compiled_by_xla",
+    "overwrite_at",
     "recompute_barrier",
     "replica_context",
     "run_after",

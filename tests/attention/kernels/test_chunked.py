@@ -48,14 +48,19 @@ class Case:
         num_random=2,
         real=0.7,
         token_window=None,
+        pattern=None,
     ):
         rng = np.random.default_rng(seed)
-        n = rows + left + right
-        # Anything at all, repeats of window and global blocks too, more than the originals draw.
-        random_blocks = rng.integers(0, n, (heads, rows, num_random), dtype=np.int32)
-        self.pattern = BlockPattern(n, left, right, window, random_blocks)
-        layout = dataclasses.replace(self.pattern.slots.layout, token_window=token_window)
-        self.slots = self.pattern.slots._replace(layout=layout)
+        if pattern is None:
+            n = rows + left + right
+            # Anything at all, repeats of window and global blocks too, more than the originals.
+            random_blocks = rng.integers(0, n, (heads, rows, num_random), dtype=np.int32)
+            pattern = BlockPattern(n, left, right, window, random_blocks)
+            layout = dataclasses.replace(pattern.slots.layout, token_window=token_window)
+            self.slots = pattern.slots._replace(layout=layout)
+        else:
+            n, heads, self.slots = pattern.num_blocks, pattern.num_heads, pattern.slots
+        self.pattern = pattern
         self.block = block
         shape = (batch, heads, n * block, head_size)
         self.qkv = [rng.normal(size=shape).astype("float32") for _ in range(3)]
@@ -73,7 +78,7 @@ class Case:
         if layout.token_window is None:
             return counts
         before, after = layout.token_window
-        start, window = layout.num_start, layout.groups["window"]
+        start, window = layout.row_offset, layout.groups["window"]
         for head, row, slot in np.ndindex(*self.pattern.key_blocks.shape):
             if not (window.start <= slot < window.stop and self.pattern.is_read[row, slot]):
                 continue

@@ -37,8 +37,9 @@ def test_values_and_gradients(case):
     [
         Case(heads=2, window=(2, 1), left=2, num_random=1, token_window=(4, 2)),
         Case(heads=3, window=1, left=0, right=0, rows=7, num_random=0, block=2),
+        Case(pattern=BlockPattern.build(9, 2, num_random_blocks=1, is_causal=True)),
     ],
-    ids=["wide, in part", "its own block alone"],
+    ids=["wide, in part", "its own block alone", "causal"],
 )
 def test_edges_of_patterns(case):
     case.check(run(case))

@@ -103,11 +103,3 @@ def test_masks_of_other_values_than_zero_and_one(length, mode):
             call(x, attention_mask=mask)
     for dtype in (bool, np.int32, np.float32):
         assert np.isfinite(call(x, attention_mask=real.astype(dtype))).all()
-
-
-def test_causal_masks():
-    layer, x = make(), np.ones((BATCH, 11, WIDTH), np.float32)
-    np.testing.assert_array_equal(layer(x, use_causal_mask=False), layer(x))
-    for value in (x, keras.Input((11, WIDTH))):
-        with pytest.raises(ValueError, match=r"no causal mask.*`BigBirdForCausalLM`"):
-            layer(value, use_causal_mask=True)

@@ -85,12 +85,6 @@ def test_weights_are_zero_after_the_query(layer):
     np.testing.assert_allclose(weights.sum(-1), 1, atol=1e-5)
 
 
-def test_is_full_attention_so_far():
-    for attention_type in ("block_sparse", "simulated_sparse"):
-        with pytest.raises(ValueError, match=f"'original_full'. Received: .*'{attention_type}'"):
-            CausalAttention(HEADS, HEAD_SIZE, attention_type=attention_type)
-
-
 def test_a_causal_mask_may_be_asked_for():
     """As with `keras.layers.MultiHeadAttention`; there is one anyway."""
     layer, x = make(), inputs()

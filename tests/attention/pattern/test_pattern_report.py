@@ -29,7 +29,19 @@ class TestKinds:
             [1, 1, 1, 1, 1, 1],
         ]
 
-    @pytest.mark.parametrize("settings", [{}, {"num_window_blocks": 5}, {"num_global_blocks": 3}])
+    def test_causal_by_hand(self):
+        assert kinds_of_blocks(build(5, num_random_blocks=0, is_causal=True)).tolist() == [
+            [1, 0, 0, 0, 0],
+            [1, 2, 0, 0, 0],
+            [1, 2, 2, 0, 0],
+            [1, 0, 2, 2, 0],
+            [1, 0, 0, 2, 2],
+        ]
+
+    @pytest.mark.parametrize(
+        "settings",
+        [{}, {"num_window_blocks": 5}, {"num_global_blocks": 3}, {"is_causal": True}],
+    )
     def test_read_is_what_the_pattern_lists(self, settings):
         pattern = build(13, **settings)
         listed = pattern.to_dense_mask() > 0
@@ -56,6 +68,13 @@ class TestPathLengths:
     def test_out_of_reach(self):
         assert path_lengths(np.eye(3, dtype=bool)) == (np.inf, np.inf)
 
+    def test_the_past_alone(self):
+        """On a line of 4 that is read one way: 1 three times, 2 twice, 3."""
+        reads = np.eye(4, dtype=bool) | np.eye(4, k=-1, dtype=bool)
+        assert path_lengths(reads, is_causal=True) == (10 / 6, 3.0)
+        assert path_lengths(reads) == (np.inf, np.inf)
+        assert path_lengths(np.eye(3, dtype=bool), is_causal=True) == (np.inf, np.inf)
+
     def test_single_block(self):
         assert path_lengths(np.ones((1, 1), bool)) == (0.0, 0.0)
 
@@ -77,6 +96,15 @@ class TestReport:
         assert report.path_lengths["window + global"] == report.path_lengths["all"]
         # All but (1,3) (1,4) (2,4) and back are one step apart, these two.
         assert report.path_lengths["all"] == (36 / 30, 2.0)
+
+    def test_causal_by_hand(self):
+        """5 blocks, no query reads everything: 1, 2, 3, 3 and 3 of them."""
+        report = report_pattern(build(5, num_random_blocks=0, is_causal=True), 5, head_size=7)
+        assert report.key_blocks == (1, 12 / 5, 3)
+        assert report.share_of_full == 12 / 25
+        assert report.path_lengths["window"] == (20 / 10, 4.0)
+        # 3 → 1 and 4 → 1 take two and three; 4 → 2 two; all others one.
+        assert report.path_lengths["all"] == (14 / 10, 3.0)
 
     def test_random_blocks_bring_tokens_together(self):
         pattern = BlockPattern.build(64, 12, block_size=64, seed=0)

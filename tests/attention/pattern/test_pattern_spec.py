@@ -16,7 +16,7 @@ def test_of_layer_and_config_are_one():
     )  # fmt: skip
     spec = config.pattern_spec(7)
     assert dataclasses.astuple(spec) == (
-        6, 16, 2, 1, 2, 2, 2, "transformers", "first_block", 100, 512, 7,
+        6, 16, 2, 1, 2, 2, 2, "transformers", "first_block", 100, 512, 7, False,
     )  # fmt: skip
     assert BlockSparseAttention(key_dim=4, **spec.arguments).spec == spec
     assert PatternSpec.from_arguments(**spec.arguments) == spec
