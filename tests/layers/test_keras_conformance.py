@@ -54,6 +54,15 @@ LAYERS = {
         of_config(),
         {"expected_output_shape": (HIDDEN.shape, [], []), "run_training_check": False},
     ),
+    "EtcEncoder": (
+        of_config(construction="etc", num_global_tokens=3),
+        {
+            "call_kwargs": {"global_inputs": HIDDEN[:, :3]},
+            "expected_output_shape": (HIDDEN.shape, [], [], (2, 3, WIDTH)),
+            "run_training_check": False,
+            "run_mixed_precision_check": False,
+        },
+    ),
     "EncoderBlock": (of_config(), {}),
     "FeedForward": (of_config(), {}),
     "LanguageModelHead": (

@@ -1,5 +1,7 @@
 """Every option of every servable, with a value of its own, found again where it acts."""
 
+import functools
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -81,7 +83,8 @@ class TestAllHeads:
             "BigBirdForPreTraining": {"num_best"},
             "BigBirdForQuestionAnswering": {
                 "doc_stride", "max_question_length", "max_windows", "max_answer_length",
-                "num_best", "no_answer_threshold", "confidence_threshold",
+                "num_best", "no_answer_threshold", "confidence_threshold", "construction",
+                "max_paragraphs",
             },
         }  # fmt: skip
         for name, servable_class in SERVABLES.items():
@@ -121,6 +124,17 @@ class TestQuestionAnswering:
         for max_length, expected in ((255, 63), (256, 64), (260, 64)):
             made = make_servable(model, tokenizer, max_length=max_length)
             assert made.preprocessor.max_question_length == expected
+
+    def test_question_and_paragraphs_as_global_tokens(self, tokenizer):
+        config = small_config(num_hidden_layers=0, construction="etc", num_global_tokens=8)
+        model = models.BigBirdForQuestionAnswering(config)
+        options = {"construction": "etc", "max_question_length": 5, "max_paragraphs": 3}
+        made = make_servable(model, tokenizer, **options)
+        assert made.preprocessor.construction == "etc"
+        assert made.preprocessor.max_paragraphs == 3
+        assert made.preprocessor.num_global_tokens == 8
+        with pytest.raises(ValueError, match=r"max_paragraphs=4, config\.num_global_tokens=8"):
+            make_servable(model, tokenizer, **{**options, "max_paragraphs": 4})
 
     def test_answers(self, tokenizer, monkeypatch):
         extra = {"answer_calibration": {"weight": 0.5, "bias": -0.25, "threshold": 0.125}}
@@ -225,6 +239,7 @@ class TestCausalLM:
     def test_all_options(self, tokenizer, monkeypatch):
         calls = []
 
+        @functools.wraps(models.BigBirdForCausalLM.generate)
         def generate(self, prompts, max_new_tokens, **options):
             calls.append((max_new_tokens, options))
             return tf.fill([2 * tf.shape(prompts["input_ids"])[0], max_new_tokens], 9)
