@@ -106,6 +106,7 @@ def main(
     ),
     layers: Annotated[int, typer.Option(help="Layers of the model that generates.")] = 4,
     rounds: Annotated[int, typer.Option(help="Rounds; medians are taken.")] = 3,
+    training: Annotated[bool, typer.Option(help="Whether to time attention in training.")] = True,
     longest_peer: Annotated[
         int, typer.Option(help="The most positions of `transformers`' cache.")
     ] = 65536,
@@ -113,9 +114,10 @@ def main(
     """Times training and generation beside the peers."""
     chosen = [int(part) for part in lengths.split(",")]
     times: dict[str, dict[int, dict[str, float]]] = {mode: {} for mode in MODES}
-    for length in chosen:
+    for length in chosen if training else ():
         for mode, seconds in time_training(length, rounds).items():
             times[mode][length] = seconds
+            print(mode, length, seconds, flush=True)
         gc.collect()
     times["generation"] = {}
     for length in (500, *chosen):
@@ -124,9 +126,12 @@ def main(
             runs["transformers original_full"] = transformers_step(length, layers)
         seconds = measuring.interleave(runs, rounds)
         times["generation"][length] = {name: x / STEPS for name, x in seconds.items()}
+        print("generation", length, times["generation"][length], flush=True)
         del runs
         gc.collect()
     for mode, by_length in times.items():
+        if not by_length:
+            continue
         names = list(dict.fromkeys(name for found in by_length.values() for name in found))
         rows = [
             [name, *(_cell(found, name) if name in found else "" for found in by_length.values())]
