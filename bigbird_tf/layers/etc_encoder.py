@@ -56,6 +56,9 @@ class EtcEncoder(Encoder):
     Returns:
         `(last, hidden_states, attentions, global_last)`: as `Encoder` returns of the sequence, but
         `attentions` are `(B, N, G + T, G + T)`, global tokens first; and `(B, G, hidden_size)`.
+
+    Raises:
+        ValueError: If a call has no `global_inputs`.
     """
 
     def call(  # type: ignore[override]  # it returns the global tokens besides
@@ -65,11 +68,12 @@ class EtcEncoder(Encoder):
         training: bool | None = None,
         output_hidden_states: bool = False,
         output_attentions: bool = False,
-        global_inputs: Tensor = None,
+        global_inputs: Tensor | None = None,
         global_mask: Tensor | None = None,
         global_membership: Tensor | None = None,
     ) -> tuple[Tensor, list[Tensor], list[Tensor], Tensor]:
         """Computes; see the class."""
+        global_inputs = _required(global_inputs)
         if attention_mask is None:
             attention_mask = ops.ones(ops.shape(inputs)[:2], "bool")
         if global_mask is None:
@@ -94,10 +98,12 @@ class EtcEncoder(Encoder):
             output_attentions=output_attentions,
             global_bias=bias,
         )
-        if not isinstance(padding, int) or padding:
+        if attentions and (not isinstance(padding, int) or padding):
+            joined = room + ops.shape(inputs)[1]
+            kept = [ops.arange(count, dtype="int32"), ops.arange(room, joined, dtype="int32")]
+            kept = ops.concatenate(kept)
             attentions = [
-                _without(_without(weights, count, room, 2), count, room, 3)
-                for weights in attentions
+                ops.take(ops.take(weights, kept, axis=2), kept, axis=3) for weights in attentions
             ]
         hidden_states = [state[:, room:] for state in hidden_states]
         # A slice of an unknown length has lost the number, where that is known.
@@ -111,11 +117,12 @@ class EtcEncoder(Encoder):
         training: bool | None = None,
         output_hidden_states: bool = False,
         output_attentions: bool = False,
-        global_inputs: Tensor = None,
+        global_inputs: Tensor | None = None,
         global_mask: Tensor | None = None,
         global_membership: Tensor | None = None,
     ) -> Any:
         """Returns shapes and dtypes of what a call returns."""
+        global_inputs = _required(global_inputs)
         batch, length, _ = inputs.shape
         count = global_inputs.shape[1]
         joined = None if None in (length, count) else count + length
@@ -149,9 +156,10 @@ def membership_bias(members: Tensor, room: int) -> Tensor:
     return ops.concatenate([ops.zeros((*ops.shape(bias)[:2], room), "float32"), bias], axis=2)
 
 
-def _without(x: Tensor, start: Any, end: Any, axis: int) -> Tensor:
-    """Returns a tensor `(B, N, Q, K)` without some places of its third or last axis."""
-    before, after = (slice(None, start), slice(end, None))
-    if axis == 2:
-        return ops.concatenate([x[:, :, before], x[:, :, after]], axis=2)
-    return ops.concatenate([x[:, :, :, before], x[:, :, :, after]], axis=3)
+def _required(global_inputs: Tensor | None) -> Tensor:
+    if global_inputs is None:
+        raise ValueError(
+            "`global_inputs` must be given: a tensor (batch, tokens, hidden_size). Received: None. "
+            "Without tokens beside the sequence there is `Encoder`"
+        )
+    return global_inputs

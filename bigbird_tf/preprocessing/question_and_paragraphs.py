@@ -6,7 +6,7 @@ __all__ = ["global_inputs", "paragraph_numbers"]
 
 
 def paragraph_numbers(texts: tf.Tensor, rows: tf.Tensor, ends: tf.Tensor) -> tf.Tensor:
-    """Tells in which paragraph pieces are: line breaks part them.
+    """Returns the number of each piece's paragraph: line breaks part them.
 
     Args:
         texts: Strings of shape (B,).
@@ -32,7 +32,7 @@ def global_inputs(
     max_paragraphs: int,
     sep_token_id: int,
 ) -> dict[str, tf.Tensor]:
-    """Makes the inputs of global tokens: the question's pieces, and one for each paragraph.
+    """Returns the inputs of global tokens: the question's pieces, and one for each paragraph.
 
     Args:
         question: Ids, int32 of shape (W, Q), padding included.

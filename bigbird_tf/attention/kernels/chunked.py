@@ -89,6 +89,10 @@ def block_sparse_attention(
 
     Returns:
         Tensor `(B, N, T, H)` of the query's dtype. Softmax is computed in float32 at least.
+
+    Raises:
+        ValueError: If `plan` asks for fused kernels beside a `global_bias`.
+        NotImplementedError: If it asks for them where the backend has none.
     """
     if query.shape[0] == 0:
         # JAX has no loop of no turns. All three are in the sum for gradients of their shapes.
@@ -102,7 +106,9 @@ def block_sparse_attention(
             fusable=global_bias is None
             and can_be_fused(slots, block_size, query.shape[-1], itemsize),
         )
-    if plan.fused and global_bias is None:
+    if plan.fused:
+        if global_bias is not None:
+            raise ValueError("Fused kernels have no `global_bias`. Received one, and a fused plan")
         return fused_attention(query, key, value, key_bias, slots, block_size, scale)
     choices = plan.forward, plan.sums, plan.serialize, plan.in_float32
     static = _Static(slots.layout, block_size, scale, *choices)

@@ -25,12 +25,10 @@ __all__ = ["can_be_fused", "fused_attention"]
 # Key blocks that one kernel reads for a global query block. There are few of these, and they read
 # the whole sequence: shared out, they take no longer than the others.
 _GLOBAL_SLOTS = 16
-
-
-# Sizes of blocks and heads that the kernels take, and bytes that a block may have: of four blocks
-# and what belongs to them a multiprocessor of an H100 has room for no more.
+# Sizes of blocks and heads that the kernels take, and bytes that a block of keys may have. A kernel
+# holds four of these in a multiprocessor's shared memory, of which few GPUs have more than 100 KB.
 _SIZES = (16, 32, 64, 128)
-_BLOCK_BYTES = 2**15
+_BLOCK_BYTES = 2**14
 
 
 def can_be_fused(slots: Slots, block_size: int, head_size: int, itemsize: int) -> bool:

@@ -40,6 +40,8 @@ def map_turns(
         A list of tensors `(B, N, T, H)`.
     """
     batch, num_heads, length, head_size = ops.shape(tensors[0])
+    if in_float32:
+        function = _in_float32(function, tensors[0].dtype)
     if not heads:
         flat = [ops.reshape(x, (-1, length, head_size)) for x in tensors]
         of_rows = [_per_row(ops.repeat(bias, num_heads, axis=0)) for bias in biases]
@@ -53,11 +55,7 @@ def map_turns(
     def turn(number):
         of_row = [_per_row(bias[number // num_groups][None]) for bias in biases]
         # By number: to hand a map whole tensors would copy every one of them.
-        of_turn, table = [x[number] for x in grouped], tables[number % num_groups]
-        if not in_float32:
-            return function(*of_turn, of_row, table)
-        outputs = function(*(ops.cast(x, "float32") for x in of_turn), of_row, table)
-        return [ops.cast(x, tensors[0].dtype) for x in outputs]
+        return function(*(x[number] for x in grouped), of_row, tables[number % num_groups])
 
     known = [size if isinstance(size, int) else None for size in shape]
     count = ops.shape(grouped[0])[0]
@@ -65,6 +63,17 @@ def map_turns(
     return [ops.reshape(x, (-1, num_heads, length, head_size)) for x in outputs]
 
 
+def _in_float32(function: Callable, dtype: Any) -> Callable:
+    """Returns a function of a turn that gets float32, and of which the results are converted."""
+
+    def converted(*arguments):
+        *tensors, biases, table = arguments
+        outputs = function(*(ops.cast(x, "float32") for x in tensors), biases, table)
+        return [ops.cast(x, dtype) for x in outputs]
+
+    return converted
+
+
 def _per_row(bias: Tensor) -> Tensor:
-    """Puts the axes of rows, and of queries where there is none, into a bias `(…, T)`."""
+    """Returns a bias `(G, T)` or `(G, K, T)` with an axis for rows, and one for queries."""
     return bias[:, None, None] if len(bias.shape) == 2 else bias[:, None]

@@ -95,15 +95,11 @@ def attend_to_blocks(
 
     def kernel(q_ref, k_ref, v_ref, bias_ref, blocks_ref, slot_bias_ref, out_ref, log_sum_ref):
         row, q = query_block(pl.program_id(0)), q_ref[...]
+        scores_of = _slot_scores(k_ref, bias_ref, blocks_ref, slot_bias_ref, scale, in_part)
 
         def step(slot, carry):
             out, largest, total = carry
-            number = blocks_ref[slot]
-            keys = _block(number, block_size)
-            scores = _transposed_product(q, k_ref[keys, :]) * scale
-            scores += bias_ref[keys][None, :] + slot_bias_ref[slot]
-            if in_part:
-                scores = in_part.of_slot(scores, row, number, slot)
+            keys, _, scores = scores_of(q, row, slot)
             new_largest = jnp.maximum(largest, jnp.max(scores, axis=1))
             weights = jnp.exp(scores - new_largest[:, None])
             shrink = jnp.exp(largest - new_largest)
@@ -168,15 +164,10 @@ def query_gradients(
         log_sum_ref, grad_ref, delta_ref, out_ref = others
         row, q, grad = query_block(pl.program_id(0)), q_ref[...], grad_ref[...]
         log_sum, delta = log_sum_ref[...][:, None], delta_ref[...][:, None]
+        scores_of = _slot_scores(k_ref, bias_ref, blocks_ref, slot_bias_ref, scale, in_part)
 
         def step(slot, out):
-            number = blocks_ref[slot]
-            keys = _block(number, block_size)
-            k = k_ref[keys, :]
-            scores = _transposed_product(q, k) * scale
-            scores += bias_ref[keys][None, :] + slot_bias_ref[slot]
-            if in_part:
-                scores = in_part.of_slot(scores, row, number, slot)
+            keys, k, scores = scores_of(q, row, slot)
             weights = jnp.exp(scores - log_sum)
             of_weights = _transposed_product(grad, v_ref[keys, :])
             of_scores = (weights * (of_weights - delta)).astype(k.dtype)
@@ -286,6 +277,30 @@ def key_gradients(
         compiler_params=_BACKWARD,
         interpret=is_interpreted(),
     )(query, key, value, key_bias, log_sum, grad_output, delta, edges, readers)
+
+
+def _slot_scores(
+    k_ref: Any,
+    bias_ref: Any,
+    blocks_ref: Any,
+    slot_bias_ref: Any,
+    scale: float,
+    in_part: InPart | None,
+) -> Callable:
+    """Returns a function of queries `(b, H)`, their block and a slot.
+
+    It returns the slot's tokens, their keys `(b, H)`, and the scores `(b, b)`.
+    """
+
+    def scores_of(q, row, slot):
+        number = blocks_ref[slot]
+        keys = _block(number, q.shape[0])
+        k = k_ref[keys, :]
+        scores = _transposed_product(q, k) * scale
+        scores += bias_ref[keys][None, :] + slot_bias_ref[slot]
+        return keys, k, in_part.of_slot(scores, row, number, slot) if in_part else scores
+
+    return scores_of
 
 
 def _distances(block_size: int) -> Tensor:

@@ -85,7 +85,7 @@ def test_tensorflow_says_that_it_has_none():
 def test_sizes(block, head, itemsize):
     slots = BlockPattern.build(12, 2, num_random_blocks=1).slots
     sizes = {16, 64, 128}
-    expected = {block, head} <= sizes and itemsize < 8 and block * head * itemsize <= 32768
+    expected = {block, head} <= sizes and itemsize < 8 and block * head * itemsize <= 16384
     assert can_be_fused(slots, block, head, itemsize) == expected
     unknown = slots._replace(key_blocks=ops.convert_to_tensor(slots.key_blocks))
     assert not can_be_fused(unknown, block, head, itemsize)
