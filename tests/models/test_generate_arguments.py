@@ -202,18 +202,9 @@ EXTRA = {
     "forced_bos_token_id": 4,
     "forced_eos_token_id": [1, 7],
 }
-FROM_EXTRA = {
-    # One less, since `transformers` counts the start token.
-    "max_new_tokens": 30,
-    "min_new_tokens": 11,
-    "num_beams": 5,
-    "length_penalty": 0.8,
-    "early_stopping": True,
-    "no_repeat_ngram_size": 3,
-    "repetition_penalty": 1.2,
-    "forced_bos_token_id": 4,
-    "forced_eos_token_id": [1, 7],
-}
+# One less, since `transformers` counts the start token.
+FROM_EXTRA = {**EXTRA, "max_new_tokens": 30, "min_new_tokens": 11}
+del FROM_EXTRA["max_length"], FROM_EXTRA["min_length"]
 GIVEN = {
     "max_new_tokens": 20,
     "min_new_tokens": 0,

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from keras import ops
@@ -82,17 +81,7 @@ def test_full_attention_under_the_patterns_bias(block, **arguments):
 @pytest.mark.parametrize("machine", ["CPU", "GPU"])
 def test_unknown_length(machine):
     case = causal_case(real=1.0)
-    _, heads, _, head_size = case.qkv[0].shape
-    slots = case.pattern.num_slots
-    signature = [
-        *[tf.TensorSpec([None, heads, None, head_size])] * 3,
-        tf.TensorSpec([None, None]),
-        tf.TensorSpec([heads, None, slots], tf.int32),
-        tf.TensorSpec([None, slots]),
-    ]
-    plan = case.plan(machine, known=False)
-    traced = tf.function(lambda *x: case.sparse(*x, plan=plan), input_signature=signature)
-    case.check(traced(*case.tensors(), case.slots.key_blocks, case.slots.bias))
+    case.check(case.at_unknown_length(machine))
 
 
 @pytest.mark.parametrize("machine", ["CPU", "TPU"])

@@ -135,6 +135,20 @@ class Case:
 
         return value_and_gradients(context, [q, k, v], ops.cast(self.grad_output, q.dtype))
 
+    def at_unknown_length(self, machine):
+        """Returns context and gradients of a graph that does not know batch and length."""
+        _, heads, _, head_size = self.qkv[0].shape
+        slots = self.pattern.num_slots
+        signature = [
+            *[tf.TensorSpec([None, heads, None, head_size])] * 3,
+            tf.TensorSpec([None, None]),
+            tf.TensorSpec([heads, None, slots], tf.int32),
+            tf.TensorSpec([None, slots]),
+        ]
+        plan = self.plan(machine, known=False)
+        traced = tf.function(lambda *x: self.sparse(*x, plan=plan), input_signature=signature)
+        return traced(*self.tensors(), self.slots.key_blocks, self.slots.bias)
+
     def check(self, outputs, tolerance=2e-5, dtype="float32"):
         has_key = self.has_key[..., None]
         for name, mine, theirs in zip("oqkv", outputs, self.oracle(), strict=True):
@@ -197,18 +211,7 @@ def test_values_and_gradients_in_a_graph(machine, case, chunk):
 @given(case=cases)
 @settings(max_examples=1)
 def test_values_and_gradients_at_unknown_length(machine, case):
-    heads, head_size = case.qkv[0].shape[1], case.qkv[0].shape[3]
-    x = tf.TensorSpec([None, heads, None, head_size])
-    slots = case.pattern.num_slots
-    signature = [
-        *[x] * 3,
-        tf.TensorSpec([None, None]),
-        tf.TensorSpec([heads, None, slots], tf.int32),
-        tf.TensorSpec([None, slots]),
-    ]
-    plan = case.plan(machine, known=False)
-    traced = tf.function(lambda *x: case.sparse(*x, plan=plan), input_signature=signature)
-    case.check(traced(*case.tensors(), case.slots.key_blocks, case.slots.bias))
+    case.check(case.at_unknown_length(machine))
 
 
 @pytest.mark.parametrize("machine", ["XLA on a CPU", "GPU", "TPU"])

@@ -4,7 +4,6 @@ The oracle knows nothing of blocks of global tokens, of padding between them and
 of slots: it has G global tokens and T tokens, and which of them read which.
 """
 
-import keras
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -111,7 +110,7 @@ class Case:
         return context, score_grad @ k, transposed[0] @ q, transposed[1] @ grad_output
 
     def join(self, x, between):
-        """Puts what stands in places of nobody between global tokens and sequence."""
+        """Returns global tokens and sequence with what fills the global blocks between them."""
         between = np.broadcast_to(between, (*x.shape[:2], *between.shape[2:]))
         parts = x[:, :, : self.num_global], between, x[:, :, self.num_global :]
         return ops.convert_to_tensor(np.concatenate(parts, axis=2).astype("float32"))
@@ -206,16 +205,3 @@ def test_blocks_of_the_sequence_are_where_they_were():
     ])  # fmt: skip
     assert case.pattern.random_blocks.min() >= 3
     assert case.pattern.to_dense_mask().max() == 1
-
-
-def test_membership_worked_out_on_paper():
-    # Two global tokens in three places. In the second row, token 1 has no members.
-    members = np.array([[0, 1, 1, -1], [0, 0, -1, -1]], np.int32)
-    bias = ops.convert_to_numpy(membership_bias(ops.convert_to_tensor(members), 3))
-    assert keras.backend.standardize_dtype(bias.dtype) == "float32"
-    expected = [
-        [[1, 1, 1, 1, 0, 0, 0], [1, 1, 1, 0, 1, 1, 0], [1] * 7],
-        [[1, 1, 1, 1, 1, 0, 0], [1] * 7, [1] * 7],
-    ]
-    np.testing.assert_array_equal(bias == 0, np.array(expected, bool))
-    assert bias.min() <= -1e9

@@ -238,25 +238,6 @@ def test_numbers_of_global_tokens_that_are_unknown():
             run({**inputs, name: value})
 
 
-@pytest.mark.parametrize(
-    ("fields", "name", "value", "message"),
-    [
-        ({}, "global_input_ids", np.ones((BATCH, 2), "int32"), "inputs are a dictionary.*Received"),
-        (FIELDS, "global_input_ids", np.ones((BATCH, 7), "int32"), r"here \(2, 6\).*\(2, 7\)"),
-        (FIELDS, "global_input_ids", np.ones((1, 5), "int32"), r"num_global_tokens or less.*\(1,"),
-        (FIELDS, "global_attention_mask", np.ones((BATCH, 5)), r"num_global_tokens\), .*\(2, 5\)"),
-        (MEMBERS, "global_membership", None, "must be given.*global_reads='all'"),
-        (MEMBERS, "global_membership", np.ones((BATCH, 3), "int32"), "shape of `input_ids`"),
-    ],
-)
-def test_wrong_inputs(fields, name, value, message):
-    inputs = {"input_ids": random_ids()}
-    if value is not None:
-        inputs[name] = value
-    with pytest.raises(ValueError, match=message):
-        make(fields)(inputs)
-
-
 def test_extended_positions_keep_them():
     model = make()
     longer = model.extend_positions(128)
