@@ -28,6 +28,8 @@ OWN = {
         "max_question_length": 11,
         "max_windows": 2,
         "offset_unit": "bytes",
+        "construction": "etc",
+        "max_paragraphs": 6,
     },
     "SequenceClassificationPreprocessor": {"labels": ["x", "y"]},
     "TokenClassificationPreprocessor": {"labels": ["x", "y"]},
@@ -121,6 +123,8 @@ class TestQuestionAnswering:
             "pad_token_id": tokenizer.pad_token_id,
             "doc_stride": 7,
             "max_windows": 2,
+            "max_question_length": 11,
+            "max_paragraphs": 6,
             **LENGTHS,
         }
 
