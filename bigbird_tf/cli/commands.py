@@ -25,6 +25,7 @@ from bigbird_tf.cli.evaluate import evaluate
 from bigbird_tf.cli.inputs import parse_options, read_text, standard_input
 from bigbird_tf.cli.interrupts import signal_handler
 from bigbird_tf.cli.pattern import pattern
+from bigbird_tf.cli.prepare import prepare
 from bigbird_tf.cli.quiet_libraries import quiet_libraries
 from bigbird_tf.cli.terminal import ClassName, ModelName, console, messages
 
@@ -232,6 +233,9 @@ app.command()(evaluate)
 
 
 app.command()(pattern)
+
+
+app.command()(prepare)
 
 
 @app.command()

@@ -28,6 +28,6 @@ ClassName = Annotated[
 ]
 
 
-def say_written(output: Path) -> None:
+def say_written(output: str | Path) -> None:
     """Prints where the result is."""
     messages.print(f"written: {output}", highlight=False, soft_wrap=True)

@@ -16,6 +16,7 @@ from bigbird_tf.preprocessing.summarization_preprocessor import SummarizationPre
 from bigbird_tf.preprocessing.token_classification_preprocessor import (
     TokenClassificationPreprocessor,
 )
+from bigbird_tf.preprocessing.token_records import Preparation, prepare_records, read_records
 from bigbird_tf.preprocessing.tokenizers import (
     BigBirdTokenizer,
     FastTokenizer,
@@ -32,6 +33,7 @@ __all__ = [
     "MultipleChoicePreprocessor",
     "PegasusTokenizer",
     "PreTrainingPreprocessor",
+    "Preparation",
     "QuestionAnsweringPreprocessor",
     "SequenceClassificationPreprocessor",
     "SummarizationPreprocessor",
@@ -42,4 +44,6 @@ __all__ = [
     "evaluate_rouge",
     "evaluate_squad",
     "evaluate_triviaqa",
+    "prepare_records",
+    "read_records",
 ]

@@ -3,8 +3,10 @@
 from typing import Any
 
 import keras
+import tensorflow as tf
 
 from bigbird_tf.preprocessing.masking_preprocessor import MaskingPreprocessor
+from bigbird_tf.preprocessing.packing import pad_rows
 from bigbird_tf.preprocessing.text_input import first_of_batch, to_batch
 
 __all__ = ["MaskedLMPreprocessor"]
@@ -66,3 +68,24 @@ class MaskedLMPreprocessor(MaskingPreprocessor):
         text, is_scalar = to_batch("text", text)
         result = self._mask(self._pack(self.tokenizer.tokenize(text)), text, draw)
         return first_of_batch(result) if is_scalar else result
+
+    def mask_ids(self, ids: tf.RaggedTensor, key: tf.Tensor, draw: Any = 0) -> Any:
+        """Makes the same of rows that are packed already, as `prepare_records` stores them.
+
+        Args:
+            ids: Ragged ids, int32 of shape (B, None), special ones included; no row longer than
+                `max_length`.
+            key: What the choices depend on, in place of the text; strings of shape (B,).
+            draw: As of a call.
+
+        Returns:
+            `(x, y, sample_weight)`, as of a call.
+        """
+        x = pad_rows(
+            ids,
+            pad_token_id=self.tokenizer.pad_token_id,
+            max_length=self.max_length,
+            padding=self.padding,
+            pad_to_multiple_of=self.pad_to_multiple_of,
+        )
+        return self._mask(x, key, draw)

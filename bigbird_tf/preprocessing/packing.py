@@ -9,6 +9,7 @@ __all__ = [
     "keep_range",
     "pack_ended",
     "pack_segments",
+    "pad_rows",
     "padded_length",
 ]
 
@@ -146,6 +147,36 @@ def pack_ended(
     length = _length_of(ids, max_length, padding, pad_to_multiple_of, truncation)
     input_ids, attention_mask = tf_text.pad_model_inputs(ids, length, pad_value=pad_token_id)
     return _with_static_shapes({"input_ids": input_ids, "attention_mask": attention_mask}, length)
+
+
+def pad_rows(
+    ids: tf.RaggedTensor,
+    *,
+    pad_token_id: int,
+    max_length: int,
+    padding: str,
+    pad_to_multiple_of: int | None,
+) -> dict[str, tf.Tensor]:
+    """Pads rows that have their special pieces already; all are of one segment.
+
+    Args:
+        ids: Ragged int32 of shape (B, None), no row longer than `max_length`.
+        pad_token_id: The id of padding.
+        max_length: The most pieces of a row.
+        padding: `"longest"` or `"max_length"`.
+        pad_to_multiple_of: The step of padded lengths, or `None`.
+
+    Returns:
+        A dict of int32 tensors of shape (B, T): `input_ids`, `attention_mask`, `token_type_ids`.
+    """
+    length = padded_length(ids.row_lengths(), max_length, padding, pad_to_multiple_of)
+    input_ids, attention_mask = tf_text.pad_model_inputs(ids, length, pad_value=pad_token_id)
+    inputs = {
+        "input_ids": input_ids,
+        "attention_mask": attention_mask,
+        "token_type_ids": tf.zeros_like(input_ids),
+    }
+    return _with_static_shapes(inputs, length)
 
 
 def _length_of(

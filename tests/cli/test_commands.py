@@ -14,7 +14,7 @@ from tests.preprocessing.conftest import train_vocabulary
 from tests.serving.conftest import small_config
 
 ROOT = Path(__file__).parents[2]
-COMMANDS = ("convert", "demo", "evaluate", "export", "info", "pattern", "predict")
+COMMANDS = ("convert", "demo", "evaluate", "export", "info", "pattern", "predict", "prepare")
 PAGE = "Eleven birds walks in the stone house. A river sings for it."
 
 
