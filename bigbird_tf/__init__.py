@@ -48,6 +48,7 @@ if TYPE_CHECKING or not _is_command():
         BigBirdPegasusModel,
     )
     from bigbird_tf.nn.backend import NAME
+    from bigbird_tf.training import layout_map
 
     if NAME == "tensorflow":
         # At once: Keras loads files with those classes in them that have been imported before.
@@ -101,6 +102,7 @@ __all__ = [
     "__version__",
     "checkpoints",
     "export_saved_model",
+    "layout_map",
 ]
 
 
@@ -112,7 +114,7 @@ def __getattr__(name: str) -> Any:
     if name == "checkpoints":
         return importlib.import_module("bigbird_tf.checkpoints")
     if name in __all__:
-        for room in ("attention", "config", "models", "preprocessing", "serving"):
+        for room in ("attention", "config", "models", "preprocessing", "serving", "training"):
             module = importlib.import_module(f"bigbird_tf.{room}")
             if name in module.__all__:
                 return getattr(module, name)

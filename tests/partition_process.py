@@ -30,11 +30,9 @@ def distributions() -> dict:
     """Returns the ways: on one device, by sequences, and by sequences and heads."""
     devices = keras.distribution.list_devices()
     mesh = keras.distribution.DeviceMesh((4, 2), ["data", "model"], devices)
-    layouts = keras.distribution.LayoutMap(mesh)
-    for name in ("query", "key", "value", "intermediate"):
-        layouts[f".*{name}.*kernel"] = (None, "model")
-        layouts[f".*{name}.*bias"] = ("model",)
-    layouts[".*output.*kernel"] = ("model", None)
+    sizes = {"vocab_size": 101, "max_position_embeddings": LENGTH, "hidden_size": 24}
+    config = bb.BigBirdConfig(num_attention_heads=4, intermediate_size=40, **sizes)
+    layouts = bb.layout_map(config, mesh)
     both = keras.distribution.ModelParallel(layout_map=layouts, batch_dim_name="data")
     by_sequence = keras.distribution.DataParallel(devices=devices)
     return {"one": (None, 4), "data": (by_sequence, 4), "both": (both, 4), "odd heads": (both, 3)}

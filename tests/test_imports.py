@@ -126,7 +126,7 @@ ROOMS = {
     "requirements": set(),
     "attention": {"attention", "config_checks", "nn"},
     "layers": {"layers", "attention", "config", "nn"},
-    "training": {"training", "nn"},
+    "training": {"training", "config", "nn"},
     "generation": {"generation", "config_checks", "nn"},
     "models": {
         "config_checks",

@@ -8,6 +8,7 @@ import keras
 
 from bigbird_tf.training import (
     compute_over_global_batch,
+    refuses_uneven_batches,
     sum_gradients_first,
     with_known_lengths,
 )
@@ -15,6 +16,7 @@ from bigbird_tf.training import (
 __all__ = ["TrainableModel"]
 
 
+@refuses_uneven_batches
 class TrainableModel(keras.Model):
     """A model that knows what it is trained with.
 
