@@ -54,6 +54,7 @@ if TYPE_CHECKING or not _is_command():
         # At once: Keras loads files with those classes in them that have been imported before.
         from bigbird_tf.preprocessing import (
             BigBirdTokenizer,
+            DnaTokenizer,
             FastTokenizer,
             MaskedLMPreprocessor,
             MultipleChoicePreprocessor,
@@ -88,6 +89,7 @@ __all__ = [
     "BigBirdTokenizer",
     "BlockPattern",
     "BlockSparseAttention",
+    "DnaTokenizer",
     "FastTokenizer",
     "MaskedLMPreprocessor",
     "MultipleChoicePreprocessor",

@@ -15,12 +15,18 @@ from bigbird_tf.checkpoints.sentence_transformers_format import save_options
 from bigbird_tf.checkpoints.tensor_files import write_tensors
 from bigbird_tf.config import BigBirdConfig
 from bigbird_tf.models import BigBirdForSentenceEmbedding
-from bigbird_tf.preprocessing import BigBirdTokenizer, FastTokenizer, WordPieceTokenizer
+from bigbird_tf.preprocessing import (
+    BigBirdTokenizer,
+    DnaTokenizer,
+    FastTokenizer,
+    WordPieceTokenizer,
+)
 from tests.contract import tiny_config
 from tests.preprocessing.conftest import train_vocabulary
 
 TOKENIZERS = {
     "SentencePiece": lambda: BigBirdTokenizer(train_vocabulary()),
+    "DNA": lambda: DnaTokenizer(k=3),
     "WordPiece": lambda: WordPieceTokenizer(WORD_PIECES),
     "tokenizers": lambda: FastTokenizer(json.dumps(FAST_JSON).encode()),
 }

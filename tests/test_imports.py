@@ -19,6 +19,8 @@ OPTIONAL = {
     "transformers",
     "matplotlib",
     "rouge_score",
+    "pyfaidx",
+    "Bio",
     "tensorflow_serving",
 }
 SOURCES = sorted(PACKAGE.rglob("*.py"))

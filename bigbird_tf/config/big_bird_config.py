@@ -22,7 +22,9 @@ from bigbird_tf.config.fields import (
     Activation,
     ProblemType,
     as_given,
+    check_label_weights,
     check_token_ids,
+    check_weights,
     count,
     or_none,
     or_zero,
@@ -82,6 +84,7 @@ _CHECKS: Checks = {
     "id2label": as_given,
     "label2id": as_given,
     "problem_type": functools.partial(check_choice, choices=(None, *PROBLEM_TYPES)),
+    "pos_weight": or_none(check_weights),
     "num_global_blocks": check_global_blocks,
     "num_window_blocks": check_window,
     "random_plan": functools.partial(check_choice, choices=RANDOM_PLANS),
@@ -141,6 +144,8 @@ class BigBirdConfig(ModelConfig):
         problem_type: What a sequence classifier's labels are: `"single_label_classification"`,
             `"multi_label_classification"`, `"regression"`, or `None`: regression for one label,
             else single label.
+        pos_weight: Of `"multi_label_classification"`: how much a label that is there counts, beside
+            one that is not; one number for all labels, or one for each. `None` for the same.
         num_global_blocks: Global blocks; the first half (rounded up) at the start of the sequence,
             the rest at its end; or a pair, how many at the start and at the end. Global blocks
             attend to everything and are attended to by all. With `construction="etc"` 0 by default.
@@ -209,6 +214,7 @@ class BigBirdConfig(ModelConfig):
     id2label: Mapping[int, str] | None = None
     label2id: Mapping[str, int] | None = None
     problem_type: ProblemType | None = None
+    pos_weight: float | tuple[float, ...] | None = None
     num_global_blocks: int | tuple[int, int] = 2
     num_window_blocks: int | tuple[int, int] = 3
     random_plan: RandomPlan = "google"
@@ -222,6 +228,7 @@ class BigBirdConfig(ModelConfig):
     extra: Mapping[str, Any] = dataclasses.field(default_factory=FrozenDict, hash=False)
 
     def __post_init__(self) -> None:
+        check_label_weights(self)
         check_obeyed(self.extra)
         if self.pad_token_id >= self.vocab_size:
             raise ValueError(

@@ -19,7 +19,9 @@ from bigbird_tf.config.fields import (
     Activation,
     ProblemType,
     as_given,
+    check_label_weights,
     check_token_ids,
+    check_weights,
     count,
     or_none,
     or_zero,
@@ -90,6 +92,7 @@ _CHECKS: Checks = {
     "id2label": as_given,
     "label2id": as_given,
     "problem_type": functools.partial(check_choice, choices=(None, *PROBLEM_TYPES)),
+    "pos_weight": or_none(check_weights),
     "attention_type": functools.partial(check_choice, choices=ATTENTION_TYPES),
     "block_size": positive,
     "num_random_blocks": count,
@@ -149,6 +152,7 @@ class BigBirdPegasusConfig(ModelConfig):
         id2label: Names of the labels, by id.
         label2id: Ids of the labels, by name; one of the two is enough.
         problem_type: As `BigBirdConfig`'s.
+        pos_weight: As `BigBirdConfig`'s.
         attention_type: The encoder's: `"block_sparse"`, `"original_full"` or `"simulated_sparse"`,
             as `BigBirdConfig`'s. The decoder's is full.
         block_size: Tokens in a block of the pattern.
@@ -210,6 +214,7 @@ class BigBirdPegasusConfig(ModelConfig):
     id2label: Mapping[int, str] | None = None
     label2id: Mapping[str, int] | None = None
     problem_type: ProblemType | None = None
+    pos_weight: float | tuple[float, ...] | None = None
     attention_type: AttentionType = "block_sparse"
     block_size: int = 64
     num_random_blocks: int = 3
@@ -243,6 +248,7 @@ class BigBirdPegasusConfig(ModelConfig):
         return super().from_dict(fields, **overrides)
 
     def __post_init__(self) -> None:
+        check_label_weights(self)
         for alias, name in _ALIASES.items():
             if alias in self.extra:
                 raise ValueError(

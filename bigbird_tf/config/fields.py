@@ -4,7 +4,7 @@ import functools
 from collections.abc import Callable
 from typing import Any, Literal, get_args
 
-from bigbird_tf.config_checks import check_integer
+from bigbird_tf.config_checks import check_integer, check_number
 
 __all__ = [
     "ACTIVATIONS",
@@ -12,7 +12,9 @@ __all__ = [
     "Activation",
     "ProblemType",
     "as_given",
+    "check_label_weights",
     "check_token_ids",
+    "check_weights",
     "count",
     "or_none",
     "or_zero",
@@ -54,6 +56,35 @@ def check_token_ids(name: str, value: Any) -> int | tuple[int, ...]:
     if isinstance(value, (list, tuple)):
         return tuple(check_integer(name, token, 0) for token in value)
     return check_integer(name, value, 0)
+
+
+def check_weights(name: str, value: Any) -> float | tuple[float, ...]:
+    """Returns a positive number, or one for each label."""
+    if isinstance(value, (list, tuple)):
+        return tuple(check_number(name, weight) for weight in value)
+    return check_number(name, value)
+
+
+def check_label_weights(config: Any) -> None:
+    """Refuses a config's `pos_weight` where it would not act, or not fit the labels.
+
+    Raises:
+        ValueError: If it is such a one.
+    """
+    weights = config.pos_weight
+    if weights is None:
+        return
+    if config.problem_type != "multi_label_classification":
+        raise ValueError(
+            "`pos_weight` is of labels that stand by themselves: pass "
+            "problem_type='multi_label_classification', too. Received: "
+            f"pos_weight={weights!r}, problem_type={config.problem_type!r}"
+        )
+    if isinstance(weights, tuple) and len(weights) != config.num_labels:
+        raise ValueError(
+            f"`pos_weight` must be one number, or one for each label. Received: {len(weights)} "
+            f"numbers, num_labels={config.num_labels}"
+        )
 
 
 def or_none(check: Callable[[str, Any], Any]) -> Callable[[str, Any], Any]:

@@ -19,6 +19,7 @@ from bigbird_tf.preprocessing.token_classification_preprocessor import (
 from bigbird_tf.preprocessing.token_records import Preparation, prepare_records, read_records
 from bigbird_tf.preprocessing.tokenizers import (
     BigBirdTokenizer,
+    DnaTokenizer,
     FastTokenizer,
     PegasusTokenizer,
     Tokenizer,
@@ -28,6 +29,7 @@ from bigbird_tf.preprocessing.tokenizers import (
 __all__ = [
     "AnswerCalibration",
     "BigBirdTokenizer",
+    "DnaTokenizer",
     "FastTokenizer",
     "MaskedLMPreprocessor",
     "MultipleChoicePreprocessor",

@@ -114,7 +114,7 @@ class CausalLMServable(Servable):
 
     def example_inputs(self, num_words: int) -> dict[str, list[str]]:
         """Returns a prompt of so many words."""
-        return {"text": ["word " * num_words]}
+        return {"text": [self.tokenizer.example_word * num_words]}
 
 
 def check_generation(model: Any, generation: dict[str, Any], max_new_tokens: int) -> dict[str, Any]:

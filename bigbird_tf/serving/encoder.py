@@ -75,4 +75,4 @@ class EncoderServable(Servable):
 
     def example_inputs(self, num_words: int) -> dict[str, list[str]]:
         """Returns a text of so many words."""
-        return {"text": ["word " * num_words]}
+        return {"text": [self.tokenizer.example_word * num_words]}

@@ -187,6 +187,8 @@ class MaskedLMServable(Servable):
         beginning = tf.zeros_like(starts)
         before = tf.strings.substr(texts, beginning, starts)
         after = tf.strings.substr(texts, ends, tf.strings.length(texts) - ends)
+        if not self.tokenizer.has_words:
+            return before[:, tf.newaxis] + tokens + after[:, tf.newaxis]
         begins_word = tf.constant(self.tokenizer.begins_word)
         # A new word needs a space, where there is none yet.
         # The last byte alone: the others may be no UTF-8.
@@ -201,7 +203,7 @@ class MaskedLMServable(Servable):
 
     def example_inputs(self, num_words: int) -> dict[str, list[str]]:
         """Returns a text of so many words and a mask."""
-        return {"text": ["word " * num_words + self.tokenizer.mask_token]}
+        return {"text": [self.tokenizer.example_word * num_words + self.tokenizer.mask_token]}
 
 
 def _by_text(values: tf.Tensor, rows: tf.Tensor, num_texts: tf.Tensor) -> tf.Tensor:

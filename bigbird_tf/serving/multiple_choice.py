@@ -62,4 +62,5 @@ class MultipleChoiceServable(Servable):
 
     def example_inputs(self, num_words: int) -> dict[str, list]:
         """Returns a text of so many words and two choices."""
-        return {"text": ["word " * num_words], "choices": [["yes", "no"]]}
+        word = self.tokenizer.example_word
+        return {"text": [word * num_words], "choices": [[word, word]]}

@@ -186,4 +186,5 @@ class QuestionAnsweringServable(Servable):
 
     def example_inputs(self, num_words: int) -> dict[str, list[str]]:
         """Returns a question and a document of so many words."""
-        return {"question": ["What is this?"], "context": ["word " * num_words]}
+        word = self.tokenizer.example_word
+        return {"question": [word * 3], "context": [word * num_words]}

@@ -155,4 +155,4 @@ class SummarizationServable(Servable):
 
     def example_inputs(self, num_words: int) -> dict[str, list[str]]:
         """Returns a document of so many words."""
-        return {"text": ["word " * num_words]}
+        return {"text": [self.tokenizer.example_word * num_words]}

@@ -38,6 +38,10 @@ class TokenClassificationServable(Servable):
     `B-`, `S-` and `U-` begin a new span, `E-`, `L-`, `S-` and `U-` end it. Words labelled `O` are
     in none.
 
+    With a tokenizer without words, such as `DnaTokenizer`, each piece has a label of its own, and
+    bytes are bases: spans are what BED calls intervals. Of pieces that overlap, each has the bases
+    before the next one.
+
     `from_ids` gives `logits`, float32 of shape (B, T, num_labels).
 
     Args:
@@ -61,8 +65,7 @@ class TokenClassificationServable(Servable):
     def _find_spans(self, text: tf.Tensor) -> dict[str, tf.Tensor]:
         # Strings have CPU kernels only.
         with tf.device("/CPU:0"):
-            words, starts, ends = split_words(text)
-            ids = self.tokenizer.tokenize(words)
+            ids, starts, ends = self._words(text)
         windows = TextWindows(
             ids.merge_dims(1, 2), None, self.tokenizer, self.max_length, self.length_step
         )
@@ -97,6 +100,21 @@ class TokenClassificationServable(Servable):
                 tf.gather(found["label"], first_piece),
                 tf.gather(found["score"], first_piece),
             )
+
+    def _words(self, text: tf.Tensor) -> tuple[tf.RaggedTensor, ...]:
+        """Returns the pieces of each word, ragged of shape (B, None, None), and its bytes."""
+        if self.tokenizer.has_words:
+            words, starts, ends = split_words(text)
+            return self.tokenizer.tokenize(words), starts, ends
+        ids, starts, ends = self.tokenizer.tokenize_with_offsets(text)
+        # Where pieces overlap, each has what is before the next one.
+        rows = starts.value_rowids()
+        following = tf.concat([starts.flat_values[1:], [0]], axis=0)
+        is_last = tf.concat([rows[1:] != rows[:-1], tf.ones_like(rows[:1], tf.bool)], axis=0)
+        following = tf.where(is_last, ends.flat_values, following)[: tf.shape(rows)[0]]
+        own_ends = ends.with_flat_values(tf.minimum(ends.flat_values, following))
+        one_each = tf.RaggedTensor.from_uniform_row_length(ids.values, 1)
+        return ids.with_values(one_each), starts, own_ends
 
     def _merge(
         self,
@@ -166,7 +184,7 @@ class TokenClassificationServable(Servable):
 
     def example_inputs(self, num_words: int) -> dict[str, list[str]]:
         """Returns a text of so many words."""
-        return {"text": ["word " * num_words]}
+        return {"text": [self.tokenizer.example_word * num_words]}
 
 
 def _is_new(values: tf.Tensor) -> tf.Tensor:

@@ -42,6 +42,7 @@ def test_fields_and_defaults_of_transformers():
         "classifier_act",
         "num_labels",
         "problem_type",
+        "pos_weight",
     }
     for name, value in ours.items():
         if name in theirs:

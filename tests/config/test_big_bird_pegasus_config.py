@@ -34,6 +34,7 @@ def test_fields_and_defaults_of_transformers():
         "layer_norm_eps",
         "num_labels",
         "problem_type",
+        "pos_weight",
     }
     for name, value in BigBirdPegasusConfig().to_dict().items():
         if name in theirs:

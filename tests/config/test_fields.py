@@ -45,6 +45,7 @@ BIG_BIRD = {
     "id2label": None,
     "label2id": None,
     "problem_type": None,
+    "pos_weight": None,
     "num_global_blocks": 2,
     "num_window_blocks": 3,
     "random_plan": "google",
@@ -89,6 +90,7 @@ PEGASUS = {
     "id2label": None,
     "label2id": None,
     "problem_type": None,
+    "pos_weight": None,
     "attention_type": "block_sparse",
     "block_size": 64,
     "num_random_blocks": 3,
@@ -144,6 +146,7 @@ SHARED = {
     "id2label": ((None,), (5, [1]), "a dictionary or None"),
     "label2id": ((None,), (5, [1]), "a dictionary or None"),
     "problem_type": one_of(None, *KINDS_OF_LABELS),
+    "pos_weight": ((None, 8.0, (0.5, 3.0)), (0.0, -1.0, True, (1.0, 0.0), (1.0,), ()), ""),
     "num_global_blocks": ((0, 1, (0, 2), (3, 0)), (-1, 1.0, (1,), (1, 1, 1), (1, -1)), ""),
     "num_window_blocks": ((1, 5, (0, 2), (3, 0)), (0, 2, (1,), (0, 0, 0), (-1, 0)), ""),
     "random_plan": one_of(*PLANS),
@@ -198,8 +201,14 @@ EDGES = {
 }
 # With these, each field may be what it likes by itself.
 FREE = {
-    BigBirdConfig: {"hidden_size": 7, "num_attention_heads": 1},
+    BigBirdConfig: {
+        "hidden_size": 7,
+        "num_attention_heads": 1,
+        # Weights of labels are refused with other kinds.
+        "problem_type": "multi_label_classification",
+    },
     BigBirdPegasusConfig: {
+        "problem_type": "multi_label_classification",
         "d_model": 7,
         "encoder_attention_heads": 1,
         "decoder_attention_heads": 1,
@@ -288,6 +297,21 @@ def test_each_field_reaches_the_pattern(config_class):
     }
     assert config.pattern_spec().seed == 0
     assert config.head_size == 7
+
+
+def test_weights_of_labels():
+    """They act on labels that stand by themselves alone, and there are as many."""
+    labels = {"problem_type": "multi_label_classification", "num_labels": 3}
+    for config_class in DEFAULTS:
+        made = config_class(pos_weight=[1, 2.5, 8], **labels)
+        assert made.pos_weight == (1.0, 2.5, 8.0)
+        assert json.loads(json.dumps(made.to_dict()))["pos_weight"] == [1.0, 2.5, 8.0]
+        assert made.replace(pos_weight=8).pos_weight == 8.0
+        with pytest.raises(ValueError, match="`pos_weight` must be one number, or one for each"):
+            made.replace(num_labels=4)
+        for kind in (None, "regression", "single_label_classification"):
+            with pytest.raises(ValueError, match="`pos_weight` is of labels that stand by"):
+                config_class(pos_weight=8.0, problem_type=kind)
 
 
 def test_activations():

@@ -284,7 +284,7 @@ def test_no_field_is_forgotten():
     """
     elsewhere = {
         "pad_token_id", "bos_token_id", "eos_token_id", "sep_token_id", "is_decoder", "id2label",
-        "label2id", "problem_type", "gradient_checkpointing", "tie_word_embeddings",
+        "label2id", "problem_type", "pos_weight", "gradient_checkpointing", "tie_word_embeddings",
         "causal_attention_type", "extra", "construction", "num_global_tokens", "global_reads",
     }  # fmt: skip
     assert {field.name for field in dataclasses.fields(BigBirdConfig)} == {*FIELDS, *elsewhere}

@@ -6,6 +6,7 @@ import keras
 
 from bigbird_tf.models.configured_model import ConfiguredModel
 from bigbird_tf.models.ignored_labels import SparseAccuracy, SparseCrossentropy
+from bigbird_tf.models.positive_weights import PositiveWeightedCrossentropy
 from bigbird_tf.models.trainable_model import TrainableModel
 
 __all__ = ["SequenceClassificationTask"]
@@ -22,6 +23,8 @@ class SequenceClassificationTask(TrainableModel, ConfiguredModel):
         return "regression" if self.config.num_labels == 1 else "single_label_classification"
 
     def _default_loss(self) -> Any:
+        if self.config.pos_weight is not None:
+            return PositiveWeightedCrossentropy(self.config.pos_weight)
         return {
             "single_label_classification": SparseCrossentropy,
             "multi_label_classification": keras.losses.BinaryCrossentropy,

@@ -26,13 +26,7 @@ __all__ = ["SPECIAL_NAMES", "Tokenizer", "Tokens"]
 Tokens = tuple[tf.RaggedTensor, tf.RaggedTensor, tf.RaggedTensor]
 # Of `transformers`, whatever the tokens themselves are.
 SPECIAL_NAMES = (
-    "cls_token",
-    "sep_token",
-    "mask_token",
-    "pad_token",
-    "unk_token",
-    "bos_token",
-    "eos_token",
+    *("cls_token", "sep_token", "mask_token", "pad_token", "unk_token", "bos_token", "eos_token"),
 )
 
 
@@ -48,6 +42,8 @@ class Tokenizer(keras.layers.Layer):
 
     Attributes:
         in_graph: Whether all of it is TensorFlow's, so that a SavedModel can hold it.
+        has_words: Whether texts are of words, between which there are spaces.
+        example_word: What texts to try a model with are made of.
         lstrip, rstrip: Tokens that take the spaces before, and behind, them.
         cls_token_id, sep_token_id, pad_token_id: Ids of the tokens that inputs are laid out with.
         mask_token_id, bos_token_id, eos_token_id: Ids of others; `None` where the vocabulary has
@@ -61,6 +57,8 @@ class Tokenizer(keras.layers.Layer):
     """
 
     in_graph = True
+    has_words = True
+    example_word = "word "
     # Subclasses that `Tokenizer.from_pretrained` asks, in this order, whether they read what is
     # there.
     _kinds: ClassVar[list[type["Tokenizer"]]] = []

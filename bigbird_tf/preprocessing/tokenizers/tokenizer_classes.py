@@ -13,6 +13,7 @@ from bigbird_tf.preprocessing.tokenizers.pretrained_files import (
 __all__ = [
     "BERT_CLASSES",
     "BIG_BIRD_CLASSES",
+    "DNA_CLASSES",
     "GENERIC_CLASSES",
     "PEGASUS_CLASSES",
     "check_class",
@@ -24,6 +25,7 @@ __all__ = [
 # Without the "Fast" of `transformers` 4.
 BIG_BIRD_CLASSES = ("BigBirdTokenizer",)
 PEGASUS_CLASSES = ("PegasusTokenizer",)
+DNA_CLASSES = ("DnaTokenizer",)
 # What `transformers` makes a `BertTokenizer` of.
 BERT_CLASSES = (
     "BertTokenizer",
