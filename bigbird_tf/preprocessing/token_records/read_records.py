@@ -1,5 +1,6 @@
 """`read_records`: batches of a masked language model, masked afresh each time."""
 
+import json
 import os
 from typing import Any
 
@@ -58,10 +59,12 @@ def read_records(
     """
     index, count = shard
     _check(batch_size, shuffle_buffer, index, count)
-    files = _files(os.fspath(directory), preprocessor)
-    takes_files = len(files) >= count
-    if takes_files:
-        files = files[index::count]
+    counts = _count_records(os.fspath(directory), preprocessor)
+    takes_files = len(counts) >= count
+    files = list(counts)[index::count] if takes_files else list(counts)
+    number = sum(counts[file] for file in files)
+    if not takes_files:
+        number = len(range(index, number, count))
     names = tf.data.Dataset.from_tensor_slices(files)
     if training:
         names = names.shuffle(len(files), seed)
@@ -92,7 +95,12 @@ def read_records(
         return tf.ensure_shape(filled, [batch_size, *tensor.shape[1:]])
 
     batches = numbered.batch(batch_size, drop_remainder=training)
-    return batches.map(mask, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+    batches = batches.map(mask, num_parallel_calls=tf.data.AUTOTUNE)
+    if not training:
+        # TensorFlow cannot know, and Keras 3.15 warns of data that end without having said when.
+        known = tf.data.experimental.assert_cardinality(-(-number // batch_size))
+        batches = batches.apply(known)
+    return batches.prefetch(tf.data.AUTOTUNE)
 
 
 def _check(batch_size: Any, shuffle_buffer: Any, index: Any, count: Any) -> None:
@@ -106,8 +114,8 @@ def _check(batch_size: Any, shuffle_buffer: Any, index: Any, count: Any) -> None
         )
 
 
-def _files(directory: str, preprocessor: MaskedLMPreprocessor) -> list[str]:
-    """Returns the files, all of which must be there and fit."""
+def _count_records(directory: str, preprocessor: MaskedLMPreprocessor) -> dict[str, int]:
+    """Returns how many records each file has; all files must be there and fit."""
     plan = read_plan(directory)
     if plan is None:
         raise FileNotFoundError(
@@ -133,4 +141,8 @@ def _files(directory: str, preprocessor: MaskedLMPreprocessor) -> list[str]:
             "tokenizer that lies beside the records, `Tokenizer.from_pretrained("
             f"{tf.io.gfile.join(directory, 'tokenizer')!r})`"
         )
-    return [f"{path}.tfrecord" for path in paths]
+    counts = {}
+    for path in paths:
+        with tf.io.gfile.GFile(f"{path}.json", "r") as file:
+            counts[f"{path}.tfrecord"] = json.loads(file.read())["sequences"]
+    return counts

@@ -37,6 +37,8 @@ def originals(batch) -> list[list[int]]:
 def test_without_training_all_once(records, preprocessor):
     dataset = read_records(records, preprocessor, BATCH, training=False)
     batches = list(dataset)
+    # Keras warns of data that do not say how many they are.
+    assert dataset.cardinality() == len(batches)
     assert [row for batch in batches for row in originals(batch)] == rows(records)
     # Filled up, with weights of 0.
     x, y, weights = batches[-1]
