@@ -1,0 +1,1 @@
+"""DNA: masked language models, coding intervals and pairs of motifs, measured."""

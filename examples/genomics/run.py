@@ -1,0 +1,174 @@
+"""All of it: `python -m examples.genomics.run all --minutes 10`, or one of its parts."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from examples.genomics import coding, language_model, motifs, sources
+
+__all__ = ["app"]
+
+app = typer.Typer(help="DNA: language models, coding intervals, and pairs of motifs.")
+CACHE = Path("genomics_data")
+# For `--quick`: learns nothing but the pairs, which are near each other.
+TINY = {"hidden_size": 32, "num_attention_heads": 2, "intermediate_size": 32, "block_size": 8}
+QUICK = {
+    "language": {"length": 128, "short": 64, "vocab_size": 64, "tests": 2, "orders": (0, 2)},
+    "coding": {"length": 128, "short": 64},
+    "motifs": {"pieces": 120, "window": 62, "tests": 64, "block_size": 8, "max_steps": 200},
+}
+
+Minutes = Annotated[float, typer.Option(min=0.01, help="Training time of this part.")]
+Output = Annotated[Path, typer.Option(help="The folder to write.")]
+Quick = Annotated[bool, typer.Option(help="All of it in miniature.")]
+Fasta = Annotated[Path | None, typer.Option(exists=True, help="A genome of your own.")]
+Genbank = Annotated[Path | None, typer.Option(exists=True, help="Annotated loci of your own.")]
+
+
+def _genome(fasta: Path | None, quick: bool) -> list[str]:
+    if fasta is None:
+        fasta = sources.LAMBDA if quick else sources.find(sources.E_COLI, CACHE)
+    return sources.read_genome(fasta)
+
+
+def _save(output: Path, name: str, results: dict, console: Console) -> None:
+    """Writes the results of a part beside those of others, and shows them all."""
+    output.mkdir(parents=True, exist_ok=True)
+    path = output / "results.json"
+    everything = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    everything[name] = results
+    text = json.dumps(everything, indent=2, ensure_ascii=False)
+    path.write_text(text + "\n", encoding="utf-8")
+    console.print(table(name, results))
+
+
+def table(name: str, results: dict) -> Table:
+    """Returns the table of a part."""
+    training = results.get("training", {})
+    if name == "language":
+        made = Table("predicted by", "bits a base", title="held-out sequence")
+        for who, value in results["bits a base"].items():
+            made.add_row(who, f"{value:.3f}")
+    elif name == "motifs":
+        made = Table("read as", *motifs.LABELS, title="right answers, %; by chance 50")
+        for who in ("whole", "windows"):
+            made.add_row(who, *(f"{results[who][label]:.1f}" for label in motifs.LABELS))
+        training = results["whole"]["training"]
+    else:
+        scores = results["bases found, %"]
+        made = Table("found by", *next(iter(scores.values())), title="held-out loci, % of bases")
+        for who, values in scores.items():
+            made.add_row(who, *(f"{value:.1f}" for value in values.values()))
+    made.caption = f"{training.get('steps')} steps in {training.get('seconds')} seconds"
+    return made
+
+
+def plot(output: Path) -> Path:
+    """Draws what `results.json` of a folder has, and returns the picture's path."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    results = json.loads((output / "results.json").read_text(encoding="utf-8"))
+    figure = Figure(figsize=(15, 4.6), layout="constrained")
+    FigureCanvasAgg(figure)
+    left, middle, right = figure.subplots(1, 3)
+    if "language" in results:
+        bits = results["language"]["bits a base"]
+        bars = left.barh(list(bits), list(bits.values()))
+        left.bar_label(bars, fmt="%.3f")
+        left.set_xlim(min(bits.values()) - 0.1, 2.05)
+        left.invert_yaxis()
+        left.set_title("Bits a base, held-out sequence\n(fewer is better)")
+    if "coding" in results:
+        scores = results["coding"]["bases found, %"]
+        values = [of_one["mean of both"] for of_one in scores.values()]
+        bars = middle.bar([name.replace(", ", ",\n") for name in scores], values, 0.6)
+        middle.bar_label(bars, fmt="%.0f%%")
+        middle.set_ylim(0, 100)
+        middle.set_title("Coding bases, held-out loci\n(mean of coding and not coding)")
+    if "motifs" in results:
+        of_motifs = results["motifs"]
+        for number, who in enumerate(("whole", "windows")):
+            places = [place + 0.4 * number for place in range(len(motifs.LABELS))]
+            values = [of_motifs[who][label] for label in motifs.LABELS]
+            right.bar_label(right.bar(places, values, 0.4, label=who), fmt="%.0f")
+        right.axhline(50, color="grey", linestyle=":")
+        right.set_xticks([place + 0.2 for place in range(len(motifs.LABELS))], motifs.LABELS)
+        right.set_ylim(0, 110)
+        right.legend(loc="lower left")
+        apart = of_motifs["fewest bases between"]
+        right.set_title(f"Two motifs, {apart:,} bases apart or more\n(right answers, %)")
+    path = output / "results.png"
+    figure.savefig(path, dpi=110)
+    return path
+
+
+@app.command()
+def language(
+    minutes: Minutes = 4.0,
+    output: Output = Path("genomics_results"),
+    fasta: Fasta = None,
+    quick: Quick = False,
+) -> None:
+    """Pre-trains a masked language model; bits per base against Markov models and a short view."""
+    options = {**QUICK["language"], **TINY, "max_steps": 3} if quick else {}
+    results = language_model.run(_genome(fasta, quick), seconds=60 * minutes, **options)
+    _save(output, "language", results, Console())
+
+
+@app.command("coding")
+def coding_intervals(
+    minutes: Minutes = 3.0,
+    output: Output = Path("genomics_results"),
+    genbank: Genbank = None,
+    checkpoint: Annotated[
+        Path | None, typer.Option(exists=True, help="Tokenizer and weights to start from.")
+    ] = None,
+    quick: Quick = False,
+) -> None:
+    """Learns coding intervals from annotated loci; BED files of what it finds in others."""
+    loci = sources.read_loci(genbank or sources.find(sources.KLEBSIELLA, CACHE))
+    options = {**QUICK["coding"], "max_steps": 3} if quick else {}
+    if checkpoint is None and quick:
+        options |= TINY
+    results = coding.run(
+        loci, seconds=60 * minutes, checkpoint=checkpoint, output=output, **options
+    )
+    _save(output, "coding", results, Console())
+
+
+@app.command("motifs")
+def pairs_of_motifs(
+    minutes: Minutes = 3.0,
+    output: Output = Path("genomics_results"),
+    fasta: Fasta = None,
+    quick: Quick = False,
+) -> None:
+    """Learns whether two motifs far apart match: whole sequences against windows."""
+    # Half of the time each; a miniature ends by its steps, on any machine.
+    seconds, options = (600.0, QUICK["motifs"]) if quick else (30 * minutes, {})
+    results = motifs.run(_genome(fasta, quick), seconds=seconds, **options)
+    _save(output, "motifs", results, Console())
+
+
+@app.command("all")
+def everything(
+    minutes: Annotated[float, typer.Option(min=0.03, help="Training time of all parts.")] = 10.0,
+    output: Output = Path("genomics_results"),
+    fasta: Fasta = None,
+    genbank: Genbank = None,
+    quick: Quick = False,
+) -> None:
+    """Does all three, and draws `results.png`."""
+    language(minutes=0.4 * minutes, output=output, fasta=fasta, quick=quick)
+    coding_intervals(minutes=0.3 * minutes, output=output, genbank=genbank, quick=quick)
+    pairs_of_motifs(minutes=0.3 * minutes, output=output, fasta=fasta, quick=quick)
+    Console().print(plot(output))
+
+
+if __name__ == "__main__":
+    app()
