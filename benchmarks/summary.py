@@ -109,6 +109,16 @@ def make_runs(theirs, ours, ids: np.ndarray, new: int, beams: int) -> tuple[dict
     return runs, found
 
 
+def log_probability(model, ids: np.ndarray, tokens: np.ndarray) -> float:
+    """Returns the sum of log probabilities that a model of ours gives the tokens of a summary."""
+    start = np.full((1, 1), model.config.decoder_start_token_id)
+    read = np.concatenate([start, tokens[:, :-1]], axis=1)
+    logits = np.asarray(model({"input_ids": ids, "decoder_input_ids": read}), "float64")[0]
+    logits -= logits.max(-1, keepdims=True)
+    log_probs = logits - np.log(np.exp(logits).sum(-1, keepdims=True))
+    return float(log_probs[np.arange(len(logits)), tokens[0]].sum())
+
+
 def main(
     length: Annotated[int, typer.Option(help="Tokens of the document.")] = 4096,
     new: Annotated[int, typer.Option(help="Tokens of the summary.")] = 128,
@@ -135,6 +145,10 @@ def main(
         difference = np.abs(mine - other).max() if is_states else (mine != other).mean()
         ratio = seconds["transformers"] / seconds["bigbird_tf"]
         results[task] = {"seconds": seconds, "ratio": ratio, "difference": float(difference)}
+        if not is_states:
+            # Where two beams are as good as each other, rounding decides which one is found.
+            scores = [log_probability(ours, ids, x.astype("int32")) for x in (mine, other)]
+            results[task]["score_difference"] = abs(scores[0] - scores[1])
         measuring.print_table(
             f"{task}: {length} in, {new} out, {beams} beams, {layers} + {layers} layers",
             [

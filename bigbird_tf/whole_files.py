@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,7 +13,8 @@ __all__ = ["whole_file", "write_whole"]
 def whole_file(file: str | os.PathLike) -> Iterator[Path]:
     """Returns a path to write to; at the end, what is there takes the place of a file.
 
-    After an error or an interrupt, what was at `file` before is as it was.
+    After an error or an interrupt, what was at `file` before is as it was. Who may read and write
+    what was there may so what is there then.
 
     Args:
         file: The file; it need not be there yet, but its folder.
@@ -22,6 +24,8 @@ def whole_file(file: str | os.PathLike) -> Iterator[Path]:
     partial = file.with_name(f".{file.name}.{os.getpid()}.partial")
     try:
         yield partial
+        if file.exists():
+            shutil.copymode(file, partial)
         os.replace(partial, file)
     finally:
         partial.unlink(missing_ok=True)

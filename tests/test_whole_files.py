@@ -1,6 +1,7 @@
 """Files that are written whole or not at all."""
 
 import os
+import stat
 from pathlib import Path
 
 import pytest
@@ -56,6 +57,22 @@ def test_a_link_stays_one(tmp_path):
         assert (tmp_path / "link").is_symlink()
         assert (tmp_path / "other/file").read_text() == text
     assert len(list((tmp_path / "other").iterdir())) == 1
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o664, 0o640])
+def test_permissions_stay(tmp_path, mode):
+    file = tmp_path / "file"
+    file.write_text("before")
+    file.chmod(mode)
+    write_whole(file, "behind")
+    assert (file.read_text(), stat.S_IMODE(file.stat().st_mode)) == ("behind", mode)
+
+
+def test_a_new_files_permissions_are_the_systems(tmp_path):
+    (tmp_path / "plain").write_text("")
+    write_whole(tmp_path / "whole", "")
+    modes = [(tmp_path / name).stat().st_mode for name in ("plain", "whole")]
+    assert modes[0] == modes[1]
 
 
 def test_what_is_no_regular_file(tmp_path):

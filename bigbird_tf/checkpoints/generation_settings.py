@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from bigbird_tf import hub
+from bigbird_tf.config import GENERATION_CONFIG_NAME as NAME
 from bigbird_tf.config import GENERATION_SETTINGS, ModelConfig
 from bigbird_tf.whole_files import write_whole
 
@@ -14,7 +15,6 @@ __all__ = ["NAME", "read_into", "save"]
 
 C = TypeVar("C", bound=ModelConfig)
 
-NAME = "generation_config.json"
 # Ids that a config has, too. What ends a text may be several there, as chat models have it.
 _IDS = ("pad_token_id", "bos_token_id", "eos_token_id", "decoder_start_token_id")
 # Settings that `generate` takes no defaults from, or does not know, and what does nothing.

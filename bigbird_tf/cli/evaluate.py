@@ -9,6 +9,7 @@ import rich.progress
 import typer
 
 from bigbird_tf.cli.terminal import ClassName, messages
+from bigbird_tf.cli.unfinished import kept_until_done
 from bigbird_tf.whole_files import write_whole
 
 __all__ = ["evaluate"]
@@ -44,7 +45,8 @@ def evaluate(
     predictions: Annotated[
         Path | None,
         typer.Option(
-            help="Write answers as the official scripts read them, summaries as JSON lines."
+            help="Write answers as the official scripts read them, summaries as JSON lines; until "
+            "all are done, in FILE.partial."
         ),
     ] = None,
     limit: Annotated[
@@ -71,7 +73,10 @@ def evaluate(
             raise IsADirectoryError(f"--predictions must be a file. Received: {predictions}")
     with messages.status("loading"):
         predictor = Predictor(model, class_name=class_name)
-    with rich.progress.Progress(console=messages) as progress:
+    with (
+        kept_until_done(predictions) as keep,
+        rich.progress.Progress(console=messages) as progress,
+    ):
         task = progress.add_task("documents" if of_summaries else "questions", total=None)
         options: dict[str, Any] = {
             "limit": limit,
@@ -79,14 +84,21 @@ def evaluate(
             "on_progress": lambda done, total: progress.update(task, completed=done, total=total),
         }
         if of_summaries:
-            scores, summaries = evaluate_summarization(predictor, dataset, **options)
+            scores, summaries = evaluate_summarization(
+                predictor, dataset, on_summary=lambda text: keep({"summary": text}), **options
+            )
             lines = [json.dumps({"summary": text}, ensure_ascii=False) for text in summaries]
             written = "".join(f"{line}\n" for line in lines)
         else:
             scores, answers = evaluate_question_answering(
-                predictor, dataset, schema=str(schema), evidence=evidence, **options
+                predictor,
+                dataset,
+                schema=str(schema),
+                evidence=evidence,
+                on_answer=lambda key, answer: keep({key: answer}),
+                **options,
             )
             written = json.dumps(answers, ensure_ascii=False)
-    print(json.dumps(scores), flush=True)
-    if predictions is not None:
-        write_whole(predictions, written)
+        print(json.dumps(scores), flush=True)
+        if predictions is not None:
+            write_whole(predictions, written)

@@ -12,6 +12,7 @@ from bigbird_tf.config.fields import ACTIVATIONS, Activation
 from bigbird_tf.config.global_tokens import CONSTRUCTIONS
 from bigbird_tf.config.model_config import (
     CONFIG_NAME,
+    GENERATION_CONFIG_NAME,
     GENERATION_SETTINGS,
     ModelConfig,
     read_fields,
@@ -22,6 +23,7 @@ __all__ = [
     "CONFIG_CLASSES",
     "CONFIG_NAME",
     "CONSTRUCTIONS",
+    "GENERATION_CONFIG_NAME",
     "GENERATION_SETTINGS",
     "Activation",
     "BigBirdConfig",

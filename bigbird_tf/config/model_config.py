@@ -13,9 +13,17 @@ from bigbird_tf.config_checks import merge_labels, settle_labels
 from bigbird_tf.config_record import check_names
 from bigbird_tf.whole_files import write_whole
 
-__all__ = ["CONFIG_NAME", "GENERATION_SETTINGS", "Checks", "ModelConfig", "read_fields"]
+__all__ = [
+    "CONFIG_NAME",
+    "GENERATION_CONFIG_NAME",
+    "GENERATION_SETTINGS",
+    "Checks",
+    "ModelConfig",
+    "read_fields",
+]
 
 CONFIG_NAME = "config.json"
+GENERATION_CONFIG_NAME = "generation_config.json"
 # Where a model that was loaded with a `generation_config.json` has it among its `extra` fields.
 GENERATION_SETTINGS = "generation_config"
 # Of each field: returns a value as it is kept, or refuses it.
@@ -174,6 +182,8 @@ class ModelConfig:
         directory = Path(directory)
         directory.mkdir(parents=True, exist_ok=True)
         fields = {**self.to_dict(), "model_type": self.model_type}
+        # Those have a file of their own, which models write.
+        fields.pop(GENERATION_SETTINGS, None)
         text = json.dumps(fields, indent=2, sort_keys=True, ensure_ascii=False)
         write_whole(directory / CONFIG_NAME, text + "\n")
 
@@ -182,18 +192,21 @@ class ModelConfig:
         return [field.name for field in dataclasses.fields(cls)]
 
 
-def read_fields(name_or_path: str | os.PathLike, **hub_options: Any) -> tuple[Path, dict[str, Any]]:
+def read_fields(
+    name_or_path: str | os.PathLike, file_name: str = CONFIG_NAME, **hub_options: Any
+) -> tuple[Path, dict[str, Any]]:
     """Returns the path of a `config.json` and the object in it.
 
     Args:
         name_or_path: A directory, a shipped model's name, or a repository id.
+        file_name: The file's name, where it is another one.
         **hub_options: Of `hub.require_file`.
 
     Raises:
         FileNotFoundError: If there is no such file.
         ValueError: If it is not a JSON object.
     """
-    file = Path(hub.require_file(name_or_path, CONFIG_NAME, **hub_options))
+    file = Path(hub.require_file(name_or_path, file_name, **hub_options))
     try:
         fields = json.loads(file.read_text(encoding="utf-8"))
     except (json.JSONDecodeError, UnicodeDecodeError) as error:

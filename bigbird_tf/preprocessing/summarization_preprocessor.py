@@ -7,7 +7,7 @@ import keras
 import tensorflow as tf
 
 from bigbird_tf import hub
-from bigbird_tf.config import CONFIG_NAME, read_fields
+from bigbird_tf.config import CONFIG_NAME, GENERATION_CONFIG_NAME, read_fields
 from bigbird_tf.preprocessing.packing import check_length_arguments
 from bigbird_tf.preprocessing.preprocessor import HUB_NAMES, Preprocessor
 from bigbird_tf.preprocessing.text_input import first_of_batch, to_batch
@@ -83,24 +83,26 @@ class SummarizationPreprocessor(Preprocessor):
 
         Args:
             name_or_path: A directory with the files of a tokenizer, or a repository id of the hub.
-                If it has a `config.json`, too, its `decoder_start_token_id` is what decoders read
-                first.
+                If it has a model's `config.json`, too, its `decoder_start_token_id` is what
+                decoders read first, or that of `generation_config.json`, which counts more.
             **arguments: As of `Preprocessor.from_pretrained`.
 
         Raises:
             ValueError: If `decoder_start_token_id` is given, and differs from the config's.
         """
         hub_arguments = {name: arguments[name] for name in HUB_NAMES if name in arguments}
-        if hub.find_file(name_or_path, CONFIG_NAME, **hub_arguments) is not None:
-            start = read_fields(name_or_path, **hub_arguments)[1].get("decoder_start_token_id")
-            given = arguments.get("decoder_start_token_id")
-            if None not in (start, given) and start != given:
-                raise ValueError(
-                    "`decoder_start_token_id` must be that of the model's config, which it decodes "
-                    f"with, {start}. Received: decoder_start_token_id={given!r}. To have "
-                    "another one, replace the config's"
-                )
-            arguments["decoder_start_token_id"] = given if start is None else start
+        start, given = None, arguments.get("decoder_start_token_id")
+        for name in (GENERATION_CONFIG_NAME, CONFIG_NAME):
+            if start is None and hub.find_file(name_or_path, name, **hub_arguments) is not None:
+                fields = read_fields(name_or_path, name, **hub_arguments)[1]
+                start = fields.get("decoder_start_token_id")
+        if None not in (start, given) and start != given:
+            raise ValueError(
+                "`decoder_start_token_id` must be that of the model's config, which it decodes "
+                f"with, {start}. Received: decoder_start_token_id={given!r}. To have "
+                "another one, replace the config's"
+            )
+        arguments["decoder_start_token_id"] = given if start is None else start
         return super().from_pretrained(name_or_path, **arguments)
 
     def call(self, document: Any, summary: Any = None) -> Any:

@@ -35,6 +35,7 @@ def evaluate_question_answering(
     limit: int | None = None,
     batch_size: int = 8,
     on_progress: Callable[[int, int], None] | None = None,
+    on_answer: Callable[[str, str], None] | None = None,
 ) -> tuple[dict[str, float], dict[str, str]]:
     """Answers the questions of a data set and measures exact match and F1.
 
@@ -49,6 +50,7 @@ def evaluate_question_answering(
             of the scores, too.
         batch_size: Questions computed together.
         on_progress: Called with how many are done, and of how many.
+        on_answer: Called with a question's key and its best answer so far, as soon as it is there.
 
     Returns:
         `(scores, predictions)`: what `evaluate_squad` or `evaluate_triviaqa` gives for the
@@ -88,6 +90,8 @@ def evaluate_question_answering(
         rank = (answer != "", output["score"] - output.get("no_answer_score", 0.0))
         if key not in answers or rank > best[key]:
             answers[key], best[key] = answer, rank
+            if on_answer is not None:
+                on_answer(key, answer)
         if on_progress is not None:
             on_progress(done, len(questions))
     measure = evaluate_triviaqa if schema == "triviaqa" else evaluate_squad

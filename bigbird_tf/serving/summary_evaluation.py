@@ -20,6 +20,7 @@ def evaluate_summarization(
     limit: int | None = None,
     batch_size: int = 8,
     on_progress: Callable[[int, int], None] | None = None,
+    on_summary: Callable[[str], None] | None = None,
 ) -> tuple[dict[str, float], list[str]]:
     """Summarises the documents of a data set, and measures ROUGE.
 
@@ -31,6 +32,7 @@ def evaluate_summarization(
         limit: At most so many documents.
         batch_size: Documents computed together.
         on_progress: Called with how many are done, and of how many.
+        on_summary: Called with each summary as soon as it is there.
 
     Returns:
         `(scores, summaries)`: what `evaluate_rouge` gives, and the summaries in the file's order.
@@ -55,6 +57,8 @@ def evaluate_summarization(
     for outputs in predictor.in_batches(documents, batch_size):
         written = outputs["summary"]
         summaries.append(written if isinstance(written, str) else written[0])
+        if on_summary is not None:
+            on_summary(summaries[-1])
         if on_progress is not None:
             on_progress(len(summaries), len(records))
     return evaluate_rouge([reference for _, reference in records], summaries), summaries

@@ -107,6 +107,18 @@ def test_what_is_not_obeyed_is_named(load):
         load({**SETTINGS, "do_sample": True, "bad_words_ids": [[3]]})
 
 
+def test_a_config_alone_is_no_place_for_them(load, tmp_path):
+    """Under our own name they would say nothing to `transformers`, or to us."""
+    config = load(SETTINGS).config
+    config.save_pretrained(tmp_path)
+    fields = json.loads((tmp_path / "config.json").read_text())
+    assert "generation_config" not in fields
+    assert fields["num_beams"] == 5
+    assert [entry.name for entry in tmp_path.iterdir()] == ["config.json"]
+    # Objects keep them: `.keras` files hold all of a config.
+    assert config.replace(dropout=0.2).extra["generation_config"] == SETTINGS
+
+
 def test_other_classes_do_not_read_it(load):
     model = load("no JSON", BigBirdPegasusModel)
     assert "generation_config" not in model.config.extra

@@ -3,6 +3,8 @@
 import json
 from pathlib import Path
 
+import pytest
+
 from bigbird_tf.serving import evaluation, predictor, summary_evaluation
 
 
@@ -22,6 +24,7 @@ class TestEvaluate:
         args, kwargs = evaluate.call
         assert args == ("the predictor", Path("dev.json"))
         assert callable(kwargs.pop("on_progress"))
+        assert callable(kwargs.pop("on_answer"))
         assert kwargs == {
             "schema": "triviaqa", "evidence": Path("pages"), "limit": 7, "batch_size": 3
         }  # fmt: skip
@@ -53,6 +56,37 @@ class TestEvaluate:
         assert "No space left" in outcome.err
         assert [entry.read_text() for entry in tmp_path.iterdir()] == ["the old ones"]
 
+    @pytest.mark.parametrize("schema", ["summaries", "squad"])
+    def test_what_was_done_stays_after_an_interrupt(
+        self, run, notes, tmp_path, monkeypatch, schema
+    ):
+        """It is there at once, not only when the command ends."""
+        notes(predictor, "Predictor", "the predictor")
+        file = tmp_path / "there"
+        partial, seen = tmp_path / "there.partial", []
+
+        def interrupted(*_, on_summary=None, on_answer=None, **options):
+            for number in range(2):
+                if on_summary is not None:
+                    on_summary(f"ü{number}")
+                else:
+                    on_answer(f"q{number}", f"ü{number}")
+                seen.append(partial.read_text(encoding="utf-8"))
+            raise OSError("the machine's disk")
+
+        for module, name in (
+            (summary_evaluation, "evaluate_summarization"),
+            (evaluation, "evaluate_question_answering"),
+        ):
+            monkeypatch.setattr(module, name, interrupted)
+        outcome = run("evaluate", "m", "x", "--schema", schema, "--predictions", file)
+        assert outcome.code == 1
+        assert f"What was done is in {partial}" in outcome.err
+        keys = ["summary"] * 2 if schema == "summaries" else ["q0", "q1"]
+        lines = [f'{{"{key}": "ü{number}"}}\n' for number, key in enumerate(keys)]
+        assert seen == [lines[0], "".join(lines)]
+        assert [entry.read_text() for entry in tmp_path.iterdir()] == ["".join(lines)]
+
     def test_a_folder_in_place_of_the_file(self, run, notes, tmp_path):
         make = notes(predictor, "Predictor")
         outcome = run("evaluate", "a/model", "dev.json", "--predictions", tmp_path)
@@ -71,6 +105,7 @@ class TestEvaluate:
         args, kwargs = evaluate.call
         assert args == ("the predictor", Path("test.jsonl"))
         assert callable(kwargs.pop("on_progress"))
+        assert callable(kwargs.pop("on_summary"))
         assert kwargs == {"limit": 7, "batch_size": 3}
         text = file.read_text(encoding="utf-8")
         assert text == '{"summary": "über"}\n{"summary": "two\\nlines"}\n'

@@ -1,3 +1,5 @@
+import json
+
 import pytest
 import tensorflow as tf
 
@@ -140,6 +142,15 @@ class TestStart:
         message = "must be that of the model's config.*, 0. Received: decoder_start_token_id=2"
         with pytest.raises(ValueError, match=message):
             SummarizationPreprocessor.from_pretrained(folder, decoder_start_token_id=START)
+
+    def test_that_of_the_generation_config_counts_more(self, folder):
+        """As for models; without one there, the config's."""
+        file = folder / "generation_config.json"
+        for settings, start in (({"decoder_start_token_id": 7}, 7), ({"num_beams": 2}, PAD)):
+            file.write_text(json.dumps(settings))
+            preprocessor = SummarizationPreprocessor.from_pretrained(folder)
+            assert preprocessor.decoder_start_token_id == start
+        file.unlink()
 
     def test_a_vocabulary_alone(self, folder):
         (folder / "config.json").unlink()

@@ -35,12 +35,14 @@ def write(path, records=RECORDS):
 
 @pytest.mark.parametrize("several", [False, True])
 def test_scores(tmp_path, several):
-    progress = []
+    progress, written = [], []
     scores, summaries = evaluate_summarization(
         FirstWords(several),
         write(tmp_path / "x.jsonl"),
         on_progress=lambda *numbers: progress.append(numbers),
+        on_summary=written.append,
     )
+    assert written == summaries
     assert summaries == ["eleven birds", "the river,", "walls and"]
     assert scores == evaluate_rouge(["birds sing", "a river", "grass"], summaries)
     assert scores["rouge1"] == pytest.approx(100 * (1 / 2 + 1 / 2 + 0) / 3)
