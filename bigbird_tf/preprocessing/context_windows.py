@@ -6,6 +6,7 @@ import tensorflow as tf
 
 from bigbird_tf.preprocessing.packing import padded_length
 from bigbird_tf.preprocessing.question_and_paragraphs import global_inputs
+from bigbird_tf.preprocessing.tokenizers.text_layout import TextLayout
 
 __all__ = [
     "ContextPieces",
@@ -41,8 +42,7 @@ class ContextPieces(NamedTuple):
 class WindowLayout(NamedTuple):
     """The settings of windows: special ids, and lengths in pieces."""
 
-    cls_token_id: int
-    sep_token_id: int
+    text_layout: TextLayout
     pad_token_id: int
     max_length: int
     doc_stride: int
@@ -52,6 +52,11 @@ class WindowLayout(NamedTuple):
     # Where question and paragraphs become global tokens: the places for each.
     max_question_length: int = 0
     max_paragraphs: int = 0
+
+    @property
+    def num_special(self) -> int:
+        """Special pieces of a window."""
+        return sum(token is not None for token in self.text_layout)
 
 
 class WindowPlan(NamedTuple):
@@ -73,10 +78,9 @@ class WindowPlan(NamedTuple):
     answers_from: tf.Tensor
     answers_until: tf.Tensor
 
-    @property
-    def lengths(self) -> tf.Tensor:
-        """Pieces of each window, the question and the three special ones included."""
-        return self.question_length + (self.end - self.first) + 3
+    def lengths(self, layout: WindowLayout) -> tf.Tensor:
+        """Returns the pieces of each window, the question and the special ones included."""
+        return self.question_length + (self.end - self.first) + layout.num_special
 
     def take(self, rows: tf.Tensor) -> "WindowPlan":
         """Returns the plan of some windows only."""
@@ -101,7 +105,7 @@ def plan_windows(
     """
     question_length = tf.cast(question.row_lengths(), tf.int32)
     context_length = tf.cast(context.ids.row_lengths(), tf.int32)
-    capacity = layout.max_length - 3 - question_length
+    capacity = layout.max_length - layout.num_special - question_length
     return plan_overlapping(
         question_length, context_length, capacity, layout.doc_stride, layout.max_windows
     )
@@ -152,6 +156,9 @@ def fill_windows(
 ) -> tuple[dict[str, tf.Tensor], dict[str, tf.Tensor]]:
     """Lays out `[CLS] question [SEP] window [SEP]` for planned windows.
 
+    With the special pieces of `layout`, which may have none before and between. Inputs then say
+    nothing of where the question ends: models of that layout do not read it.
+
     Args:
         plan: The windows to lay out.
         question, context, layout: What they were planned of.
@@ -164,32 +171,38 @@ def fill_windows(
     """
     example, question_length, first, end, answers_from, answers_until = plan
     length = padded_length(
-        plan.lengths, layout.max_length, layout.padding, layout.pad_to_multiple_of
+        plan.lengths(layout), layout.max_length, layout.padding, layout.pad_to_multiple_of
     )
     position = tf.range(length)[tf.newaxis]
-    question_end = question_length[:, tf.newaxis] + 1
-    window_end = question_end + 1 + (end - first)[:, tf.newaxis]
-    in_question = (position >= 1) & (position < question_end)
-    in_context = (position > question_end) & (position < window_end)
-    piece = first[:, tf.newaxis] + position - question_end - 1
+    special = layout.text_layout
+    question_begin = int(special.first is not None)
+    question_end = question_begin + question_length[:, tf.newaxis]
+    context_begin = question_end + int(special.between is not None)
+    window_end = context_begin + (end - first)[:, tf.newaxis]
+    in_question = (position >= question_begin) & (position < question_end)
+    in_context = (position >= context_begin) & (position < window_end)
+    piece = first[:, tf.newaxis] + position - context_begin
     in_own_part = (piece >= answers_from[:, tf.newaxis]) & (piece < answers_until[:, tf.newaxis])
 
     def from_question(values: tf.RaggedTensor) -> tf.Tensor:
-        return _gather(values, example, position - 1, in_question)
+        return _gather(values, example, position - question_begin, in_question)
 
     def from_context(values: tf.RaggedTensor) -> tf.Tensor:
         return _gather(values, example, piece, in_context)
 
-    is_separator = (position == question_end) | (position == window_end)
     ids = tf.where(in_context, from_context(context.ids), from_question(question))
-    ids = tf.where(is_separator, layout.sep_token_id, ids)
-    ids = tf.where(position == 0, layout.cls_token_id, ids)
+    ids = tf.where(position == window_end, special.last, ids)
+    if special.first is not None:
+        ids = tf.where(position == 0, special.first, ids)
+    if special.between is not None:
+        ids = tf.where(position == question_end, special.between, ids)
     x = {
         "input_ids": tf.where(position > window_end, layout.pad_token_id, ids),
         "attention_mask": tf.cast(position <= window_end, tf.int32),
-        "token_type_ids": tf.cast(position > question_end, tf.int32),
-        "question_lengths": question_end + 1,
     }
+    if special.between is not None:
+        x["token_type_ids"] = tf.cast(position >= context_begin, tf.int32)
+        x["question_lengths"] = context_begin
     if context.paragraphs is not None:
         place = tf.range(layout.max_question_length)[tf.newaxis]
         is_question = place < question_length[:, tf.newaxis]
@@ -200,7 +213,7 @@ def fill_windows(
             from_context(context.paragraphs),
             in_context,
             max_paragraphs=layout.max_paragraphs,
-            sep_token_id=layout.sep_token_id,
+            sep_token_id=special.last,
         )
     can_end = in_context & from_context(context.visible)
     windows = {

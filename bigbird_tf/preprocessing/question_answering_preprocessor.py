@@ -29,7 +29,9 @@ class QuestionAnsweringPreprocessor(Preprocessor):
     """Turns questions, contexts and answers into what `BigBirdForQuestionAnswering` is trained on.
 
     The layout is `[CLS] question [SEP] context [SEP]`, of token types 0 for the question and 1
-    from the context on, as `transformers`' head fills them in. A context that does not fit is cut
+    from the context on, as `transformers`' head fills them in. With a `PegasusTokenizer`, for
+    `BigBirdPegasusForQuestionAnswering`, it is `question context </s>`, without types and
+    `question_lengths`. A context that does not fit is cut
     into overlapping windows. So an example becomes one row or several, and the result has a
     dimension of windows, W, also for a single example; in an unbatched `tf.data` pipeline
     `.unbatch()` follows the map.
@@ -63,6 +65,7 @@ class QuestionAnsweringPreprocessor(Preprocessor):
     ['end_logits', 'start_logits']
     """
 
+    # Of a Pegasus tokenizer there are fewer.
     num_special = 3
 
     def __init__(
@@ -90,11 +93,12 @@ class QuestionAnsweringPreprocessor(Preprocessor):
                 continue
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
                 raise ValueError(f"`{name}` must be a positive integer. Received: {name}={value!r}")
-        room = max_length - self.num_special - max_question_length
+        num_special = tokenizer.count_special(2)
+        room = max_length - num_special - max_question_length
         if room < 1:
             raise ValueError(
                 "`max_length` must leave room for the context beside `max_question_length` pieces "
-                f"of the question and {self.num_special} special ones. Received: "
+                f"of the question and {num_special} special ones. Received: "
                 f"max_length={max_length}, max_question_length={max_question_length}"
             )
         if doc_stride is not None and doc_stride > room:
@@ -111,6 +115,11 @@ class QuestionAnsweringPreprocessor(Preprocessor):
         if construction not in CONSTRUCTIONS:
             raise ValueError(
                 f"`construction` must be 'itc' or 'etc'. Received: construction={construction!r}"
+            )
+        if construction == "etc" and num_special < self.num_special:
+            raise ValueError(
+                "construction='etc' needs a tokenizer with separators between texts, for BigBird. "
+                f"Received: {type(tokenizer).__name__}"
             )
         self.construction = construction
         self.max_paragraphs = max_paragraphs
@@ -141,7 +150,7 @@ class QuestionAnsweringPreprocessor(Preprocessor):
             `global_membership` of shape (W, T): each piece of the context belongs to its paragraph.
             `y` is a dict of int32 tensors of shape (W,), `start_logits` and `end_logits`: the
             positions of the first of the answers that is whole in the window; 0, the position of
-            `[CLS]`, if none is.
+            `[CLS]` where there is one, if none is.
 
         Raises:
             TypeError: If an argument is of a wrong type.
@@ -235,8 +244,7 @@ class QuestionAnsweringPreprocessor(Preprocessor):
     def window_layout(self) -> WindowLayout:
         """What windows are laid out by."""
         return WindowLayout(
-            cls_token_id=self.tokenizer.cls_token_id,
-            sep_token_id=self.tokenizer.sep_token_id,
+            text_layout=self.tokenizer.text_layout,
             pad_token_id=self.tokenizer.pad_token_id,
             max_length=self.max_length,
             doc_stride=self.doc_stride,

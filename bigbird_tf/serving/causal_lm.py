@@ -7,7 +7,7 @@ from typing import Any
 import tensorflow as tf
 
 from bigbird_tf.generation.decoding_arguments import check_decoding
-from bigbird_tf.models import BigBirdForCausalLM
+from bigbird_tf.models import BigBirdForCausalLM, BigBirdPegasusForCausalLM
 from bigbird_tf.models.prompts import prompt_pieces, to_text
 from bigbird_tf.models.special_ids import stop_ids_of
 from bigbird_tf.preprocessing.tokenizers import Tokenizer
@@ -17,7 +17,7 @@ __all__ = ["CausalLMServable", "check_generation"]
 
 
 class CausalLMServable(Servable):
-    """Signatures of `BigBirdForCausalLM`.
+    """Signatures of `BigBirdForCausalLM` and `BigBirdPegasusForCausalLM`.
 
     `serving_default` takes strings `text` of shape (B,) and gives `continuation`, strings, and
     `tokens`, int32 of shape (B, max_new_tokens), of which those after the end are `pad_token_id`.
@@ -28,7 +28,7 @@ class CausalLMServable(Servable):
     `from_ids` gives `logits`, float32 of shape (B, T, vocab_size).
 
     Args:
-        model: A `BigBirdForCausalLM`.
+        model: A `BigBirdForCausalLM` or `BigBirdPegasusForCausalLM`.
         tokenizer: A `Tokenizer`, or `None`.
         max_new_tokens: The most tokens to add.
         stop_token_ids: As in `BigBirdForCausalLM.generate`.
@@ -39,7 +39,7 @@ class CausalLMServable(Servable):
 
     def __init__(
         self,
-        model: BigBirdForCausalLM,
+        model: BigBirdForCausalLM | BigBirdPegasusForCausalLM,
         tokenizer: Tokenizer | None = None,
         *,
         max_new_tokens: int = 64,

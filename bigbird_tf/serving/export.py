@@ -36,7 +36,10 @@ SERVABLES: dict[str, type[Servable]] = {
     "BigBirdForQuestionAnswering": QuestionAnsweringServable,
     "BigBirdForSequenceClassification": SequenceClassificationServable,
     "BigBirdForTokenClassification": TokenClassificationServable,
+    "BigBirdPegasusForCausalLM": CausalLMServable,
     "BigBirdPegasusForConditionalGeneration": SummarizationServable,
+    "BigBirdPegasusForQuestionAnswering": QuestionAnsweringServable,
+    "BigBirdPegasusForSequenceClassification": SequenceClassificationServable,
 }
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from bigbird_tf.models import BigBirdForQuestionAnswering
+from bigbird_tf.models import BigBirdForQuestionAnswering, BigBirdPegasusForQuestionAnswering
 from bigbird_tf.models.big_bird.global_inputs import GLOBAL_NAMES
 from bigbird_tf.preprocessing import QuestionAnsweringPreprocessor
 from bigbird_tf.preprocessing.answer_confidence import (
@@ -21,7 +21,7 @@ __all__ = ["QuestionAnsweringServable"]
 
 
 class QuestionAnsweringServable(Servable):
-    """Signatures of `BigBirdForQuestionAnswering`.
+    """Signatures of `BigBirdForQuestionAnswering` and `BigBirdPegasusForQuestionAnswering`.
 
     `serving_default` takes strings `question` and `context`, of shape (B,) each, and gives `answer`
     (string), `score` and `confidence` (float32), `start` and `end` (int32, bytes of the context),
@@ -33,7 +33,7 @@ class QuestionAnsweringServable(Servable):
     `from_ids` gives `start_logits` and `end_logits`, float32 of shape (B, T).
 
     Args:
-        model: A `BigBirdForQuestionAnswering`.
+        model: A `BigBirdForQuestionAnswering` or `BigBirdPegasusForQuestionAnswering`.
         tokenizer: A `Tokenizer`, or `None`.
         doc_stride: By how many pieces the windows of a document begin after one another; half a
             window by default.
@@ -55,7 +55,7 @@ class QuestionAnsweringServable(Servable):
 
     def __init__(
         self,
-        model: BigBirdForQuestionAnswering,
+        model: BigBirdForQuestionAnswering | BigBirdPegasusForQuestionAnswering,
         tokenizer: Tokenizer | None = None,
         *,
         doc_stride: int | None = None,
@@ -110,12 +110,14 @@ class QuestionAnsweringServable(Servable):
             construction=construction,
             max_paragraphs=max_paragraphs,
         )
-        if self.preprocessor.num_global_tokens > self.config.num_global_tokens:
+        # Other families have none.
+        num_global_tokens = getattr(self.config, "num_global_tokens", 0)
+        if self.preprocessor.num_global_tokens > num_global_tokens:
             raise ValueError(
                 "The model must have a global token for each piece of the question and each "
                 f"paragraph. Received: max_question_length={max_question_length}, "
                 f"max_paragraphs={max_paragraphs}, config.num_global_tokens="
-                f"{self.config.num_global_tokens}. Pass what it was trained with"
+                f"{num_global_tokens}. Pass what it was trained with"
             )
 
     def string_signatures(self) -> dict[str, Any]:
@@ -160,10 +162,11 @@ class QuestionAnsweringServable(Servable):
                 count=count,
             )
 
-        num_windows = tf.shape(plan.lengths)[0]
+        lengths = plan.lengths(layout)
+        num_windows = tf.shape(lengths)[0]
         spans = self.run_by_length(
             compute,
-            plan.lengths,
+            lengths,
             {
                 "score": tf.zeros([num_windows, count], tf.float32),
                 "start": tf.zeros([num_windows, count], tf.int32),

@@ -11,7 +11,7 @@ __all__ = ["SequenceClassificationServable"]
 
 
 class SequenceClassificationServable(Servable):
-    """Signatures of `BigBirdForSequenceClassification`.
+    """Signatures of `BigBirdForSequenceClassification`, and of BigBird-Pegasus' class.
 
     `serving_default` takes strings `text` of shape (B,); `pair` takes `text` and `text_pair`. Both
     give `labels`, strings, and `probabilities`, float32, of shape (B, num_labels), the most
@@ -24,7 +24,8 @@ class SequenceClassificationServable(Servable):
     `from_ids` gives `logits`, float32 of shape (B, num_labels).
 
     Args:
-        model: A `BigBirdForSequenceClassification`.
+        model: A `BigBirdForSequenceClassification` or
+            `BigBirdPegasusForSequenceClassification`.
         tokenizer: A `Tokenizer`, or `None`.
     """
 

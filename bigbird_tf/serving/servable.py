@@ -55,6 +55,9 @@ class Servable(abc.ABC):
         max_length: int | None = None,
         weight_dtype: str | None = None,
     ):
+        if "token_type_ids" not in model.input_names:
+            names = self.input_names
+            self.input_names = tuple(name for name in names if name != "token_type_ids")
         if tokenizer is not None:
             _check_tokenizer(tokenizer, model.config.vocab_size)
             adopt_special_ids(model, tokenizer)

@@ -12,6 +12,8 @@ __all__ = ["TextWindows"]
 class TextWindows:
     """The windows of a batch of texts: `[CLS] window [SEP]`, or `[CLS] window [SEP] pair [SEP]`.
 
+    With a `PegasusTokenizer` they are `window </s>` and `window pair </s>`.
+
     Windows overlap by half. Each piece belongs to one of them, the one in which it has most context
     on its scarcer side. A text without pieces has one window, an empty one. A second text stands
     behind each window of the first, cut to half of the model's length.
@@ -40,20 +42,25 @@ class TextWindows:
         self.tokenizer = tokenizer
         self.max_length = max_length
         self.length_step = length_step
+        self.layout = tokenizer.text_layout
+        self.begin = int(self.layout.first is not None)
         text_lengths = tf.cast(ids.row_lengths(), tf.int32)
         if pair_ids is None:
             self.behind = None
             behind_lengths = tf.ones_like(text_lengths)
         else:
             # What stands behind a window: [SEP] pair [SEP].
-            separator = tf.fill([ids.nrows(), 1], tf.constant(tokenizer.sep_token_id, tf.int32))
-            self.behind = tf.concat([separator, pair_ids[:, : max_length // 2], separator], axis=1)
+            between, last = (
+                [] if token is None else [tf.fill([ids.nrows(), 1], tf.constant(token, tf.int32))]
+                for token in (self.layout.between, self.layout.last)
+            )
+            self.behind = tf.concat([*between, pair_ids[:, : max_length // 2], *last], axis=1)
             behind_lengths = tf.cast(self.behind.row_lengths(), tf.int32)
-        capacity = max_length - 1 - behind_lengths
+        capacity = max_length - self.begin - behind_lengths
         self.plan: WindowPlan = plan_overlapping(
             behind_lengths, text_lengths, capacity, doc_stride=tf.maximum(1, capacity // 2)
         )
-        self.lengths = 1 + self.plan.end - self.plan.first + self.plan.question_length
+        self.lengths = self.begin + self.plan.end - self.plan.first + self.plan.question_length
 
     def fill(self, rows: tf.Tensor) -> tuple[dict[str, tf.Tensor], tf.Tensor, tf.Tensor]:
         """Lays out some of the windows, padded to the longest of them.
@@ -71,23 +78,25 @@ class TextWindows:
         position = tf.range(padded_length(lengths, self.max_length, "longest", self.length_step))[
             tf.newaxis
         ]
-        in_text = plan.first[:, tf.newaxis] + position - 1
-        is_text = (position >= 1) & (in_text < plan.end[:, tf.newaxis])
+        in_text = plan.first[:, tf.newaxis] + position - self.begin
+        is_text = (position >= self.begin) & (in_text < plan.end[:, tf.newaxis])
         is_own = (in_text >= plan.answers_from[:, tf.newaxis]) & (
             in_text < plan.answers_until[:, tf.newaxis]
         )
-        text_end = 1 + (plan.end - plan.first)[:, tf.newaxis]
+        text_end = self.begin + (plan.end - plan.first)[:, tf.newaxis]
         is_behind = (position >= text_end) & (position < lengths)
         piece = _flat_index(self.ids, plan.example, in_text, is_text)
         if self.behind is None:
-            behind = self.tokenizer.sep_token_id
+            behind = self.layout.last
         else:
             behind = _flat_index(self.behind, plan.example, position - text_end, is_behind)
             behind = _take(self.behind, behind)
         ids = tf.where(is_text, _take(self.ids, piece), self.tokenizer.pad_token_id)
         ids = tf.where(is_behind, behind, ids)
+        if self.layout.first is not None:
+            ids = tf.where(position == 0, self.layout.first, ids)
         x = {
-            "input_ids": tf.where(position == 0, self.tokenizer.cls_token_id, ids),
+            "input_ids": ids,
             "attention_mask": tf.cast(position < lengths, tf.int32),
             "token_type_ids": tf.cast(is_behind & (position > text_end), tf.int32),
         }

@@ -118,15 +118,16 @@ class TestQuestionAnswering:
     def test_windows(self, tokenizer):
         layout = make("QuestionAnsweringPreprocessor", tokenizer).window_layout
         assert layout._asdict() == {
-            "cls_token_id": tokenizer.cls_token_id,
-            "sep_token_id": tokenizer.sep_token_id,
+            "text_layout": (
+                tokenizer.cls_token_id, tokenizer.sep_token_id, tokenizer.sep_token_id,
+            ),
             "pad_token_id": tokenizer.pad_token_id,
             "doc_stride": 7,
             "max_windows": 2,
             "max_question_length": 11,
             "max_paragraphs": 6,
             **LENGTHS,
-        }
+        }  # fmt: skip
 
     @pytest.mark.parametrize(("unit", "start"), [("characters", 5), ("bytes", 6)])
     def test_units_of_offsets(self, tokenizer, unit, start):

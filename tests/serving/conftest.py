@@ -21,6 +21,10 @@ OPTIONS = {
         "max_answer_length": 9,
     },
 }
+OPTIONS |= {
+    name.replace("BigBird", "BigBirdPegasus"): OPTIONS[name]
+    for name in ("BigBirdForCausalLM", "BigBirdForQuestionAnswering")
+}
 # Empty, short (full attention), long (sparse), longer than the model.
 TEXTS = [
     "",
@@ -78,6 +82,7 @@ def small_pegasus_config(**changes) -> BigBirdPegasusConfig:
         "max_position_embeddings": MAX_LENGTH,
         "init_std": 0.3,
         "tie_word_embeddings": False,
+        "id2label": dict(enumerate(LABELS)),
         "extra": {"num_beams": 3, "length_penalty": 0.8, "max_length": 8},
     }
     return BigBirdPegasusConfig(**{**settings, **changes})

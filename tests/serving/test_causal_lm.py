@@ -25,8 +25,9 @@ def test_bad_options(tokenizer, generation, message):
 
 @pytest.mark.slow
 class TestCausalLM:
-    def test_equals_generate(self, exported):
-        lm = exported("BigBirdForCausalLM")
+    @pytest.mark.parametrize("family", ["BigBird", "BigBirdPegasus"])
+    def test_equals_generate(self, exported, family):
+        lm = exported(f"{family}ForCausalLM")
         texts = ["", "A bird", "the river house"]
         found = lm.run(text=texts)
         for i, text in enumerate(texts):

@@ -25,11 +25,11 @@ CLASSES = sorted(SERVABLES)
 
 
 def string_inputs(class_name, texts) -> dict:
-    if class_name == "BigBirdForQuestionAnswering":
+    if "QuestionAnswering" in class_name:
         return {"question": [f"who {i}?" for i in range(len(texts))], "context": texts}
     if class_name == "BigBirdForMultipleChoice":
         return {"text": texts, "choices": [["a bird", f"house {i}", ""] for i in range(len(texts))]}
-    if class_name == "BigBirdForCausalLM":
+    if "CausalLM" in class_name:
         texts = [text[:50] for text in texts]
     if class_name in ("BigBirdForMaskedLM", "BigBirdForPreTraining"):
         texts = [f"{text} [MASK]" * (i % 3) for i, text in enumerate(texts)]
@@ -47,6 +47,7 @@ def id_inputs(class_name, length=37) -> dict:
     inputs = {"input_ids": ids, "attention_mask": mask, "token_type_ids": types}
     if class_name.startswith("BigBirdPegasus"):
         del inputs["token_type_ids"]
+        ids[..., 5] = 1  # Classifiers read the state at a text's end.
     return inputs
 
 
@@ -62,8 +63,7 @@ def assert_close(actual: dict, expected: dict, **tolerance):
 
 
 def test_every_model_has_a_servable():
-    heads = ("Model", "ForSequenceClassification", "ForQuestionAnswering", "ForCausalLM")
-    assert set(models.__all__) - set(SERVABLES) == {f"BigBirdPegasus{head}" for head in heads}
+    assert set(models.__all__) - set(SERVABLES) == {"BigBirdPegasusModel"}
 
 
 @pytest.mark.slow
@@ -134,7 +134,7 @@ class TestEveryHead:
         """All are answered, and the model after them as before."""
         servable = exported(name)
         strange = ["", " \t\n ", b"\xff\xfe broken \x80", "nul \0 byte", "\u202e\ufeff\U0001f426"]
-        if name != "BigBirdForCausalLM":
+        if "CausalLM" not in name:
             strange.append("a" * 503)
         before = servable.run(**string_inputs(name, TEXTS[:2]))
         inputs = string_inputs(name, ["x"] * len(strange))
@@ -184,7 +184,7 @@ class TestEveryHead:
         assets = servable.folder / "assets"
         vocabulary = assets / "spiece.model"
         assert BigBirdTokenizer(vocabulary).vocab_size == servable.tokenizer.vocab_size
-        has_labels = name in ("BigBirdForSequenceClassification", "BigBirdForTokenClassification")
+        has_labels = name.endswith(("ForSequenceClassification", "ForTokenClassification"))
         assert (assets / "labels.txt").exists() == has_labels
         if has_labels:
             labels = (assets / "labels.txt").read_text().splitlines()

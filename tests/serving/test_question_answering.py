@@ -19,8 +19,9 @@ pytestmark = pytest.mark.slow
 
 
 class TestQuestionAnswering:
-    def test_equals_the_python_decoder(self, exported):
-        qa = exported("BigBirdForQuestionAnswering")
+    @pytest.mark.parametrize("family", ["BigBird", "BigBirdPegasus"])
+    def test_equals_the_python_decoder(self, exported, family):
+        qa = exported(f"{family}ForQuestionAnswering")
         preprocessor = QuestionAnsweringPreprocessor(
             qa.tokenizer,
             max_length=MAX_LENGTH,

@@ -6,14 +6,21 @@ import tensorflow as tf
 
 from bigbird_tf import models
 from bigbird_tf.serving import make_servable
+from bigbird_tf.serving.predictor import Predictor
 from tests.serving.conftest import LABELS, SHORT, TEXTS, encode, small_config
 
 pytestmark = pytest.mark.slow
 
 
+BOTH = pytest.mark.parametrize(
+    "name", ["BigBirdForSequenceClassification", "BigBirdPegasusForSequenceClassification"]
+)
+
+
 class TestSequenceClassification:
-    def test_equals_the_model(self, exported):
-        classifier = exported("BigBirdForSequenceClassification")
+    @BOTH
+    def test_equals_the_model(self, exported, name):
+        classifier = exported(name)
         found = classifier.run(text=SHORT)
         others = ["stone", "", "x"]
         pairs = classifier.run("pair", text=["", *SHORT[:2]], text_pair=others)
@@ -26,18 +33,32 @@ class TestSequenceClassification:
             np.testing.assert_allclose(outputs["probabilities"][i], expected[order], rtol=1e-4)
             assert outputs["labels"][i].tolist() == [LABELS[k].encode() for k in order]
 
-    def test_long_texts_average_their_windows(self, exported):
-        classifier = exported("BigBirdForSequenceClassification")
+    @BOTH
+    def test_long_texts_average_their_windows(self, exported, name):
+        classifier = exported(name)
         servable = make_servable(classifier.model, classifier.tokenizer)
         text = TEXTS[3]
         windows = servable.text_windows(tf.constant([text]))
         logits = []
         for row in range(len(windows.lengths)):
-            logits.append(classifier.model(windows.fill(tf.constant([row]))[0])[0])
+            inputs = windows.fill(tf.constant([row]))[0]
+            inputs = {key: inputs[key] for key in servable.input_names}
+            logits.append(classifier.model(inputs)[0])
         assert len(logits) > 3
         expected = np.sort(tf.nn.softmax(np.mean(logits, axis=0)))[::-1]
         found = classifier.run(text=[text])["probabilities"][0]
         np.testing.assert_allclose(found, expected, rtol=1e-4)
+
+    def test_predictor(self, exported, tmp_path):
+        """The command's, of what was saved and of what was exported."""
+        classifier = exported("BigBirdPegasusForSequenceClassification")
+        classifier.model.save_pretrained(tmp_path)
+        classifier.tokenizer.save_pretrained(tmp_path)
+        records = [{"text": text} for text in SHORT]
+        found = [Predictor(folder)(records) for folder in (tmp_path, classifier.folder)]
+        for mine, other in zip(*found, strict=True):
+            assert mine["labels"] == other["labels"]
+            np.testing.assert_allclose(mine["probabilities"], other["probabilities"], rtol=1e-5)
 
     @pytest.mark.parametrize("kind", ["regression", "multi_label_classification"])
     def test_other_problems(self, tokenizer, kind):

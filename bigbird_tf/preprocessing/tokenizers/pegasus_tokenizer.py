@@ -25,6 +25,7 @@ from bigbird_tf.preprocessing.tokenizers.sentencepiece_tokenizer import (
     KIND,
     SentencePieceTokenizer,
 )
+from bigbird_tf.preprocessing.tokenizers.text_layout import TextLayout
 from bigbird_tf.preprocessing.tokenizers.tokenizer import Tokens
 from bigbird_tf.preprocessing.tokenizers.tokenizer_classes import PEGASUS_CLASSES, check_class
 from bigbird_tf.preprocessing.tokenizers.tokenizer_config import read_stripped_pieces
@@ -132,6 +133,12 @@ class PegasusTokenizer(SentencePieceTokenizer):
         return sorted({*super().all_special_ids, *range(2, 2 + self.offset)})
 
     @property
+    def text_layout(self) -> TextLayout:
+        """Nothing before texts and between them, `</s>` behind: of windows, whatever the ends."""
+        self._require_model()
+        return TextLayout(None, None, self.eos_token_id)
+
+    @property
     def decoder_start_token_id(self) -> int:
         """What a decoder reads before the first token: `<s>`, or `<pad>` where there is none."""
         self._require_model()
@@ -167,7 +174,8 @@ class PegasusTokenizer(SentencePieceTokenizer):
             **options,
         )
 
-    def _count_special(self, num_texts: int) -> int:
+    def count_special(self, num_texts: int) -> int:
+        """Returns 1, however many texts there are: `</s>`, or what stands for nothing."""
         return 1
 
     def call(

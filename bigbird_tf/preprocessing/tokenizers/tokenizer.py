@@ -19,6 +19,7 @@ from bigbird_tf.preprocessing.tokenizers.pretrained_files import (
     NotExpressibleError,
     PretrainedFiles,
 )
+from bigbird_tf.preprocessing.tokenizers.text_layout import LaidOut
 
 __all__ = ["SPECIAL_NAMES", "Tokenizer", "Tokens"]
 
@@ -30,7 +31,7 @@ SPECIAL_NAMES = (
 )
 
 
-class Tokenizer(keras.layers.Layer):
+class Tokenizer(LaidOut, keras.layers.Layer):
     """Base of the layers that turn text into the ids of a vocabulary, and back.
 
     `Tokenizer.from_pretrained` gives the class that reads what a checkpoint has. All of them run
@@ -313,7 +314,7 @@ class Tokenizer(keras.layers.Layer):
         self._require_model()
         if text_pair is None:
             text, text_pair = split_pairs(text)
-        num_special = self._count_special(1 if text_pair is None else 2)
+        num_special = self.count_special(1 if text_pair is None else 2)
         check_length_arguments(max_length, padding, pad_to_multiple_of, num_special)
         text, is_scalar = to_batch("text", text)
         texts = [text]
@@ -345,7 +346,7 @@ class Tokenizer(keras.layers.Layer):
         names = ("cls_token_id", "sep_token_id", "pad_token_id")
         return pack_segments(segments, **{name: getattr(self, name) for name in names}, **options)
 
-    def _count_special(self, num_texts: int) -> int:
+    def count_special(self, num_texts: int) -> int:
         """Returns how many special tokens an input of so many texts has, or 1 if it has none."""
         return 1 + num_texts
 
