@@ -32,7 +32,7 @@ def test_public_functions_are_recorded(recorded):
     prefix = "bigbird_tf."
     for name, count in (
         ("preprocessing.masking_preprocessor.MaskingPreprocessor.__init__", 8),
-        ("models.big_bird.big_bird_for_causal_lm.BigBirdForCausalLM.generate", 10),
+        ("models.text_generation.TextGeneration.generate", 10),
         ("serving.evaluation.evaluate_question_answering", 5),
         ("attention.pattern.block_pattern.BlockPattern.build", 5),
     ):

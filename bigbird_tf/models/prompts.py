@@ -4,8 +4,8 @@ from typing import Any, NamedTuple
 
 from keras import ops
 
-from bigbird_tf.config import BigBirdConfig
-from bigbird_tf.models.inputs import is_text, read_inputs
+from bigbird_tf.config import ModelConfig
+from bigbird_tf.models.inputs import INPUT_NAMES, is_text, read_inputs
 from bigbird_tf.nn.backend import check_when_run
 from bigbird_tf.types import Tensor
 
@@ -27,9 +27,18 @@ class Prompts(NamedTuple):
 
 
 def read_prompts(
-    prompts: Any, config: BigBirdConfig, tokenizer: Any, max_new_tokens: int
+    prompts: Any,
+    config: ModelConfig,
+    tokenizer: Any,
+    max_new_tokens: int,
+    names: tuple[str, ...] = INPUT_NAMES,
 ) -> Prompts:
-    """Returns prompts as ids with padding on the left; see `BigBirdForCausalLM.generate`.
+    """Returns prompts as ids with padding on the left.
+
+    Args:
+        prompts, tokenizer, max_new_tokens: As of `TextGeneration.generate`.
+        config: The model's config.
+        names: What the model's inputs are called.
 
     Raises:
         TypeError: If the prompts are strings and there is no tokenizer.
@@ -47,13 +56,15 @@ def read_prompts(
     if hasattr(prompts, "row_splits"):
         prompts = to_dense(prompts, config.pad_token_id)
     if isinstance(prompts, dict):
-        extra = sorted(set(prompts) - {"input_ids", "attention_mask", "token_type_ids"})
+        known = [name for name in names if name != "position_ids"]
+        extra = sorted(set(prompts) - {*known})
         if extra:
+            listed = f"{', '.join(map(repr, known[:-1]))} and {known[-1]!r}"
             raise ValueError(
-                "`prompts` may have 'input_ids', 'attention_mask' and 'token_type_ids'; positions "
-                f"follow from the mask. Received besides: {extra}"
+                f"`prompts` may have {listed}; positions follow from the mask. Received besides: "
+                f"{extra}"
             )
-    inputs = read_inputs(prompts, config)
+    inputs = read_inputs(prompts, config, names=names)
     inputs["input_ids"] = _check_token_types(inputs)
     ids, mask = inputs["input_ids"], ops.cast(inputs["attention_mask"], "int32")
     length = ops.shape(ids)[1]
@@ -114,6 +125,8 @@ def prompt_pieces(texts: Any, tokenizer: Any) -> Any:
 
     pieces = tokenizer.tokenize(texts)
     first = tokenizer.cls_token_id if tokenizer.bos_token_id is None else tokenizer.bos_token_id
+    # Decoders of Pegasus read the same before any text.
+    first = getattr(tokenizer, "decoder_start_token_id", first)
     begin = tf.fill([pieces.nrows(), 1], tf.constant(first, pieces.dtype))
     return tf.concat([begin, pieces], axis=1)
 
@@ -135,7 +148,7 @@ def _check_room(mask: Tensor, length: Any, max_new_tokens: int, longest: int) ->
 
 def _check_token_types(inputs: dict[str, Tensor]) -> Tensor:
     """Returns the ids after a check that none is of another type than the new tokens, 0."""
-    types = inputs["token_type_ids"]
+    types = inputs.get("token_type_ids")
     if types is None:
         return inputs["input_ids"]
     message = "`token_type_ids` of a prompt must be 0, the type of the tokens that are added"

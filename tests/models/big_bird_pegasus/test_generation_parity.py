@@ -1,5 +1,7 @@
 """Summaries against live `transformers`, token by token."""
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -17,11 +19,8 @@ MASK = np.arange(LENGTH) < np.array([[LENGTH], [150], [31]])
 IDS = np.where(MASK, RNG.integers(3, 31, (3, LENGTH)), 0)
 
 
-@pytest.fixture(scope="module")
-def models(tmp_path_factory):
-    import torch
-
-    config = BigBirdPegasusConfig(
+def config_of(**fields) -> BigBirdPegasusConfig:
+    return BigBirdPegasusConfig(
         vocab_size=31,
         d_model=24,
         encoder_layers=1,
@@ -34,8 +33,16 @@ def models(tmp_path_factory):
         block_size=16,
         max_position_embeddings=256,
         scale_embedding=False,
+        **fields,
     )
-    theirs = peer.make("BigBirdPegasusForConditionalGeneration", config, scale=6.0).eval()
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory):
+    import torch
+
+    name = "BigBirdPegasusForConditionalGeneration"
+    theirs = peer.make(name, config_of(), scale=6.0).eval()
     with torch.no_grad():
         # Or each token would be as the one before: logits are products with the words read.
         theirs.model.decoder.embed_positions.weight.mul_(8.0)
@@ -68,6 +75,11 @@ def compare(models, **options) -> tuple[list, list[int]]:
         **options,
     ).numpy()[:, 1:]
     tokens = ours.generate(documents, NEW, stop_token_ids=STOPS, **options).numpy().tolist()
+    return tokens, lengths_of_equal(tokens, expected, options)
+
+
+def lengths_of_equal(tokens: list, expected: np.ndarray, options: dict) -> list[int]:
+    """Asserts that rows are equal up to their ends, and returns their lengths."""
     lengths = []
     for mine, other in zip(tokens, expected.tolist(), strict=True):
         ends = [i for i, token in enumerate(other) if token in STOPS]
@@ -75,7 +87,7 @@ def compare(models, **options) -> tuple[list, list[int]]:
         # What follows the end is up to each library.
         assert mine == [*other[:length], *[0] * (NEW - length)], options
         lengths.append(length)
-    return tokens, lengths
+    return lengths
 
 
 def test_greedy(models, eager_functions):
@@ -88,11 +100,8 @@ def test_greedy(models, eager_functions):
 def test_beams(models, eager_functions):
     found, lengths = {}, set()
     for length_penalty in (0.0, 0.8, 2.0):
-        for num_beams, early_stopping, ngram_size in (
-            (4, False, 0),
-            (4, True, 2),
-            (5, False, 2),
-            (5, True, 0),
+        for num_beams, early_stopping, ngram_size in itertools.product(
+            (4, 5), (False, True), (0, 2)
         ):
             tokens, rows = compare(
                 models,
@@ -102,13 +111,48 @@ def test_beams(models, eager_functions):
                 early_stopping=early_stopping,
                 no_repeat_ngram_size=ngram_size,
             )
-            found[length_penalty, num_beams, early_stopping] = tokens
+            found[length_penalty, num_beams, early_stopping, ngram_size] = tokens
             lengths |= set(rows)
     compare(models, num_beams=4, length_penalty=2.0, early_stopping="never")
     # Rows end at different steps, and each argument changes something.
     assert len(lengths) > 2
-    assert found[0.0, 4, False] != found[2.0, 4, False]
-    assert found[2.0, 5, False] != found[2.0, 5, True]
+    assert found[0.0, 4, False, 0] != found[2.0, 4, False, 0]
+    assert found[2.0, 5, False, 2] != found[2.0, 5, True, 2]
+    assert found[0.8, 5, False, 0] != found[0.8, 5, False, 2]
+
+
+def test_continuations(eager_functions, tmp_path):
+    """Of the decoder alone; prompts of one length, since theirs counts padding as positions."""
+    import torch
+
+    config = config_of(tie_word_embeddings=False)
+    theirs = peer.make("BigBirdPegasusForCausalLM", config, scale=6.0).eval()
+    ours = peer.ours_of(theirs, tmp_path)
+    prompts = RNG.integers(3, 31, (4, 9))
+    beams = {"num_beams": 4, "num_return_sequences": 2}
+    found, lengths = [], set()
+    for options in (
+        {},
+        {"no_repeat_ngram_size": 2, "repetition_penalty": 1.3},
+        {**beams, "length_penalty": 0.0},
+        {**beams, "length_penalty": 2.0, "early_stopping": True, "no_repeat_ngram_size": 3},
+        {"num_beams": 5, "length_penalty": 0.8, "min_new_tokens": 6},
+    ):
+        expected = theirs.generate(
+            input_ids=torch.tensor(prompts),
+            attention_mask=torch.ones(4, 9, dtype=torch.long),
+            max_new_tokens=NEW,
+            do_sample=False,
+            eos_token_id=list(STOPS),
+            pad_token_id=0,
+            **options,
+        ).numpy()[:, 9:]
+        tokens = ours.generate(prompts, NEW, stop_token_ids=STOPS, **options).numpy().tolist()
+        found.append(tokens)
+        lengths |= set(lengths_of_equal(tokens, expected, options))
+    assert len(lengths) > 2
+    assert found[0] != found[1]
+    assert found[2] != found[3]
 
 
 def test_forced_ids(models, eager_functions):
