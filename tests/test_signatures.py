@@ -41,6 +41,7 @@ ATTENTION_CALL = {
 }
 STACK_CALL = {**MASKED, "output_hidden_states": False, "output_attentions": False}
 BLOCK_CALL = {**MASKED, "seeds": None, "return_attention_scores": False}
+CACHE_CALL = dict.fromkeys(("cache", "index", "memory", "memory_mask"))
 DECODER_CALL = {**MASKED, "encoder_states": None, "encoder_mask": None}
 # By class or function: the defaults of its constructor; by `name.method` those of the method.
 # Constructors and calls that are not listed have none.
@@ -80,6 +81,8 @@ DEFAULTS = {
     "BigBirdEmbeddings.call": {"token_type_ids": None, "position_ids": None, "training": None},
     "ClassificationHead.call": CALL,
     "Decoder.call": DECODER_CALL,
+    "Decoder.call_with_cache": CACHE_CALL,
+    "DecoderBlock.call_with_cache": CACHE_CALL,
     "DecoderBlock.call": {**DECODER_CALL, "seeds": None},
     "Encoder.call": {**STACK_CALL, "global_bias": None},
     "Encoder.call_with_cache": {"attention_mask": None, "cache": None, "index": None},
@@ -91,6 +94,7 @@ DEFAULTS = {
         "global_mask": None,
         "global_membership": None,
     },
+    "FeedForward": {"intermediate_size": None},
     "FeedForward.call": {"residual": None, "training": None, "seed": None},
     "LinearHead.call": CALL,
     "PreNormEncoder.call": STACK_CALL,

@@ -59,7 +59,9 @@ def _stack_entries(
 ) -> Iterator[tuple[str, Entry]]:
     table = (("embed_positions", "position_embeddings", EMBEDDING),)
     yield from entries(embeddings, table, prefix)
-    yield from entries(stack, (("layernorm_embedding", "layer_norm", LAYER_NORM),), prefix)
+    # At the beginning of a stack, or at its end.
+    owner = stack if embeddings.layer_norm is None else embeddings
+    yield from entries(owner, (("layernorm_embedding", "layer_norm", LAYER_NORM),), prefix)
     for index, block in enumerate(stack.blocks):
         yield from entries(block, rows, f"{prefix}layers.{index}.")
 

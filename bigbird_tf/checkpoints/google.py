@@ -33,10 +33,11 @@ def convert_google_checkpoint(
     """Makes a pretrained directory of a checkpoint of Google's BigBird code.
 
     Reads checkpoints of the encoder, with or without the heads of pre-training (masked LM, next
-    sentence) and the classifier, and of the encoder-decoder (Pegasus). What is written loads in
-    every class here and, but for one setting of each, in `transformers`: Google's classifier has
-    tanh inside (`classifier_act="tanh"`), where it applies `hidden_act` and so gives other logits;
-    the epsilon of Pegasus is smaller, `layer_norm_eps=1e-12`, where it has 1e-5 always.
+    sentence) and the classifier, and of encoder-decoders: Pegasus, and those of post-norm or with
+    weights in common. What is written loads in every class here and, but for one setting of each,
+    in `transformers`: Google's classifier has tanh inside (`classifier_act="tanh"`), where it
+    applies `hidden_act` and so gives other logits; the epsilon of Pegasus is smaller,
+    `layer_norm_eps=1e-12`, where it has 1e-5 always. It has no encoder-decoder of post-norm.
     The state of optimizers is passed over, and so are biases that a model without has no place
     for: silently where they are zero, else with a warning.
 

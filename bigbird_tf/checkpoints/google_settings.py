@@ -49,6 +49,8 @@ _GOOGLE_DEFAULTS = {
     "use_bias": True,
 }
 _REQUIRED_SETTINGS = ("vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads")
+# Those that encoders have, first.
+_NORM_TYPES = ("postnorm", "prenorm")
 _ACTIVATIONS: dict[str, Activation] = {"gelu": "gelu_new", "relu": "relu"}
 # Google's models use full attention up to this length, whatever the block size.
 _FULL_ATTENTION_UP_TO = 512
@@ -69,7 +71,7 @@ def config_from_google(
     Raises:
         FileNotFoundError: If there is no such file.
         ValueError: If it is not a JSON object, lacks a size, or is of a model that is not here: an
-            encoder with pre-norm, or an encoder-decoder with post-norm or shared weights.
+            encoder with pre-norm.
     """
     source = "`config`"
     if not isinstance(settings, (dict, str, os.PathLike)):
@@ -94,12 +96,7 @@ def config_from_google(
         )
     has_decoder = "max_decoder_length" in settings or "couple_encoder_decoder" in settings
     norm_type = settings.get("norm_type", "postnorm")
-    if settings.get("couple_encoder_decoder"):
-        raise ValueError(
-            f"{source} must be of an encoder-decoder whose stacks have weights of their own. "
-            "Received: couple_encoder_decoder=True"
-        )
-    if norm_type != ("prenorm" if has_decoder else "postnorm"):
+    if norm_type not in _NORM_TYPES[: 1 + has_decoder]:
         raise ValueError(
             f"{source} must be of a model with norm_type='postnorm', as all of Google's encoders "
             "are, or of an encoder-decoder with norm_type='prenorm', as Pegasus is. Received: "
@@ -134,6 +131,8 @@ def config_from_google(
         return BigBirdPegasusConfig(
             activation_function=_ACTIVATIONS[activation],
             layer_norm_eps=_LAYER_NORM_EPS,
+            normalize_before=norm_type == "prenorm",
+            tie_encoder_decoder=bool(settings.get("couple_encoder_decoder")),
             **common,
             **fields,
         )

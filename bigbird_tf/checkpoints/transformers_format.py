@@ -155,6 +155,7 @@ def load(
         )
     _check_one_tensor(model, tensors)
     table = tensor_table(model)
+    _check_shared(model, table, match, tensors)
     for name, stored in match.fitting.items():
         table[name].write(tensors[stored])
     if match.left_out:
@@ -189,6 +190,27 @@ def _check_one_tensor(model: keras.Model, tensors: TensorFiles) -> None:
             f"{_listing(other)} of the checkpoint {tensors.source} must be equal to {copies[0]}, "
             f"since {type(model).__name__} has one table of words for encoder and decoder. Nothing "
             "was loaded"
+        )
+
+
+def _check_shared(
+    model: keras.Model, table: dict[str, Entry], match: Match, tensors: TensorFiles
+) -> None:
+    """Refuses a checkpoint in which what two stacks share here differs."""
+    stored: dict[Any, list[str]] = {}
+    for name, theirs in match.fitting.items():
+        stored.setdefault((id(table[name].layer), table[name].attribute), []).append(theirs)
+    other = [
+        name
+        for first, *copies in stored.values()
+        for name in copies
+        if not np.array_equal(tensors[name], tensors[first])
+    ]
+    if other:
+        raise ValueError(
+            f"{_listing(other)} of the checkpoint {tensors.source} must be equal to the encoder's, "
+            f"since {type(model).__name__} has tie_encoder_decoder=True. Nothing was loaded; pass "
+            "tie_encoder_decoder=False for a decoder with weights of its own"
         )
 
 

@@ -76,6 +76,8 @@ def _class_name(config: ModelConfig) -> str:
 def _describe_encoder(config: ModelConfig) -> str:
     is_pegasus = isinstance(config, BigBirdPegasusConfig)
     decoder = f" and {config.decoder_layers} of a decoder" if is_pegasus else ""
+    if is_pegasus and config.tie_encoder_decoder:
+        decoder += " with the same weights"
     types = "" if is_pegasus else f"{config.type_vocab_size} token types, "
     text = (
         f"{config.num_hidden_layers} layers{decoder}, width {config.hidden_size}, "

@@ -184,6 +184,8 @@ class BigBirdConfig(ModelConfig):
 
     model_type: ClassVar[str] = "big_bird"
     _checks: ClassVar[Checks] = _CHECKS
+    # Whether attention's output has a bias even where its projections have none.
+    always_output_bias: ClassVar[bool] = True
 
     vocab_size: int = 50358
     hidden_size: int = 768

@@ -49,6 +49,8 @@ _ALIASES = {
     "num_attention_heads": "encoder_attention_heads",
     "attention_probs_dropout_prob": "attention_dropout",
 }
+# What is equal in stacks that share weights.
+_FORM = ("layers", "attention_heads", "ffn_dim")
 
 
 def _check_no_layer_drop(name: str, value: Any) -> float:
@@ -82,6 +84,8 @@ _CHECKS: Checks = {
     "scale_embedding": check_flag,
     "use_bias": check_flag,
     "tie_word_embeddings": check_flag,
+    "normalize_before": check_flag,
+    "tie_encoder_decoder": check_flag,
     "pad_token_id": or_zero,
     "bos_token_id": or_none(count),
     "eos_token_id": or_none(check_token_ids),
@@ -142,6 +146,12 @@ class BigBirdPegasusConfig(ModelConfig):
         use_bias: Whether query, key, value and output projections of attention have biases.
         tie_word_embeddings: Whether logits are products with the word embeddings, not with a
             matrix of its own.
+        normalize_before: Whether the parts of a block are normalised first, and each stack at its
+            end, as in Pegasus. With `False` they are normalised behind their residuals, and each
+            stack at its beginning, as in BERT and BigBird; `transformers` computes the former
+            whatever its config says.
+        tie_encoder_decoder: Whether the decoder's weights are the encoder's, but for those that
+            read documents. Both stacks are then of one form.
         pad_token_id: Id of padding.
         bos_token_id: Id of the token that begins a text.
         eos_token_id: Id of the token that ends one.
@@ -180,6 +190,8 @@ class BigBirdPegasusConfig(ModelConfig):
 
     model_type: ClassVar[str] = "bigbird_pegasus"
     _checks: ClassVar[Checks] = _CHECKS
+    # Whether attention's output has a bias even where its projections have none.
+    always_output_bias: ClassVar[bool] = False
     # What sequence classifiers have inside.
     classifier_act: ClassVar[Activation] = "tanh"
 
@@ -204,6 +216,8 @@ class BigBirdPegasusConfig(ModelConfig):
     scale_embedding: bool = True
     use_bias: bool = False
     tie_word_embeddings: bool = True
+    normalize_before: bool = True
+    tie_encoder_decoder: bool = False
     pad_token_id: int = 0
     bos_token_id: int | None = 2
     eos_token_id: int | tuple[int, ...] | None = 1
@@ -267,6 +281,20 @@ class BigBirdPegasusConfig(ModelConfig):
                     f"`d_model` must be a multiple of `{name}`. Received: d_model={self.d_model}, "
                     f"{name}={getattr(self, name)}"
                 )
+        for part in _FORM if self.tie_encoder_decoder else ():
+            sizes = getattr(self, f"encoder_{part}"), getattr(self, f"decoder_{part}")
+            if sizes[0] != sizes[1]:
+                raise ValueError(
+                    f"`encoder_{part}` and `decoder_{part}` must be equal, since "
+                    "tie_encoder_decoder=True gives both stacks the same weights. Received: "
+                    f"encoder_{part}={sizes[0]}, decoder_{part}={sizes[1]}"
+                )
+        if self.activation_dropout and (self.tie_encoder_decoder or not self.normalize_before):
+            raise ValueError(
+                "`activation_dropout` must be 0 with tie_encoder_decoder=True or "
+                "normalize_before=False: only Pegasus' own decoder has it. Received: "
+                f"activation_dropout={self.activation_dropout}"
+            )
 
     @property
     def hidden_size(self) -> int:

@@ -7,9 +7,12 @@ import keras
 from bigbird_tf.attention import CausalAttention, CrossAttention
 from bigbird_tf.config import BigBirdPegasusConfig
 from bigbird_tf.layers.config_layer import ConfigLayer
+from bigbird_tf.layers.encoder_block import EncoderBlock
+from bigbird_tf.layers.feed_forward import FeedForward
 from bigbird_tf.layers.pre_norm_feed_forward import PreNormFeedForward
 from bigbird_tf.nn.dropout import Dropout
 from bigbird_tf.nn.precision import within_float16
+from bigbird_tf.nn.shared_layers import replace_layer
 from bigbird_tf.types import Shape, Tensor
 
 __all__ = ["DecoderBlock"]
@@ -27,6 +30,8 @@ class _Seeds(NamedTuple):
 @keras.saving.register_keras_serializable(package="bigbird_tf")
 class DecoderBlock(ConfigLayer):
     """One layer of BigBird-Pegasus' decoder; each part is normalised first.
+
+    With `normalize_before=False` of the config each part is normalised behind its residual.
 
     Letters: B batch, T length, S length of the documents.
 
@@ -53,13 +58,14 @@ class DecoderBlock(ConfigLayer):
         self.cross_layer_norm = self._layer_norm("cross_layer_norm")
         self.cross_attention = self._attention(CrossAttention, "cross_attention")
         self.cross_dropout = Dropout(rate, dtype=self.dtype_policy)
-        self.feed_forward = PreNormFeedForward(
-            config,
-            config.decoder_ffn_dim,
-            config.activation_dropout,
-            dtype=self.dtype_policy,
-            name="feed_forward",
-        )
+        self.feed_forward = self._make_feed_forward()
+
+    def _make_feed_forward(self) -> Any:
+        width, options = self.config.decoder_ffn_dim, {"dtype": self.dtype_policy}
+        if not self.config.normalize_before:
+            return FeedForward(self.config, width, name="feed_forward", **options)
+        rate = self.config.activation_dropout
+        return PreNormFeedForward(self.config, width, rate, name="feed_forward", **options)
 
     def _attention(self, attention_class: type, name: str) -> Any:
         config = self.config
@@ -82,7 +88,18 @@ class DecoderBlock(ConfigLayer):
             self.cross_attention,
             self.feed_forward,
         ):
-            layer.build(inputs_shape)
+            if not layer.built:
+                layer.build(inputs_shape)
+
+    def share(self, encoder_block: EncoderBlock) -> None:
+        """Takes the layers of an encoder's block in place of its own, but for those of documents.
+
+        Args:
+            encoder_block: A block of the same form, built already; this one is not.
+        """
+        for name in ("layer_norm", "feed_forward"):
+            replace_layer(self, name, getattr(encoder_block, name))
+        self.attention.share_projections(encoder_block.attention)
 
     def draw_seeds(self) -> list[Tensor | None]:
         """Draws the dropout of one call ahead, for a call that is computed twice."""
@@ -92,7 +109,20 @@ class DecoderBlock(ConfigLayer):
             self.cross_attention.dropout_layer,
             self.cross_dropout,
         )
-        return [*(layer.draw_seed() for layer in layers), *self.feed_forward.draw_seeds()]
+        own = [layer.draw_seed() for layer in layers]
+        if self.config.normalize_before:
+            return [*own, *self.feed_forward.draw_seeds()]
+        return [*own, None, self.feed_forward.dropout.draw_seed()]
+
+    def _before(self, layer_norm: keras.layers.Layer, inputs: Tensor) -> Tensor:
+        """Returns what a part reads."""
+        return layer_norm(inputs) if self.config.normalize_before else inputs
+
+    def _behind(self, layer_norm: keras.layers.Layer, added: Tensor, inputs: Tensor) -> Tensor:
+        """Returns what is read behind a part, of what it adds to its inputs."""
+        if self.config.normalize_before:
+            return within_float16(added + inputs)
+        return layer_norm(added + inputs)
 
     def call(
         self,
@@ -106,23 +136,25 @@ class DecoderBlock(ConfigLayer):
         """Computes; see the class."""
         of = _Seeds(*(seeds or ()))
         attended = self.attention(
-            self.layer_norm(inputs),
+            self._before(self.layer_norm, inputs),
             attention_mask=attention_mask,
             training=training,
             dropout_seed=of.attention,
         )
         attended = self.dropout(attended, training=training, seed=of.attended)
-        hidden = within_float16(attended + inputs)
+        hidden = self._behind(self.layer_norm, attended, inputs)
         if encoder_states is not None:
             attended = self.cross_attention(
-                self.cross_layer_norm(hidden),
+                self._before(self.cross_layer_norm, hidden),
                 encoder_states,
                 attention_mask=encoder_mask,
                 training=training,
                 dropout_seed=of.cross_attention,
             )
             attended = self.cross_dropout(attended, training=training, seed=of.cross_attended)
-            hidden = within_float16(attended + hidden)
+            hidden = self._behind(self.cross_layer_norm, attended, hidden)
+        if not self.config.normalize_before:
+            return self.feed_forward(hidden, training=training, seed=of.feed_forward)
         seeds = of.activation, of.feed_forward
         return self.feed_forward(hidden, training=training, seeds=seeds)
 
@@ -130,31 +162,33 @@ class DecoderBlock(ConfigLayer):
         self,
         inputs: Tensor,
         attention_mask: Tensor,
-        cache: Any,
-        index: Tensor,
-        memory: Any,
-        memory_mask: Tensor,
+        cache: Any = None,
+        index: Tensor | None = None,
+        memory: Any = None,
+        memory_mask: Tensor | None = None,
     ) -> tuple[Tensor, Any]:
-        """Decodes one more token of each row.
+        """Decodes one more token of each row, or reads prompts; as `Decoder.call_with_cache`.
 
         Args:
-            inputs: Tensor `(R, 1, d_model)`.
-            attention_mask: Tensor `(R, L)`: 1 for tokens up to the new one; see `CausalAttention`.
-            cache: Keys and values of the tokens before, `(R, N, L, H)` each.
-            index: int32 scalar, the new token's place in the cache.
-            memory, memory_mask: As of `CrossAttention.attend_to_memory`.
+            inputs: Tensor `(R, 1, d_model)`; of prompts `(R, T, d_model)`.
+            attention_mask: As of `CausalAttention.call_with_cache`.
+            cache: Keys and values of the tokens before, `(R, N, L, H)` each; `None` for prompts.
+            index: int32 scalar, the new token's place in the cache; `None` for prompts.
+            memory, memory_mask: As of `CrossAttention.attend_to_memory`; `None` for a decoder
+                alone.
 
         Returns:
-            `(hidden, cache)`: the block's output, and keys and values with the new token's.
+            `(hidden, cache)`: the block's output, and keys and values with the new tokens'.
         """
         attended, cache = self.attention.call_with_cache(
-            self.layer_norm(inputs), attention_mask, cache, index
+            self._before(self.layer_norm, inputs), attention_mask, cache, index
         )
-        hidden = within_float16(attended + inputs)
-        attended = self.cross_attention.attend_to_memory(
-            self.cross_layer_norm(hidden), memory, memory_mask
-        )
-        hidden = within_float16(attended + hidden)
+        hidden = self._behind(self.layer_norm, attended, inputs)
+        if memory is not None:
+            attended = self.cross_attention.attend_to_memory(
+                self._before(self.cross_layer_norm, hidden), memory, memory_mask
+            )
+            hidden = self._behind(self.cross_layer_norm, attended, hidden)
         return self.feed_forward(hidden), cache
 
     def compute_output_shape(self, inputs_shape: Shape, *args: Any, **kwargs: Any) -> Shape:

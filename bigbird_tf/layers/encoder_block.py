@@ -35,9 +35,6 @@ class EncoderBlock(ConfigLayer):
         Tensor `(B, T, hidden_size)`, or it and the weights.
     """
 
-    # Whether attention's output has a bias even where its projections have none.
-    always_output_bias = True
-
     def __init__(self, config: ModelConfig, layer_index: int = 0, **kwargs: Any):
         super().__init__(config, **kwargs)
         config = self.config
@@ -46,7 +43,7 @@ class EncoderBlock(ConfigLayer):
             "key_dim": config.head_size,
             "dropout": config.attention_probs_dropout_prob,
             "use_bias": config.use_bias,
-            "use_output_bias": config.use_bias or self.always_output_bias,
+            "use_output_bias": config.use_bias or config.always_output_bias,
             "attention_type": config.self_attention_type,
             "kernel_initializer": self._initializer(),
             "dtype": self.dtype_policy,

@@ -22,6 +22,7 @@ class FeedForward(ConfigLayer):
 
     Args:
         config: A `BigBirdConfig` or another family's.
+        intermediate_size: Width inside; `None` for the config's.
 
     Call arguments:
         inputs: Tensor `(B, T, hidden_size)`.
@@ -30,11 +31,12 @@ class FeedForward(ConfigLayer):
         seed: A seed for dropout that was drawn ahead.
     """
 
-    def __init__(self, config: ModelConfig, **kwargs: Any):
+    def __init__(self, config: ModelConfig, intermediate_size: int | None = None, **kwargs: Any):
         super().__init__(config, **kwargs)
         config = self.config
+        self.intermediate_size = intermediate_size or config.intermediate_size
         self.activation = get_activation(config.hidden_act)
-        self.intermediate_dense = self._dense(config.intermediate_size, "intermediate")
+        self.intermediate_dense = self._dense(self.intermediate_size, "intermediate")
         self.output_dense = self._dense(config.hidden_size, "output")
         self.dropout = Dropout(config.hidden_dropout_prob, dtype=self.dtype_policy)
         self.layer_norm = self._layer_norm()
@@ -42,7 +44,7 @@ class FeedForward(ConfigLayer):
     def build(self, input_shape: Shape) -> None:
         """Makes all weights."""
         self.intermediate_dense.build(input_shape)
-        self.output_dense.build((*input_shape[:-1], self.config.intermediate_size))
+        self.output_dense.build((*input_shape[:-1], self.intermediate_size))
         self.layer_norm.build((*input_shape[:-1], self.config.hidden_size))
 
     def call(
@@ -64,6 +66,10 @@ class FeedForward(ConfigLayer):
     def compute_output_shape(self, input_shape: Shape, *args: Any, **kwargs: Any) -> Shape:
         """Returns the shape of the inputs."""
         return input_shape
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns all constructor arguments."""
+        return {**super().get_config(), "intermediate_size": self.intermediate_size}
 
 
 def two_dense_layers(x: Tensor, first: Dense, activation: Callable, second: Dense) -> Tensor:

@@ -24,8 +24,6 @@ class PreNormEncoderBlock(EncoderBlock):
         As `EncoderBlock`'s.
     """
 
-    always_output_bias = False
-
     def _make_feed_forward(self) -> keras.layers.Layer:
         return PreNormFeedForward(
             self.config,

@@ -18,6 +18,8 @@ __all__ = ["ScaledEmbeddings"]
 class ScaledEmbeddings(ConfigLayer):
     """Vectors of words times `sqrt(d_model)`, plus a table of positions; then dropout.
 
+    Then layer normalisation, where stacks are not normalised at their end.
+
     Encoder and decoder have one each, with one table of words for both, which belongs to the model.
 
     Args:
@@ -42,10 +44,13 @@ class ScaledEmbeddings(ConfigLayer):
             name="position_embeddings",
         )
         self.dropout = Dropout(self.config.hidden_dropout_prob, dtype=self.dtype_policy)
+        self.layer_norm: Any = None if self.config.normalize_before else self._layer_norm()
 
     def build(self, words_shape: Shape | None = None) -> None:
         """Makes all weights; they depend on the config only."""
         self.position_embeddings.build(None)
+        if self.layer_norm is not None:
+            self.layer_norm.build((None, None, self.config.hidden_size))
 
     def call(
         self,
@@ -58,7 +63,9 @@ class ScaledEmbeddings(ConfigLayer):
             words = words * self.config.hidden_size**0.5
         if position_ids is None:
             position_ids = ops.arange(ops.shape(words)[1], dtype="int32")[None]
-        return self.dropout(words + self.position_embeddings(position_ids), training=training)
+        embedded = words + self.position_embeddings(position_ids)
+        embedded = self.dropout(embedded, training=training)
+        return embedded if self.layer_norm is None else self.layer_norm(embedded)
 
     def compute_output_shape(self, words_shape: Shape, *args: Any, **kwargs: Any) -> Shape:
         """Returns the shape of the words."""

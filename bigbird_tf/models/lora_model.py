@@ -33,9 +33,14 @@ class LoraModel(keras.Model):
         # Variables, not layers: those in frozen layers would not train at all.
         for variable in backbone.trainable_variables:
             variable.trainable = False
-        for attention in attentions:
-            for dense in (attention.query_dense, attention.value_dense):
-                dense.enable_lora(rank)
+        # Of two stacks that share their weights once.
+        projections = {
+            id(dense): dense
+            for attention in attentions
+            for dense in (attention.query_dense, attention.value_dense)
+        }
+        for dense in projections.values():
+            dense.enable_lora(rank)
 
     def attention_layers(self) -> list[keras.layers.Layer]:
         """Returns the attention layers that LoRA adds to, of a model without `backbone`."""

@@ -27,6 +27,12 @@ SETTINGS = {
     "use_bias": True,
     "vocab_size": 128,
 }
+# Folders, and the files in them; the stacks of the last one share their weights.
+PEGASUS_FILES = (
+    ("pegasus", "length1024_block16_rand3"),
+    ("pegasus", "length1100_block16_rand3"),
+    ("coupled_encoder_decoder", "length1024_block16_rand3"),
+)
 
 
 def committed_variables(*heads: str) -> dict[str, np.ndarray]:

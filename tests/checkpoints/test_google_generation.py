@@ -5,25 +5,26 @@ import numpy as np
 import pytest
 from keras import ops
 
-from bigbird_tf import BigBirdPegasusForConditionalGeneration
-from bigbird_tf.checkpoints import convert_google_checkpoint
 from bigbird_tf.generation import beam_search
+from tests.checkpoints.google_data import PEGASUS_FILES
 
-LENGTHS = ("length1024_block16_rand3", "length1100_block16_rand3")
 START, PAD, END = 2, 0, 1
 
 
+@pytest.fixture(scope="module", params=PEGASUS_FILES, ids="/".join)
+def file(request):
+    return request.param
+
+
 @pytest.fixture(scope="module")
-def model(google_fixtures, tmp_path_factory):
-    folder = google_fixtures / "pegasus"
-    made = tmp_path_factory.mktemp("generation") / "made"
-    convert_google_checkpoint(folder / "model.ckpt", folder / "config.json", made)
-    return BigBirdPegasusForConditionalGeneration.from_pretrained(made)
+def model(google_pegasus, file):
+    return google_pegasus[file[0]]
 
 
-@pytest.fixture(params=LENGTHS)
-def arrays(request, google_fixtures):
-    with np.load(google_fixtures / f"pegasus/{request.param}.npz") as stored:
+@pytest.fixture(scope="module")
+def arrays(file, google_fixtures):
+    folder, name = file
+    with np.load(google_fixtures / folder / f"{name}.npz") as stored:
         return dict(stored)
 
 

@@ -109,8 +109,7 @@ class TestMisfits:
         [
             ({"norm_type": "prenorm"}, "norm_type='prenorm'"),
             ({"hidden_act": "swish"}, "hidden_act='swish'"),
-            ({"max_decoder_length": 5}, "norm_type='postnorm', a decoder"),
-            ({"couple_encoder_decoder": True}, "couple_encoder_decoder=True"),
+            ({"max_decoder_length": 5, "norm_type": "none"}, "norm_type='none', a decoder"),
             ({"block_size": 0}, "block_size=0"),
             ({"model_type": "big_bird"}, "a config of `transformers`"),
         ],

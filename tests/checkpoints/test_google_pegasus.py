@@ -11,7 +11,7 @@ from bigbird_tf import BigBirdPegasusConfig, BigBirdPegasusForConditionalGenerat
 from bigbird_tf.checkpoints import convert_google_checkpoint
 from bigbird_tf.checkpoints.google_pegasus_variables import list_pegasus_variables
 from bigbird_tf.models.losses import weighted_crossentropy
-from tests.checkpoints.google_data import write_checkpoint
+from tests.checkpoints.google_data import PEGASUS_FILES, write_checkpoint
 from tests.contract import tiny_pegasus_config
 
 TOLERANCE = 1e-4
@@ -28,24 +28,17 @@ SETTINGS = {
     "use_bias": False,
     "rescale_embedding": True,
 }
-LENGTHS = ("length1024_block16_rand3", "length1100_block16_rand3")
-
-
-@pytest.fixture(scope="module")
-def model(google_fixtures, tmp_path_factory):
-    folder = google_fixtures / "pegasus"
-    made = tmp_path_factory.mktemp("pegasus") / "made"
-    convert_google_checkpoint(folder / "model.ckpt", folder / "config.json", made)
-    return BigBirdPegasusForConditionalGeneration.from_pretrained(made)
 
 
 def test_no_file_is_left_out(google_fixtures):
-    assert {f.stem for f in (google_fixtures / "pegasus").glob("*.npz")} == set(LENGTHS)
+    folders = [google_fixtures / folder for folder in dict(PEGASUS_FILES)]
+    assert {(f.parent.name, f.stem) for d in folders for f in d.glob("*.npz")} == set(PEGASUS_FILES)
 
 
-@pytest.mark.parametrize("name", LENGTHS)
-def test_outputs_and_losses(google_fixtures, model, name):
-    with np.load(google_fixtures / f"pegasus/{name}.npz") as stored:
+@pytest.mark.parametrize(("folder", "name"), PEGASUS_FILES)
+def test_outputs_and_losses(google_fixtures, google_pegasus, folder, name):
+    model = google_pegasus[folder]
+    with np.load(google_fixtures / folder / f"{name}.npz") as stored:
         arrays = dict(stored)
     ids, targets = arrays["input_ids"], arrays["target_ids"]
     padding = int(arrays["padded_encoder_length"]) - ids.shape[1]
@@ -104,6 +97,29 @@ class TestConversion:
         stored = json.loads((tmp_path / "made/config.json").read_text())
         assert stored["architectures"] == ["BigBirdPegasusForConditionalGeneration"]
         assert stored["model_type"] == "bigbird_pegasus"
+
+    @pytest.mark.parametrize("is_tied", [True, False])
+    def test_stacks_of_post_norm(self, is_tied, tmp_path):
+        """With weights in common, and without; both are Google's."""
+        fields = {"normalize_before": False, "tie_encoder_decoder": is_tied}
+        config = self.config.replace(**fields, activation_dropout=0.0)
+        rng = np.random.default_rng(5)
+        variables = {
+            v.variable: rng.normal(size=v.shape).astype("float32")
+            for v in list_pegasus_variables(config, "bert")
+            if v.name is not None
+        }
+        norm = "bert/encoder/layer_0/attention/output/LayerNorm/gamma"
+        own = "bert/decoder/layer_0/attention/output/LayerNorm/gamma"
+        assert (norm in variables, own in variables) == (True, not is_tied)
+        settings = {"norm_type": "postnorm", "couple_encoder_decoder": is_tied}
+        model = self.convert(variables, tmp_path, **settings)
+        assert (model.config.normalize_before, model.config.tie_encoder_decoder) == (False, is_tied)
+        encoder, decoder = model.backbone.encoder.blocks[0], model.backbone.decoder.blocks[0]
+        assert (encoder.feed_forward is decoder.feed_forward) == is_tied
+        for block, name in ((encoder, norm), (decoder, norm if is_tied else own)):
+            gamma = keras.ops.convert_to_numpy(block.layer_norm.gamma)
+            assert (gamma == variables[name]).all()
 
     def test_one_table_of_positions_becomes_two(self, tmp_path):
         variables = self.variables()

@@ -121,6 +121,15 @@ def test_encoder_decoder(tmp_path):
     assert "does not load" not in lines
 
 
+def test_stacks_that_share_weights(tmp_path):
+    form = {"decoder_attention_heads": 3, "decoder_ffn_dim": 13, "activation_dropout": 0.0}
+    config = tiny_pegasus_config(**form, tie_encoder_decoder=True, normalize_before=False)
+    models.BigBirdPegasusForConditionalGeneration(config).save_pretrained(tmp_path)
+    lines = describe_checkpoint(str(tmp_path))
+    assert lines["encoder"].startswith("1 layers and 1 of a decoder with the same weights, width")
+    assert "does not load" not in lines
+
+
 def test_a_decoder_alone_has_a_head(tmp_path):
     config = tiny_pegasus_config()
     models.BigBirdPegasusForCausalLM(config).save_pretrained(tmp_path)

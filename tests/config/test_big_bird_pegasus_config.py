@@ -32,6 +32,8 @@ def test_fields_and_defaults_of_transformers():
         "full_attention_up_to",
         "gradient_checkpointing",
         "layer_norm_eps",
+        "normalize_before",
+        "tie_encoder_decoder",
         "num_labels",
         "problem_type",
         "pos_weight",
@@ -78,6 +80,22 @@ def test_names_that_layers_of_all_families_read():
         ({"activation_function": "swish2"}, "`activation_function` must be one of 'gelu_new'"),
         ({"activation_dropout": 1.0}, r"`activation_dropout` must be in \[0, 1\)"),
         ({"num_window_blocks": 4}, "`num_window_blocks` must be odd"),
+        (
+            {"tie_encoder_decoder": True, "decoder_layers": 3},
+            "`encoder_layers` and `decoder_layers` must be equal.*decoder_layers=3",
+        ),
+        (
+            {"tie_encoder_decoder": True, "encoder_ffn_dim": 3},
+            "`encoder_ffn_dim` and .*encoder_ffn_dim=3",
+        ),
+        (
+            {"tie_encoder_decoder": True, "encoder_attention_heads": 8},
+            "`encoder_attention_heads` and .*encoder_attention_heads=8",
+        ),
+        (
+            {"normalize_before": False, "activation_dropout": 0.1},
+            "`activation_dropout` must be 0 with .*normalize_before=False",
+        ),
     ],
 )
 def test_impossible_values(fields, message):

@@ -12,6 +12,8 @@ from bigbird_tf.layers import (
     ClassificationHead,
     Decoder,
     DecoderBlock,
+    Encoder,
+    FeedForward,
     PreNormEncoder,
     PreNormEncoderBlock,
     PreNormFeedForward,
@@ -89,6 +91,23 @@ def test_encoder_block(use_bias):
     assert (block.dropout.rate, block.layer_norm.epsilon) == (0.11, 0.014)
     # As in the originals, an encoder drops nothing inside of its feed-forward layers.
     assert_feed_forward(block.feed_forward, 13, 0.0)
+
+
+@pytest.mark.parametrize("use_bias", [True, False])
+def test_blocks_of_post_norm(use_bias):
+    """BigBird's own, without a bias of the output where projections have none."""
+    config = rates(normalize_before=False, use_bias=use_bias)
+    encoder = Encoder(config).blocks[3]
+    decoder = DecoderBlock(config)
+    assert [type(block.feed_forward) for block in (encoder, decoder)] == [FeedForward] * 2
+    for block, width in ((encoder, 13), (decoder, 17)):
+        assert block.attention.use_output_bias == use_bias
+        assert_dense(block.feed_forward.intermediate_dense, width)
+        assert_dense(block.feed_forward.output_dense, 24)
+        assert block.feed_forward.layer_norm.epsilon == 0.014
+    assert Decoder(config).layer_norm is None
+    assert ScaledEmbeddings(config).layer_norm.epsilon == 0.014
+    assert ScaledEmbeddings(CONFIG).layer_norm is None
 
 
 def test_decoder():

@@ -10,6 +10,7 @@ from bigbird_tf.attention.kernels.reference import full_attention
 from bigbird_tf.config_checks import check_integer, check_rate
 from bigbird_tf.nn.dense import Dense, as_matrix
 from bigbird_tf.nn.dropout import Dropout
+from bigbird_tf.nn.shared_layers import replace_layer
 from bigbird_tf.types import Shape, Tensor
 
 __all__ = ["ProjectedAttention"]
@@ -28,6 +29,8 @@ class ProjectedAttention(keras.layers.Layer):
         bias_initializer: Initializer of the biases.
         **kwargs: Of `keras.layers.Layer`.
     """
+
+    _shares_projections = False
 
     def __init__(
         self,
@@ -71,12 +74,25 @@ class ProjectedAttention(keras.layers.Layer):
         self, query_shape: Shape, value_shape: Shape | None = None, key_shape: Shape | None = None
     ) -> None:
         """Makes all weights of the shapes of `query` (and of `value` and `key`, if they differ)."""
+        if self._shares_projections:
+            return
         value_shape = value_shape or query_shape
         self.query_dense.build(query_shape)
         self.key_dense.build(key_shape or value_shape)
         self.value_dense.build(value_shape)
         self.output_dense = self._projection(query_shape[-1], self.use_output_bias, "output")
         self.output_dense.build((*query_shape[:-1], self.num_heads * self.key_dim))
+
+    def share_projections(self, other: "ProjectedAttention") -> None:
+        """Takes another layer's projections in place of its own.
+
+        Args:
+            other: A layer of as many heads, built already; this one is not.
+        """
+        for name in ("query_dense", "key_dense", "value_dense"):
+            replace_layer(self, name, getattr(other, name))
+        self.output_dense = other.output_dense
+        self._shares_projections = True
 
     def _project(self, query: Tensor, value: Tensor, key: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Returns queries, keys and values, `(B, N, T, H)` each."""

@@ -48,20 +48,22 @@ class BigBirdPegasusDecoder(BigBirdPegasusPretrained):
             name="word_embeddings",
         )
         self._make_encoder()
-        self.decoder_embeddings = ScaledEmbeddings(
-            self.config, dtype=policy, name="decoder_embeddings"
-        )
+        self.decoder_embeddings = self._make_decoder_embeddings()
         self.decoder = Decoder(self.config, dtype=policy, name="decoder")
         self.build((None, None))
 
     def _make_encoder(self) -> None:
         """A decoder has none."""
 
+    def _make_decoder_embeddings(self) -> ScaledEmbeddings:
+        return ScaledEmbeddings(self.config, dtype=self.dtype_policy, name="decoder_embeddings")
+
     def build(self, input_shape: Shape | None = None) -> None:
         """Makes all weights; they depend on the config only."""
         hidden_shape = (None, None, self.config.d_model)
         self.word_embeddings.build((None, None))
-        self.decoder_embeddings.build(hidden_shape)
+        if not self.decoder_embeddings.built:
+            self.decoder_embeddings.build(hidden_shape)
         self.decoder.build(hidden_shape)
 
     def call(self, inputs: Inputs, training: bool | None = None) -> Tensor:

@@ -13,17 +13,23 @@ from bigbird_tf.models.headed_model import HeadedModel
 from bigbird_tf.models.inputs import read_inputs
 from bigbird_tf.models.registry import register_model
 from bigbird_tf.models.tasks import LanguageModelTask
+from bigbird_tf.models.text_generation import TextGeneration
 from bigbird_tf.types import Inputs, Tensor
 
 __all__ = ["BigBirdPegasusForCausalLM"]
 
 
 @register_model
-class BigBirdPegasusForCausalLM(LanguageModelTask, BigBirdPegasusPretrained, HeadedModel):
+class BigBirdPegasusForCausalLM(
+    TextGeneration, LanguageModelTask, BigBirdPegasusPretrained, HeadedModel
+):
     """BigBird-Pegasus' decoder without documents: logits for the piece after each token.
 
-    The model's own config has `is_decoder=True` and `is_encoder_decoder=False`. What the decoder
-    has to attend to documents stays as it was loaded, and does not train.
+    The model's own config has `is_decoder=True`, `is_encoder_decoder=False`, full attention, and
+    no encoder to share weights with. What the decoder has to attend to documents stays as it was
+    loaded, and does not train.
+
+    `generate` continues texts, as that of `BigBirdForCausalLM` does.
 
     Letters: B batch, T length, V vocabulary. For `fit`, labels are the ids one place further,
     integers `(B, T)`, and sample weights `(B, T)` say which of them count; or labels that do not
@@ -52,7 +58,12 @@ class BigBirdPegasusForCausalLM(LanguageModelTask, BigBirdPegasusPretrained, Hea
         if isinstance(config, dict):
             config = BigBirdPegasusConfig.from_dict(config)
         if isinstance(config, BigBirdPegasusConfig):
-            config = config.replace(is_decoder=True, is_encoder_decoder=False)
+            config = config.replace(
+                is_decoder=True,
+                is_encoder_decoder=False,
+                attention_type="original_full",
+                tie_encoder_decoder=False,
+            )
         super().__init__(config, **kwargs)
         for block in self.backbone.decoder.blocks:
             block.cross_layer_norm.trainable = False
@@ -73,5 +84,20 @@ class BigBirdPegasusForCausalLM(LanguageModelTask, BigBirdPegasusPretrained, Hea
         hidden = self.backbone.decode(
             inputs["input_ids"], inputs["attention_mask"], training=training
         )
+        return self._predict(hidden)
+
+    def _read(
+        self,
+        ids: Tensor,
+        positions: Tensor,
+        mask: Tensor,
+        cache: Any = None,
+        index: Any = None,
+    ) -> tuple[Tensor, Any]:
+        words = self.backbone.word_embeddings(ids)
+        embedded = self.backbone.decoder_embeddings(words, position_ids=positions)
+        return self.backbone.decoder.call_with_cache(embedded, mask, cache, index)
+
+    def _predict(self, hidden: Tensor) -> Tensor:
         word_embeddings = self.backbone.word_embeddings
         return self._logits(self.head(hidden, word_embeddings=word_embeddings))

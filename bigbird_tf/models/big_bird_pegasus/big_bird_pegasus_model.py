@@ -4,7 +4,7 @@ from typing import Any
 
 import keras
 
-from bigbird_tf.layers import PreNormEncoder, ScaledEmbeddings
+from bigbird_tf.layers import Encoder, PreNormEncoder, ScaledEmbeddings
 from bigbird_tf.models.big_bird_pegasus.big_bird_pegasus_decoder import BigBirdPegasusDecoder
 from bigbird_tf.models.big_bird_pegasus.big_bird_pegasus_pretrained import BigBirdPegasusPretrained
 from bigbird_tf.models.big_bird_pegasus.pair_inputs import read_pair
@@ -17,6 +17,10 @@ __all__ = ["BigBirdPegasusModel"]
 @register_model
 class BigBirdPegasusModel(BigBirdPegasusDecoder):
     """BigBird-Pegasus (Zaheer et al., 2020, section 4): a sparse encoder, and a decoder.
+
+    With `tie_encoder_decoder=True` of the config both stacks share their weights, but for those
+    that read documents; with `normalize_before=False` they are normalised as BigBird's encoder is.
+    Both together are the paper's encoder-decoder of a BigBird encoder's weights.
 
     Letters: B batch, S length of the documents, T length of what the decoder reads.
 
@@ -57,11 +61,25 @@ class BigBirdPegasusModel(BigBirdPegasusDecoder):
         self.encoder_embeddings = ScaledEmbeddings(
             self.config, dtype=self.dtype_policy, name="encoder_embeddings"
         )
-        self.encoder = PreNormEncoder(self.config, dtype=self.dtype_policy, name="encoder")
+        encoder_class = PreNormEncoder if self.config.normalize_before else Encoder
+        self.encoder = encoder_class(self.config, dtype=self.dtype_policy, name="encoder")
+
+    def _make_decoder_embeddings(self) -> ScaledEmbeddings:
+        if self.config.tie_encoder_decoder:
+            return self.encoder_embeddings
+        return super()._make_decoder_embeddings()
 
     def build(self, input_shape: Shape | None = None) -> None:
         """Makes all weights; they depend on the config only."""
+        is_tied = self.config.tie_encoder_decoder
+        if is_tied:
+            self._build_encoder()
+            self.decoder.share(self.encoder)
         super().build(input_shape)
+        if not is_tied:
+            self._build_encoder()
+
+    def _build_encoder(self) -> None:
         hidden_shape = (None, None, self.config.d_model)
         self.encoder_embeddings.build(hidden_shape)
         self.encoder.build(hidden_shape)
