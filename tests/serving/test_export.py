@@ -21,18 +21,20 @@ from tests.serving.conftest import MAX_LENGTH, TEXTS, small_config
 from tests.serving.saved_graphs import function_names, nodes_of, ops_of
 
 ROOT = Path(__file__).parents[2]
-CLASSES = sorted(SERVABLES)
+# Whose servables are here with others; what differs has tests by head.
+LEFT_OUT = {f"BigBirdPegasusFor{head}" for head in ("QuestionAnswering", "SequenceClassification")}
+CLASSES = sorted(SERVABLES.keys() - LEFT_OUT)
 
 
 def string_inputs(class_name, texts) -> dict:
-    if "QuestionAnswering" in class_name:
+    if class_name == "BigBirdForQuestionAnswering":
         return {"question": [f"who {i}?" for i in range(len(texts))], "context": texts}
     if class_name == "BigBirdForMultipleChoice":
         return {"text": texts, "choices": [["a bird", f"house {i}", ""] for i in range(len(texts))]}
     if "CausalLM" in class_name:
         texts = [text[:50] for text in texts]
     if class_name in ("BigBirdForMaskedLM", "BigBirdForPreTraining"):
-        texts = [f"{text} [MASK]" * (i % 3) for i, text in enumerate(texts)]
+        return {"text": [f"{text} [MASK]" * (i % 3) for i, text in enumerate(texts)]}
     return {"text": texts}
 
 
@@ -43,11 +45,10 @@ def id_inputs(class_name, length=37) -> dict:
     mask[1, ..., -5:] = 0
     ids = generator.integers(7, 117, shape).astype(np.int32)
     ids[..., 6] = 4
-    types = (np.arange(length) > 6).astype(np.int32) * np.ones(shape, np.int32)
-    inputs = {"input_ids": ids, "attention_mask": mask, "token_type_ids": types}
+    inputs = {"input_ids": ids, "attention_mask": mask}
+    inputs["token_type_ids"] = (np.arange(length) > 6).astype(np.int32) * np.ones_like(ids)
     if class_name.startswith("BigBirdPegasus"):
         del inputs["token_type_ids"]
-        ids[..., 5] = 1  # Classifiers read the state at a text's end.
     return inputs
 
 
@@ -82,7 +83,7 @@ def test_a_fresh_process_with_tensorflow_text_only(exported, tmp_path):
             requests.append((str(servable.folder), signature, inputs))
             expected.append(servable.run(signature, **inputs))
     (tmp_path / "requests").write_bytes(pickle.dumps(requests))
-    script = Path(__file__).with_name("run_saved_models.py")
+    script = ROOT / "tests/serving/run_saved_models.py"
     command = [sys.executable, "-I", script, tmp_path / "requests", tmp_path / "results"]
     run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert run.returncode == 0, run.stderr[-3000:]
@@ -226,10 +227,9 @@ class TestBadIds:
             assert np.isfinite(value).all()
 
     def test_wrong_dtype(self, exported, name):
-        function = exported(name).loaded.signatures["from_ids"]
         inputs = {key: tf.constant(value, tf.float32) for key, value in id_inputs(name).items()}
         with pytest.raises((tf.errors.InvalidArgumentError, TypeError), match="float"):
-            function(**inputs)
+            exported(name).loaded.signatures["from_ids"](**inputs)
 
 
 @pytest.mark.slow

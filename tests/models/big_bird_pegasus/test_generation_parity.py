@@ -1,7 +1,5 @@
 """Summaries against live `transformers`, token by token."""
 
-import itertools
-
 import numpy as np
 import pytest
 
@@ -19,11 +17,11 @@ MASK = np.arange(LENGTH) < np.array([[LENGTH], [150], [31]])
 IDS = np.where(MASK, RNG.integers(3, 31, (3, LENGTH)), 0)
 
 
-def config_of(**fields) -> BigBirdPegasusConfig:
+def config_of(encoder_layers=1, **fields) -> BigBirdPegasusConfig:
     return BigBirdPegasusConfig(
         vocab_size=31,
         d_model=24,
-        encoder_layers=1,
+        encoder_layers=encoder_layers,
         decoder_layers=2,
         encoder_attention_heads=2,
         decoder_attention_heads=3,
@@ -100,8 +98,12 @@ def test_greedy(models, eager_functions):
 def test_beams(models, eager_functions):
     found, lengths = {}, set()
     for length_penalty in (0.0, 0.8, 2.0):
-        for num_beams, early_stopping, ngram_size in itertools.product(
-            (4, 5), (False, True), (0, 2)
+        # Each two values of two arguments come together.
+        for num_beams, early_stopping, ngram_size in (
+            (4, False, 0),
+            (4, True, 2),
+            (5, False, 2),
+            (5, True, 0),
         ):
             tokens, rows = compare(
                 models,
@@ -111,21 +113,21 @@ def test_beams(models, eager_functions):
                 early_stopping=early_stopping,
                 no_repeat_ngram_size=ngram_size,
             )
-            found[length_penalty, num_beams, early_stopping, ngram_size] = tokens
+            found[length_penalty, num_beams, early_stopping] = tokens
             lengths |= set(rows)
     compare(models, num_beams=4, length_penalty=2.0, early_stopping="never")
     # Rows end at different steps, and each argument changes something.
     assert len(lengths) > 2
-    assert found[0.0, 4, False, 0] != found[2.0, 4, False, 0]
-    assert found[2.0, 5, False, 2] != found[2.0, 5, True, 2]
-    assert found[0.8, 5, False, 0] != found[0.8, 5, False, 2]
+    assert found[0.0, 4, False] != found[2.0, 4, False]
+    assert found[2.0, 5, False] != found[2.0, 5, True]
 
 
 def test_continuations(eager_functions, tmp_path):
     """Of the decoder alone; prompts of one length, since theirs counts padding as positions."""
     import torch
 
-    config = config_of(tie_word_embeddings=False)
+    # `transformers` 5.24 makes caches of as many layers as an encoder would have.
+    config = config_of(encoder_layers=2, tie_word_embeddings=False)
     theirs = peer.make("BigBirdPegasusForCausalLM", config, scale=6.0).eval()
     ours = peer.ours_of(theirs, tmp_path)
     prompts = RNG.integers(3, 31, (4, 9))
@@ -133,10 +135,9 @@ def test_continuations(eager_functions, tmp_path):
     found, lengths = [], set()
     for options in (
         {},
-        {"no_repeat_ngram_size": 2, "repetition_penalty": 1.3},
+        {"no_repeat_ngram_size": 2, "repetition_penalty": 1.3, "min_new_tokens": 4},
         {**beams, "length_penalty": 0.0},
         {**beams, "length_penalty": 2.0, "early_stopping": True, "no_repeat_ngram_size": 3},
-        {"num_beams": 5, "length_penalty": 0.8, "min_new_tokens": 6},
     ):
         expected = theirs.generate(
             input_ids=torch.tensor(prompts),
