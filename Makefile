@@ -28,9 +28,10 @@ demo: $(VENV)/.installed
 test: $(VENV)/.installed
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
-# The tests that take long: CI runs them, too.
+# The tests that take long, one at a time, so that neither process waits for the other in the end:
+# CI runs them, too.
 slow: $(VENV)/.installed
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m 'slow and not parity and not tpu and not jax'
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m 'slow and not parity and not tpu and not jax'
 
 lint: $(VENV)/.installed
 	$(BIN)/ruff check .
@@ -51,12 +52,12 @@ docs-serve: $(VENV)/.docs
 
 # Needs the peers: see CONTRIBUTING.md.
 parity: $(VENV)/.installed
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m parity
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m parity
 
 # Models, layers and attention on Keras' JAX backend. Needs JAX, see CONTRIBUTING.md.
 jax: $(VENV)/.installed
-	$(BIN)/python -m pytest -m jax
-	KERAS_BACKEND=jax JAX_PLATFORMS=cpu $(BIN)/python -m pytest -n 2 --dist loadfile \
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m jax
+	KERAS_BACKEND=jax JAX_PLATFORMS=cpu $(BIN)/python -m pytest -n 2 --dist worksteal \
 		tests/nn tests/attention tests/layers tests/generation tests/models
 
 # Needs libtpu: see CONTRIBUTING.md.
