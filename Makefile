@@ -58,7 +58,9 @@ parity: $(VENV)/.installed
 jax: $(VENV)/.installed
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m jax
 	KERAS_BACKEND=jax JAX_PLATFORMS=cpu $(BIN)/python -m pytest -n 2 --dist worksteal \
-		tests/nn tests/attention tests/layers tests/generation tests/models
+		tests/nn tests/attention tests/layers tests/generation tests/models \
+		tests/training/test_training_checkpoint.py tests/training/test_apply_if_finite.py \
+		tests/training/test_throughput.py
 
 # Needs libtpu: see CONTRIBUTING.md.
 tpu: $(VENV)/.installed

@@ -48,7 +48,7 @@ if TYPE_CHECKING or not _is_command():
         BigBirdPegasusModel,
     )
     from bigbird_tf.nn.backend import NAME
-    from bigbird_tf.training import layout_map
+    from bigbird_tf.training import ApplyIfFinite, Throughput, TrainingCheckpoint, layout_map
 
     if NAME == "tensorflow":
         # At once: Keras loads files with those classes in them that have been imported before.
@@ -70,6 +70,7 @@ if TYPE_CHECKING or not _is_command():
         from bigbird_tf.serving import export_saved_model
 
 __all__ = [
+    "ApplyIfFinite",
     "BigBirdConfig",
     "BigBirdForCausalLM",
     "BigBirdForMaskedLM",
@@ -98,8 +99,10 @@ __all__ = [
     "QuestionAnsweringPreprocessor",
     "SequenceClassificationPreprocessor",
     "SummarizationPreprocessor",
+    "Throughput",
     "TokenClassificationPreprocessor",
     "Tokenizer",
+    "TrainingCheckpoint",
     "WordPieceTokenizer",
     "__version__",
     "checkpoints",

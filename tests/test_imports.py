@@ -15,6 +15,7 @@ OPTIONAL = {
     "torch",
     "official",
     "jax",
+    "orbax",
     "tokenizers",
     "transformers",
     "matplotlib",
@@ -128,7 +129,7 @@ ROOMS = {
     "requirements": set(),
     "attention": {"attention", "config_checks", "nn"},
     "layers": {"layers", "attention", "config", "nn"},
-    "training": {"training", "config", "nn"},
+    "training": {"training", "config", "nn", "whole_files"},
     "generation": {"generation", "config_checks", "nn"},
     "models": {
         "config_checks",

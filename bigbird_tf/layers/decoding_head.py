@@ -41,6 +41,16 @@ class DecodingHead(ConfigLayer):
                 trainable=self.bias_trains,
             )
 
+    def product_flops(self, length: int) -> int:
+        """Returns the floating-point operations with the word embeddings, weights of another layer.
+
+        Args:
+            length: The length of a sequence.
+        """
+        if self.decoder is not None:
+            return 0
+        return 2 * length * self.config.vocab_size * self.config.hidden_size
+
     def _decode(self, hidden: Tensor, word_embeddings: keras.layers.Layer) -> Tensor:
         if self.decoder is None:
             logits = word_embeddings(hidden, reverse=True)

@@ -14,6 +14,7 @@ from bigbird_tf.attention.layers.argument_checks import check_global_bias
 from bigbird_tf.attention.layers.self_attention import SelfAttention
 from bigbird_tf.attention.pattern.block_pattern import BlockPattern
 from bigbird_tf.attention.pattern.pattern_at_length import is_sparse, is_sparse_when_run, slots_at
+from bigbird_tf.attention.pattern.pattern_report import count_read_blocks
 from bigbird_tf.attention.pattern.pattern_spec import ATTENTION_TYPES, PatternSpec
 from bigbird_tf.config_checks import check_choice
 from bigbird_tf.types import Tensor
@@ -165,6 +166,18 @@ class BlockSparseAttention(SelfAttention):
         """
         spec = self._spec(use_causal_mask or self.is_causal)
         return BlockPattern.of(spec, spec.num_blocks(length), training)
+
+    def product_flops(self, length: int) -> int:
+        """Returns the floating-point operations of queries, keys and values with each other.
+
+        Args:
+            length: The length of a sequence, whose queries read what the pattern lists.
+        """
+        spec = self._spec(self.is_causal)
+        if self.attention_type == "original_full" or not is_sparse(spec, length, training=True):
+            return super().product_flops(length)
+        scores = count_read_blocks(self.pattern(length, training=True)) * spec.block_size**2
+        return 4 * self.num_heads * self.key_dim * scores
 
     def _spec(self, is_causal: bool) -> PatternSpec:
         return self.causal_spec if is_causal else self.spec

@@ -94,6 +94,14 @@ class ProjectedAttention(keras.layers.Layer):
         self.output_dense = other.output_dense
         self._shares_projections = True
 
+    def product_flops(self, length: int) -> int:
+        """Returns the floating-point operations of queries, keys and values with each other.
+
+        Args:
+            length: The length of a sequence, whose queries read all keys.
+        """
+        return 4 * self.num_heads * self.key_dim * length**2
+
     def _project(self, query: Tensor, value: Tensor, key: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Returns queries, keys and values, `(B, N, T, H)` each."""
         queries, keys, values = (

@@ -10,7 +10,14 @@ import numpy as np
 
 from bigbird_tf.attention.pattern.block_pattern import BlockPattern
 
-__all__ = ["KINDS", "PatternReport", "kinds_of_blocks", "path_lengths", "report_pattern"]
+__all__ = [
+    "KINDS",
+    "PatternReport",
+    "count_read_blocks",
+    "kinds_of_blocks",
+    "path_lengths",
+    "report_pattern",
+]
 
 # In the order of their codes in `kinds_of_blocks`; 0 is "not read".
 KINDS = ("global", "window", "random")
@@ -115,6 +122,16 @@ def path_lengths(reads: np.ndarray, *, is_causal: bool = False) -> tuple[float, 
     return total / num_pairs, float(length)
 
 
+def count_read_blocks(pattern: BlockPattern) -> int:
+    """Returns how many blocks of scores a head computes; rows list some key blocks repeatedly.
+
+    Args:
+        pattern: The pattern.
+    """
+    num_global = pattern.slots.layout.row_offset + pattern.num_right
+    return int(pattern.is_read.sum()) + num_global * pattern.num_blocks
+
+
 def report_pattern(
     pattern: BlockPattern, block_size: int, head_size: int, head: int | None = None
 ) -> PatternReport:
@@ -133,11 +150,9 @@ def report_pattern(
     kinds = kinds_of_blocks(pattern, head)
     n, num_heads = pattern.num_blocks, pattern.num_heads
     offset, is_causal = pattern.slots.layout.row_offset, pattern.is_causal
-    num_global = offset + pattern.num_right
     read = (kinds > 0).sum(axis=1)[offset : n - pattern.num_right]
     read = read if len(read) else np.array([n])
-    # Blocks that are computed with, for one head: rows list some more than once.
-    computed = int(pattern.is_read.sum()) + num_global * n
+    computed = count_read_blocks(pattern)
     local = kinds_of_blocks(pattern, head, with_global=False)
     reads = {
         "window": local == 2,

@@ -1,0 +1,161 @@
+"""Checkpoints of training on JAX: orbax-checkpoint."""
+
+import os
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import keras
+
+__all__ = [
+    "END_OF_DATA",
+    "TokenCount",
+    "build_from_data",
+    "collect_state",
+    "optimizer_value",
+    "read_iterator",
+    "read_variables",
+    "write_iterator",
+    "write_variables",
+]
+
+END_OF_DATA: tuple[type[BaseException], ...] = (StopIteration,)
+
+
+def build_from_data(model: keras.Model, epoch_iterator: Any) -> None:
+    """Makes all variables of training before the first step; here Keras has.
+
+    Args:
+        model: A compiled model.
+        epoch_iterator: What `fit` takes its batches from.
+
+    Raises:
+        ImportError: If what writes checkpoints is not installed, before any step is lost.
+    """
+    _orbax()
+
+
+def collect_state(model: keras.Model) -> None:
+    """Brings the values of variables up to date: between steps of `fit`, Keras keeps them apart."""
+    model.jax_state_sync()
+
+
+class TokenCount:
+    """Counts tokens of the batches that `fit` draws.
+
+    Args:
+        model: The model that `fit` trains.
+        epoch_iterator: What it takes its batches from; changed in place.
+        sizes: Of a batch: how many rows and tokens.
+    """
+
+    def __init__(self, model: keras.Model, epoch_iterator: Any, sizes: Callable):
+        self._sizes = sizes
+        self._rows = self._tokens = 0
+        self._enumerate = epoch_iterator._enumerate_iterator
+        epoch_iterator._enumerate_iterator = self._steps
+
+    def counts(self) -> tuple[int, int]:
+        """Returns how many rows and tokens have been trained."""
+        return self._rows, self._tokens
+
+    def stop(self) -> None:
+        """Ends counting, as the end of `fit` does."""
+
+    def _steps(self) -> Iterator[Any]:
+        for begin, end, iterator in self._enumerate():
+            yield begin, end, self._count(iterator)
+
+    def _count(self, iterator: Iterator[Any]) -> Iterator[Any]:
+        for batch in iterator:
+            rows, tokens = self._sizes(batch)
+            self._rows += int(rows)
+            self._tokens += int(tokens)
+            yield batch
+
+
+def optimizer_value(model: keras.Model, variable: Any) -> int:
+    """Returns the value of one of the optimizer's variables, between steps of `fit`."""
+    if getattr(model, "_jax_state", None) and not model._jax_state_synced:
+        # Keras keeps them apart until it is asked to bring them together.
+        values = model._jax_state["optimizer_variables"]
+        for other, value in zip(model.optimizer.variables, values, strict=True):
+            if other is variable:
+                return int(value)
+    return int(variable.value)
+
+
+def write_variables(path: str, groups: dict[str, list]) -> None:
+    """Writes variables.
+
+    Args:
+        path: A folder to make.
+        groups: Lists of Keras variables by name.
+
+    Raises:
+        OSError: If that fails.
+    """
+    orbax = _orbax()
+    with orbax.Checkpointer(orbax.PyTreeCheckpointHandler()) as checkpointer:
+        try:
+            checkpointer.save(_absolute(path), orbax.args.PyTreeSave(_arrays(groups)))
+        except (ValueError, RuntimeError) as error:
+            # So tensorstore says that a disk is full.
+            raise OSError(str(error)) from error
+
+
+def read_variables(path: str, groups: dict[str, list]) -> None:
+    """Reads what `write_variables` wrote into the variables; groups may be left out.
+
+    Args:
+        path: As it was written with.
+        groups: Lists of Keras variables by name.
+
+    Raises:
+        OSError: If that fails.
+    """
+    import jax
+
+    def shape_of(x: Any) -> Any:
+        return jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding)
+
+    orbax = _orbax()
+    wanted = jax.tree.map(shape_of, _arrays(groups))
+    arguments = orbax.args.PyTreeRestore(
+        item=wanted,
+        restore_args=orbax.checkpoint_utils.construct_restore_args(wanted),
+        partial_restore=True,
+    )
+    with orbax.Checkpointer(orbax.PyTreeCheckpointHandler()) as checkpointer:
+        found = checkpointer.restore(_absolute(path), arguments)
+    for name, arrays in found.items():
+        for variable, array in zip(groups[name], arrays, strict=True):
+            variable.assign(array)
+
+
+def write_iterator(path: str, iterator: Any) -> bool:
+    """Returns that the state of an iterator cannot be written: it is one of Python."""
+    return False
+
+
+def read_iterator(path: str, iterator: Any) -> bool:
+    """Returns that the state of an iterator cannot be read."""
+    return False
+
+
+def _orbax() -> Any:
+    try:
+        import orbax.checkpoint
+    except ModuleNotFoundError as error:
+        raise ImportError(
+            "On the JAX backend, checkpoints of training are written by orbax-checkpoint, which is "
+            "not installed: `pip install 'bigbird-tf[jax]'`."
+        ) from error
+    return orbax.checkpoint
+
+
+def _arrays(groups: dict[str, list]) -> dict[str, list]:
+    return {name: [variable.value for variable in group] for name, group in groups.items() if group}
+
+
+def _absolute(path: str) -> str:
+    return path if "://" in path else os.path.abspath(path)
