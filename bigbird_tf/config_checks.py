@@ -160,12 +160,6 @@ def check_obeyed(extra: Mapping[str, Any]) -> None:
     Raises:
         ValueError: If there is such a value.
     """
-    positions = extra.get("position_embedding_type")
-    if positions not in (None, "absolute"):
-        raise ValueError(
-            "`position_embedding_type` must be 'absolute': a table of positions is all that "
-            f"BigBird has. Received: position_embedding_type={positions!r}"
-        )
     if extra.get("add_cross_attention"):
         raise ValueError(
             "`add_cross_attention` must be False: no model here attends to another encoder's "

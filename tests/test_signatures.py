@@ -38,6 +38,7 @@ ATTENTION_CALL = {
     "mask": None,
     "dropout_seed": None,
     "global_bias": None,
+    "global_membership": None,
 }
 STACK_CALL = {**MASKED, "output_hidden_states": False, "output_attentions": False}
 BLOCK_CALL = {**MASKED, "seeds": None, "return_attention_scores": False}
@@ -52,10 +53,12 @@ DEFAULTS = {
         "attention_type": "block_sparse",
         "inference_random_blocks": "seeded",
         "full_attention_up_to": None,
+        "relative_pos_max_distance": 0,
+        "num_side_blocks": 0,
     },
     "BlockSparseAttention.call": ATTENTION_CALL,
     "BlockSparseAttention.pattern": {"training": False, "use_causal_mask": False},
-    "BlockPattern": {"is_causal": False},
+    "BlockPattern": {"is_causal": False, "side_blocks": None},
     "BlockPattern.build": {**PATTERN, "first_block": False, "is_causal": False},
     "BlockPattern.of": {"training": False},
     "CausalAttention": {"attention_type": "original_full"},
@@ -76,6 +79,8 @@ DEFAULTS = {
         "max_length": 4096,
         "seed": 0,
         "is_causal": False,
+        "relative_pos_max_distance": 0,
+        "num_side_blocks": 0,
     },
     "PatternSpec.from_arguments": {"num_window_blocks": 3, "num_global_blocks": 2},
     "BigBirdEmbeddings.call": {"token_type_ids": None, "position_ids": None, "training": None},
@@ -84,10 +89,10 @@ DEFAULTS = {
     "Decoder.call_with_cache": CACHE_CALL,
     "DecoderBlock.call_with_cache": CACHE_CALL,
     "DecoderBlock.call": {**DECODER_CALL, "seeds": None},
-    "Encoder.call": {**STACK_CALL, "global_bias": None},
+    "Encoder.call": {**STACK_CALL, "global_bias": None, "global_membership": None},
     "Encoder.call_with_cache": {"attention_mask": None, "cache": None, "index": None},
     "EncoderBlock": {"layer_index": 0},
-    "EncoderBlock.call": {**BLOCK_CALL, "global_bias": None},
+    "EncoderBlock.call": {**BLOCK_CALL, "global_bias": None, "global_membership": None},
     "EtcEncoder.call": {
         **STACK_CALL,
         "global_inputs": None,

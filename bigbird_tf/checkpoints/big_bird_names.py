@@ -29,6 +29,7 @@ _BLOCK = (
     ("attention.self.query", "attention.query_dense", DENSE),
     ("attention.self.key", "attention.key_dense", DENSE),
     ("attention.self.value", "attention.value_dense", DENSE),
+    ("attention.self", "attention", (("relative_embeddings", "relative_embeddings", False),)),
     ("attention.output.dense", "attention.output_dense", DENSE),
     ("attention.output.LayerNorm", "layer_norm", LAYER_NORM),
     ("intermediate.dense", "feed_forward.intermediate_dense", DENSE),
@@ -83,9 +84,18 @@ def _backbone_entries(backbone: Any, prefix: str) -> Iterator[tuple[str, Entry]]
 
 
 def _optional_parts(backbone: Any) -> tuple[str, ...]:
+    parts = ["pooler."]
     # Of checkpoints without global tokens; where the model has none, they are none of its tensors.
-    has_global = backbone.embeddings.global_embeddings is not None
-    return ("pooler.", "embeddings.global_embeddings.") if has_global else ("pooler.",)
+    if backbone.embeddings.global_embeddings is not None:
+        parts.append("embeddings.global_embeddings.")
+    # Of checkpoints with a table of positions, which the model has not.
+    if backbone.embeddings.position_embeddings is None:
+        parts.append("embeddings.position_embeddings.")
+        parts += [
+            f"encoder.layer.{index}.attention.self.relative_embeddings"
+            for index in range(len(backbone.encoder.blocks))
+        ]
+    return tuple(parts)
 
 
 def _head_entries(rows: Rows) -> Callable[[Any], Iterator[tuple[str, Entry]]]:

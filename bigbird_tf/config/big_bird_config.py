@@ -39,6 +39,11 @@ from bigbird_tf.config.global_tokens import (
     fields_of_construction,
 )
 from bigbird_tf.config.model_config import Checks, ModelConfig
+from bigbird_tf.config.positions import (
+    PositionEmbeddingType,
+    check_position_embedding_type,
+    check_positions,
+)
 from bigbird_tf.config_checks import (
     check_choice,
     check_extra,
@@ -93,6 +98,8 @@ _CHECKS: Checks = {
     "construction": functools.partial(check_choice, choices=CONSTRUCTIONS),
     "num_global_tokens": count,
     "global_reads": functools.partial(check_choice, choices=GLOBAL_READS),
+    "position_embedding_type": check_position_embedding_type,
+    "relative_pos_max_distance": positive,
     "causal_attention_type": functools.partial(check_choice, choices=CAUSAL_ATTENTION_TYPES),
     "gradient_checkpointing": check_flag,
 }
@@ -165,6 +172,11 @@ class BigBirdConfig(ModelConfig):
         num_global_tokens: Tokens beside the sequence, G; must be given with `"etc"`.
         global_reads: What of the sequence a global token attends to: `"all"`, or `"members"`, those
             positions that an input, `global_membership`, says belong to it.
+        position_embedding_type: `"absolute"`: a table of positions is added to embeddings.
+            `"relative"`: there is none; in attention each layer and head adds a vector to a key by
+            how far it is from the query, and between tokens beside the sequence and the sequence by
+            whether `global_membership` says that they belong together (ETC's).
+        relative_pos_max_distance: The distance up to which relative positions are told apart.
         causal_attention_type: Attention of decoders: `"original_full"`, as `transformers` has it;
             or `"block_sparse"` (linear in the length), see `PatternSpec.is_causal`.
         gradient_checkpointing: Whether training recomputes each encoder block's inside in the
@@ -225,6 +237,8 @@ class BigBirdConfig(ModelConfig):
     construction: Construction = "itc"
     num_global_tokens: int = 0
     global_reads: GlobalReads = "all"
+    position_embedding_type: PositionEmbeddingType = "absolute"
+    relative_pos_max_distance: int = 12
     causal_attention_type: CausalAttentionType = "original_full"
     gradient_checkpointing: bool = False
     extra: Mapping[str, Any] = dataclasses.field(default_factory=FrozenDict, hash=False)
@@ -243,6 +257,7 @@ class BigBirdConfig(ModelConfig):
                 f"hidden_size={self.hidden_size}, num_attention_heads={self.num_attention_heads}"
             )
         check_construction(self)
+        check_positions(self)
 
     @classmethod
     def _settle(cls, given: dict[str, Any]) -> dict[str, Any]:
@@ -291,15 +306,19 @@ class BigBirdConfig(ModelConfig):
         With global tokens, it is that of the joined sequence; see `EtcEncoder`.
         """
         spec = super().pattern_spec(layer_index)
-        if not self.global_length:
-            return spec
-        up_to = spec.full_attention_up_to
-        return dataclasses.replace(
-            spec,
-            num_global_start=spec.num_global_start + self.global_length // self.block_size,
-            full_attention_up_to=None if up_to is None else up_to + self.global_length,
-            max_length=spec.max_length + self.global_length,
-        )
+        fields: dict[str, Any] = {}
+        side_blocks = self.global_length // self.block_size
+        if side_blocks:
+            up_to = spec.full_attention_up_to
+            fields = {
+                "num_global_start": spec.num_global_start + side_blocks,
+                "full_attention_up_to": None if up_to is None else up_to + self.global_length,
+                "max_length": spec.max_length + self.global_length,
+            }
+        if self.position_embedding_type == "relative":
+            fields["relative_pos_max_distance"] = self.relative_pos_max_distance
+            fields["num_side_blocks"] = side_blocks
+        return dataclasses.replace(spec, **fields) if fields else spec
 
     @property
     def self_attention_type(self) -> str:

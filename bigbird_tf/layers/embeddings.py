@@ -18,7 +18,8 @@ __all__ = ["BigBirdEmbeddings"]
 class BigBirdEmbeddings(ConfigLayer):
     """Sum of word, position and token type embeddings; then dropout; then layer normalisation.
 
-    The order of the last two is the originals'. Tokens beside the sequence are embedded by
+    The order of the last two is the originals'. Without position embeddings if positions are
+    relative: these are in attention. Tokens beside the sequence are embedded by
     `embed_global`.
 
     Args:
@@ -27,7 +28,7 @@ class BigBirdEmbeddings(ConfigLayer):
     Call arguments:
         input_ids: int32 `(B, T)`.
         token_type_ids: int32 `(B, T)`; `None` for zeros.
-        position_ids: int32 `(B, T)` or `(1, T)`; `None` for 0 … T - 1.
+        position_ids: int32 `(B, T)` or `(1, T)`; `None` for 0 … T - 1, or for relative positions.
         training: Whether dropout acts.
 
     Returns:
@@ -41,9 +42,11 @@ class BigBirdEmbeddings(ConfigLayer):
         self.word_embeddings = self._embedding(
             config.vocab_size, "word_embeddings", ReversibleEmbedding
         )
-        self.position_embeddings = self._embedding(
-            config.max_position_embeddings, "position_embeddings"
-        )
+        self.position_embeddings: Any = None
+        if config.position_embedding_type == "absolute":
+            self.position_embeddings = self._embedding(
+                config.max_position_embeddings, "position_embeddings"
+            )
         self.token_type_embeddings = self._embedding(
             config.type_vocab_size, "token_type_embeddings"
         )
@@ -90,9 +93,11 @@ class BigBirdEmbeddings(ConfigLayer):
             token_types = self.token_type_embeddings(ops.zeros((1, 1), "int32"))
         else:
             token_types = self.token_type_embeddings(token_type_ids)
-        if position_ids is None:
-            position_ids = ops.arange(ops.shape(input_ids)[1], dtype="int32")[None]
-        embeddings = embeddings + token_types + self.position_embeddings(position_ids)
+        embeddings = embeddings + token_types
+        if self.position_embeddings is not None:
+            if position_ids is None:
+                position_ids = ops.arange(ops.shape(input_ids)[1], dtype="int32")[None]
+            embeddings = embeddings + self.position_embeddings(position_ids)
         return self.layer_norm(self.dropout(embeddings, training=training))
 
     def embed_global(

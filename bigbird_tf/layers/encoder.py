@@ -32,6 +32,7 @@ class Encoder(ConfigLayer):
         output_attentions: Whether to return attention weights, too.
         global_bias: float32 tensor `(B, K, T)`, added to the scores of the first K queries in each
             block; `None` for none.
+        global_membership: As of `BlockSparseAttention`.
 
     Returns:
         `(last, hidden_states, attentions)`: `(B, T, hidden_size)`; a list of that shape with
@@ -62,6 +63,7 @@ class Encoder(ConfigLayer):
         output_hidden_states: bool = False,
         output_attentions: bool = False,
         global_bias: Tensor | None = None,
+        global_membership: Tensor | None = None,
     ) -> tuple[Tensor, list[Tensor], list[Tensor]]:
         """Computes; see the class."""
         length = ops.shape(inputs)[1]
@@ -76,6 +78,10 @@ class Encoder(ConfigLayer):
             if padding is not None:
                 global_bias = pad_length(global_bias, padding, axis=2)
             bias["global_bias"] = global_bias
+        if global_membership is not None:
+            if padding is not None:
+                global_membership = pad_length(global_membership, padding)
+            bias["global_membership"] = global_membership
         hidden_states, attentions = [hidden], []
         for block in self.blocks:
             if output_attentions:
@@ -142,6 +148,7 @@ class Encoder(ConfigLayer):
         output_hidden_states: bool = False,
         output_attentions: bool = False,
         global_bias: Tensor | None = None,
+        global_membership: Tensor | None = None,
     ) -> Any:
         """Returns shapes and dtypes of what a call returns."""
         batch, length, _ = inputs.shape

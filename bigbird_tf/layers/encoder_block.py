@@ -30,6 +30,7 @@ class EncoderBlock(ConfigLayer):
         return_attention_scores: Whether to return attention weights `(B, N, T, T)` too.
         global_bias: float32 tensor `(B, K, T)`, added to the scores of the first K queries; `None`
             for none.
+        global_membership: As of `BlockSparseAttention`.
 
     Returns:
         Tensor `(B, T, hidden_size)`, or it and the weights.
@@ -78,6 +79,7 @@ class EncoderBlock(ConfigLayer):
         seeds: Any = None,
         return_attention_scores: bool = False,
         global_bias: Tensor | None = None,
+        global_membership: Tensor | None = None,
     ) -> Tensor:
         """Computes; see the class."""
         attention_seed, hidden_seed, feed_forward_seed = seeds or (None, None, None)
@@ -88,6 +90,7 @@ class EncoderBlock(ConfigLayer):
             return_attention_scores=return_attention_scores,
             dropout_seed=attention_seed,
             global_bias=global_bias,
+            global_membership=global_membership,
         )
         attended, *scores = attended if return_attention_scores else (attended,)
         attended = self.dropout(attended, training=training, seed=hidden_seed)
@@ -118,6 +121,7 @@ class EncoderBlock(ConfigLayer):
         seeds: Any = None,
         return_attention_scores: bool = False,
         global_bias: Tensor | None = None,
+        global_membership: Tensor | None = None,
     ) -> Any:
         """Returns shapes and dtypes of what a call returns."""
         return self.attention.compute_output_spec(

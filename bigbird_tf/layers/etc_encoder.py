@@ -51,7 +51,8 @@ class EtcEncoder(Encoder):
         global_mask: Tensor `(B, G)`, 0 for global tokens that are padding; `None` if none is.
         global_membership: int32 `(B, T)`: the number of the global token that each position belongs
             to, -1 for none. A global token with members reads these and all global tokens; one
-            without members reads everything. `None` for all to read everything.
+            without members reads everything. `None` for all to read everything. Relative positions
+            tell members from others; then all read everything but with `global_reads="members"`.
 
     Returns:
         `(last, hidden_states, attentions, global_last)`: as `Encoder` returns of the sequence, but
@@ -85,11 +86,17 @@ class EtcEncoder(Encoder):
             of_global = ops.cast(of_global, of_sequence.dtype)
             return ops.concatenate([pad_length(of_global, padding), of_sequence], axis=1)
 
-        bias = None
+        bias, membership = None, None
         if global_membership is not None:
             # What belongs to a token only by padding does not.
             members = ops.where(ops.cast(attention_mask, "bool"), global_membership, -1)
-            bias = membership_bias(members, room)
+            is_relative = self.config.position_embedding_type == "relative"
+            if is_relative:
+                # As numbers that may go through a function with a gradient.
+                beside = ops.full((ops.shape(inputs)[0], room), -1.0, "float32")
+                membership = ops.concatenate([beside, ops.cast(members, "float32")], axis=1)
+            if self.config.global_reads == "members" or not is_relative:
+                bias = membership_bias(members, room)
         last, hidden_states, attentions = super().call(
             join(global_inputs, inputs),
             join(global_mask, attention_mask),
@@ -97,6 +104,7 @@ class EtcEncoder(Encoder):
             output_hidden_states=output_hidden_states,
             output_attentions=output_attentions,
             global_bias=bias,
+            global_membership=membership,
         )
         if attentions and (not isinstance(padding, int) or padding):
             joined = room + ops.shape(inputs)[1]
@@ -110,7 +118,7 @@ class EtcEncoder(Encoder):
         of_global = ops.reshape(last[:, :count], (-1, count, last.shape[2]))
         return last[:, room:], hidden_states, attentions, of_global
 
-    def compute_output_spec(
+    def compute_output_spec(  # type: ignore[override]  # as of `call`
         self,
         inputs: Tensor,
         attention_mask: Tensor | None = None,

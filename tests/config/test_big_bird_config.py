@@ -35,9 +35,12 @@ def test_fields_and_defaults_of_transformers():
         "construction",
         "num_global_tokens",
         "global_reads",
+        "position_embedding_type",
+        "relative_pos_max_distance",
         "random_plan",
         "inference_random_blocks",
         "full_attention_up_to",
+        "causal_attention_type",
         "gradient_checkpointing",
         "classifier_act",
         "num_labels",
@@ -166,7 +169,11 @@ def test_fields_of_a_file_that_would_not_be_obeyed(tmp_path, fields, message):
 
 def test_fields_of_a_file_that_say_what_is_so():
     extra = {"position_embedding_type": "absolute", "add_cross_attention": False}
-    assert BigBirdConfig.from_dict(extra).extra == extra
+    config = BigBirdConfig.from_dict(extra)
+    assert {**config.to_dict(), **extra} == config.to_dict()
+    # One is a field, and the other is kept beside them; none is what files of old have.
+    assert config.extra == {"add_cross_attention": False}
+    assert BigBirdConfig.from_dict({"position_embedding_type": None}) == BigBirdConfig()
 
 
 def test_changed_to_something_impossible():

@@ -54,6 +54,8 @@ BIG_BIRD = {
     "construction": "itc",
     "num_global_tokens": 0,
     "global_reads": "all",
+    "position_embedding_type": "absolute",
+    "relative_pos_max_distance": 12,
     "causal_attention_type": "original_full",
     "gradient_checkpointing": False,
     "extra": {},
@@ -177,6 +179,13 @@ EDGES = {
         "construction": (("itc",), ("other", None), "one of 'itc', 'etc'"),
         "num_global_tokens": ((0,), (-1, 0.0, False, None), "an integer, 0 or more"),
         "global_reads": (("all",), ("other", None), "one of 'all', 'members'"),
+        # Files that say none mean the first; what goes together: `test_positions.py`.
+        "position_embedding_type": (
+            ("absolute", "relative"),
+            ("relative_key", 1),
+            "must be 'absolute', a table of positions, or 'relative'",
+        ),
+        "relative_pos_max_distance": POSITIVE,
         "causal_attention_type": one_of("original_full", "block_sparse"),
     },
     BigBirdPegasusConfig: {
@@ -298,6 +307,9 @@ def test_each_field_reaches_the_pattern(config_class):
         "max_length": 67,
         "seed": 6,
         "is_causal": False,
+        # Of relative positions: `test_positions.py`.
+        "relative_pos_max_distance": 0,
+        "num_side_blocks": 0,
     }
     assert config.pattern_spec().seed == 0
     assert config.head_size == 7

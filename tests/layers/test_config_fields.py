@@ -77,7 +77,7 @@ PATTERN = {
     "num_heads": 3, "block_size": 8, "num_random_blocks": 2, "num_window_blocks": 7,
     "num_global_blocks": 9, "random_plan": "transformers",
     "inference_random_blocks": "first_block", "full_attention_up_to": 33, "max_length": 67,
-    "seed": 4,
+    "seed": 4, "relative_pos_max_distance": 0, "num_side_blocks": 0,
 }  # fmt: skip
 PROJECTIONS = {
     "key_dim": 5, "dropout": 0.12, "use_bias": False, "use_output_bias": True,
@@ -155,6 +155,7 @@ def test_attention_of_a_block():
         "use_output_bias": True, "attention_type": "simulated_sparse",
         "random_plan": "transformers", "inference_random_blocks": "first_block",
         "full_attention_up_to": 33, "max_length": 67, "seed": 3,
+        "relative_pos_max_distance": 0, "num_side_blocks": 0,
         "kernel_initializer": found["kernel_initializer"],
         "bias_initializer": found["bias_initializer"],
     }  # fmt: skip
@@ -286,6 +287,7 @@ def test_no_field_is_forgotten():
         "pad_token_id", "bos_token_id", "eos_token_id", "sep_token_id", "is_decoder", "id2label",
         "label2id", "problem_type", "pos_weight", "gradient_checkpointing", "tie_word_embeddings",
         "causal_attention_type", "extra", "construction", "num_global_tokens", "global_reads",
+        "position_embedding_type", "relative_pos_max_distance",
     }  # fmt: skip
     assert {field.name for field in dataclasses.fields(BigBirdConfig)} == {*FIELDS, *elsewhere}
     defaults = BigBirdConfig()

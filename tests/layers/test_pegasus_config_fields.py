@@ -86,6 +86,7 @@ def test_encoder_block(use_bias):
         "use_output_bias": use_bias, "attention_type": "simulated_sparse",
         "random_plan": "transformers", "inference_random_blocks": "first_block",
         "full_attention_up_to": 33, "max_length": 67, "seed": 3,
+        "relative_pos_max_distance": 0, "num_side_blocks": 0,
     }  # fmt: skip
     assert_initial(attention.kernel_initializer)
     assert (block.dropout.rate, block.layer_norm.epsilon) == (0.11, 0.014)

@@ -97,7 +97,7 @@ def test_spec_of_unknown_sizes():
 
 def test_serial_map():
     table = ops.convert_to_tensor(np.arange(15, dtype="float32").reshape(5, 3))
-    mapped = serial_map(lambda i: [table[i] * 2, table[i]], 4, [3], "float32", 2)
+    mapped = serial_map(lambda i: [table[i] * 2, table[i]], 4, [[3], [3]], "float32")
     for mine, expected in zip(mapped, (table[:4] * 2, table[:4]), strict=True):
         np.testing.assert_array_equal(mine, expected)
 
@@ -155,7 +155,7 @@ def test_serial_map_with_a_count_that_is_a_tensor():
 
     @tf.function
     def doubled(count):
-        return serial_map(lambda i: [table[i] * 2, table[i]], count, [3], "float32", 2)
+        return serial_map(lambda i: [table[i] * 2, table[i]], count, [[3], [3]], "float32")
 
     for mine, expected in zip(doubled(tf.constant(4)), (table[:4] * 2, table[:4]), strict=True):
         np.testing.assert_array_equal(mine, expected)
@@ -164,7 +164,7 @@ def test_serial_map_with_a_count_that_is_a_tensor():
 def test_turns_of_a_serial_map_do_not_run_side_by_side():
     """Several chunks at once would leave the cache."""
     graph = (
-        tf.function(lambda x: serial_map(lambda i: [x[i]], 4, [3], "float32", 1))
+        tf.function(lambda x: serial_map(lambda i: [x[i]], 4, [[3]], "float32"))
         .get_concrete_function(tf.TensorSpec((5, 3)))
         .graph
     )

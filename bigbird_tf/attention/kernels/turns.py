@@ -29,27 +29,28 @@ def map_turns(
         function: Takes the tensors of a turn, `(G, T, H)` each, a list of their biases,
             `(1 or G, 1, 1 or K, T)` each, and their table `(G, rows, S)`; returns a list of
             tensors `(G, T, H)`.
-        tensors: Tensors `(B, N, T, H)`.
-        biases: That of keys, float32 `(B, T)`; and that of global queries `(B, K, T)`, if any.
+        tensors: Tensors `(B, N, T, H)`; their last sizes may differ.
+        biases: That of keys, float32 `(B, T)`; and others of that shape or `(B, K, T)`.
         key_blocks: int32 `(N, rows, S)`.
         heads: G, or 0 for all heads of all sequences at once.
         in_float32: Whether the function gets float32, and returns it, where tensors are not.
-        num_outputs: How many tensors the function returns.
+        num_outputs: How many tensors the function returns: the first one of the shape of the first
+            of `tensors`, and so on.
 
     Returns:
         A list of tensors `(B, N, T, H)`.
     """
-    batch, num_heads, length, head_size = ops.shape(tensors[0])
+    batch, num_heads, length, _ = ops.shape(tensors[0])
+    widths = [x.shape[-1] for x in tensors]
     if in_float32:
         function = _in_float32(function, tensors[0].dtype)
     if not heads:
-        flat = [ops.reshape(x, (-1, length, head_size)) for x in tensors]
+        flat = [ops.reshape(x, (-1, length, x.shape[-1])) for x in tensors]
         of_rows = [_per_row(ops.repeat(bias, num_heads, axis=0)) for bias in biases]
         outputs = function(*flat, of_rows, ops.tile(key_blocks, (batch, 1, 1)))
-        return [ops.reshape(x, (-1, num_heads, length, head_size)) for x in outputs]
+        return _as_given(outputs, num_heads, length, widths)
     num_groups = num_heads // heads
-    shape = (heads, length, head_size)
-    grouped = [ops.reshape(x, (-1, *shape)) for x in tensors]
+    grouped = [ops.reshape(x, (-1, heads, length, x.shape[-1])) for x in tensors]
     tables = ops.reshape(key_blocks, (num_groups, heads, -1, key_blocks.shape[-1]))
 
     def turn(number):
@@ -57,10 +58,17 @@ def map_turns(
         # By number: to hand a map whole tensors would copy every one of them.
         return function(*(x[number] for x in grouped), of_row, tables[number % num_groups])
 
-    known = [size if isinstance(size, int) else None for size in shape]
-    count = ops.shape(grouped[0])[0]
-    outputs = serial_map(turn, count, known, tensors[0].dtype, num_outputs)
-    return [ops.reshape(x, (-1, num_heads, length, head_size)) for x in outputs]
+    known = length if isinstance(length, int) else None
+    shapes = [(heads, known, width) for width in widths[:num_outputs]]
+    outputs = serial_map(turn, ops.shape(grouped[0])[0], shapes, tensors[0].dtype)
+    return _as_given(outputs, num_heads, length, widths)
+
+
+def _as_given(outputs: Any, num_heads: int, length: Any, widths: list[int]) -> list[Tensor]:
+    return [
+        ops.reshape(x, (-1, num_heads, length, width))
+        for x, width in zip(outputs, widths, strict=False)
+    ]
 
 
 def _in_float32(function: Callable, dtype: Any) -> Callable:

@@ -11,6 +11,7 @@ from bigbird_tf.types import Tensor
 __all__ = [
     "check_cross_shapes",
     "check_global_bias",
+    "check_global_membership",
     "check_shapes",
     "check_shapes_when_run",
     "checked_mask",
@@ -75,6 +76,30 @@ def check_global_bias(global_bias: Tensor, query: Tensor, most: int) -> None:
             "`global_bias` must be of shape (batch, queries, length), for the queries of global "
             f"blocks at the start, here {most} at most. Received: global_bias.shape={shape}, "
             f"query.shape={tuple(query.shape)}"
+        )
+
+
+def check_global_membership(membership: Tensor, query: Tensor, num_side_blocks: int) -> None:
+    """Refuses what does not say to which token beside the sequence each token belongs.
+
+    Args:
+        membership: Tensor `(B, T)`.
+        query: Tensor `(B, T, D)`.
+        num_side_blocks: The layer's.
+
+    Raises:
+        ValueError: If the shape is known to be another one, or there are no such tokens.
+    """
+    if not num_side_blocks:
+        raise ValueError(
+            "`global_membership` is about tokens beside the sequence, where positions are "
+            f"relative. Received: num_side_blocks=0, a membership of {tuple(membership.shape)}"
+        )
+    shape = tuple(membership.shape)
+    if len(shape) != 2 or not may_be_equal(shape, query.shape[:2]):
+        raise ValueError(
+            "`global_membership` must be of shape (batch, length). Received: "
+            f"global_membership.shape={shape}, query.shape={tuple(query.shape)}"
         )
 
 

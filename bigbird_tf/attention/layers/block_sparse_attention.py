@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import keras
 from keras import ops
@@ -10,14 +10,16 @@ from keras import ops
 from bigbird_tf.attention.kernels.attention_weights import MASKED
 from bigbird_tf.attention.kernels.chunked import block_sparse_attention
 from bigbird_tf.attention.kernels.reference import causal_bias, full_attention, pattern_bias
-from bigbird_tf.attention.layers.argument_checks import check_global_bias
+from bigbird_tf.attention.kernels.relative_bias import RelativeScores, relative_bias
+from bigbird_tf.attention.kernels.relative_pieces import Labels
+from bigbird_tf.attention.layers.argument_checks import check_global_bias, check_global_membership
 from bigbird_tf.attention.layers.self_attention import SelfAttention
 from bigbird_tf.attention.pattern.block_pattern import BlockPattern
 from bigbird_tf.attention.pattern.pattern_at_length import is_sparse, is_sparse_when_run, slots_at
 from bigbird_tf.attention.pattern.pattern_report import count_read_blocks
 from bigbird_tf.attention.pattern.pattern_spec import ATTENTION_TYPES, PatternSpec
 from bigbird_tf.config_checks import check_choice
-from bigbird_tf.types import Tensor
+from bigbird_tf.types import Shape, Tensor
 
 __all__ = ["BlockSparseAttention", "pad_length"]
 
@@ -60,6 +62,11 @@ class BlockSparseAttention(SelfAttention):
         max_length: The longest sequence in tokens. It matters where the length is unknown when the
             layer is traced (longer ones are refused then), and to `random_plan="transformers"`.
         seed: Seed of the random blocks. BigBird's layers have their index.
+        relative_pos_max_distance: 0, or D for relative positions: each key gets a vector added
+            that depends on the head and on how far the key is from the query, up to D tokens on
+            either side (Shaw et al., 2018). The window must reach as far.
+        num_side_blocks: With relative positions, the blocks at the start that are tokens beside the
+            sequence, which have no distance from it; they are among the global ones.
         kernel_initializer: Initializer of the kernels.
         bias_initializer: Initializer of the biases.
 
@@ -85,6 +92,9 @@ class BlockSparseAttention(SelfAttention):
         global_bias: float32 tensor `(B, K, T)`, added to the scores of the first K queries, all of
             them in global blocks at the start: what one of them is not to read is far below zero
             there. `None` for none.
+        global_membership: With `num_side_blocks`, integers `(B, T)`: to which token beside the
+            sequence each token of it belongs, -1 for none, which decides on their vectors. `None`
+            for none of them.
 
     Returns:
         Tensor `(B, T, D)`, or it and the weights.
@@ -120,6 +130,8 @@ class BlockSparseAttention(SelfAttention):
         full_attention_up_to: int | None = None,
         max_length: int = 4096,
         seed: int = 0,
+        relative_pos_max_distance: int = 0,
+        num_side_blocks: int = 0,
         kernel_initializer: Any = "glorot_uniform",
         bias_initializer: Any = "zeros",
         **kwargs: Any,
@@ -145,11 +157,38 @@ class BlockSparseAttention(SelfAttention):
             full_attention_up_to=full_attention_up_to,
             max_length=max_length,
             seed=seed,
+            relative_pos_max_distance=relative_pos_max_distance,
+            num_side_blocks=num_side_blocks,
         )
         for name, value in self.spec.arguments.items():
             setattr(self, name, value)
         self.attention_type = check_choice("attention_type", attention_type, ATTENTION_TYPES)
         self.causal_spec = dataclasses.replace(self.spec, is_causal=True)
+        self.labels: Labels | None = None
+        if self.spec.relative_pos_max_distance:
+            num_side = self.spec.num_side_blocks * self.spec.block_size
+            self.labels = Labels(self.spec.relative_pos_max_distance, num_side)
+        self.relative_embeddings: Any = None
+        self._refuse_relative(self.is_causal)
+
+    def build(
+        self, query_shape: Shape, value_shape: Shape | None = None, key_shape: Shape | None = None
+    ) -> None:
+        """Makes all weights of the shapes of `query` (and of `value` and `key`, if they differ)."""
+        super().build(query_shape, value_shape, key_shape)
+        if self.labels is not None:
+            self.relative_embeddings = self.add_weight(
+                shape=(self.labels.num_labels, self.num_heads, self.key_dim),
+                initializer=self.kernel_initializer.clone(),
+                name="relative_embeddings",
+            )
+
+    def _refuse_relative(self, is_causal: bool) -> None:
+        if is_causal and self.labels is not None:
+            raise ValueError(
+                "Relative positions are for attention to both sides. Received: causal attention, "
+                f"relative_pos_max_distance={self.relative_pos_max_distance}"
+            )
 
     @property
     def longest_full_attention(self) -> int:
@@ -193,20 +232,29 @@ class BlockSparseAttention(SelfAttention):
         dropout_seed: Tensor | None,
         is_causal: bool,
         global_bias: Tensor | None,
+        global_membership: Tensor | None,
     ) -> tuple[Tensor, Tensor | None]:
+        self._refuse_relative(is_causal)
         length, spec = ops.shape(query)[1], self._spec(is_causal)
         if global_bias is not None:
             check_global_bias(global_bias, query, spec.num_global_start * spec.block_size)
+        if global_membership is not None:
+            check_global_membership(global_membership, query, self.num_side_blocks)
 
         def full():
             bias = None if global_bias is None else _for_queries(global_bias, length)
             if is_causal:
                 bias = causal_bias(length)
-            return self._full(query, value, key, mask, training, dropout_seed, bias)
+            query_bias = None
+            if self.labels is not None:
+                query_bias = lambda x: relative_bias(self._relative(x, global_membership))  # noqa: E731
+            given = query, value, key, mask, training, dropout_seed, bias
+            return self._full(*given, query_bias)
 
         def sparse():
             return self._sparse(
-                *(spec, query, value, key, mask, training, with_weights, global_bias)
+                *(spec, query, value, key, mask, training, with_weights, global_bias),
+                global_membership,
             )
 
         if self.attention_type == "original_full":
@@ -248,6 +296,7 @@ class BlockSparseAttention(SelfAttention):
         training: bool,
         with_weights: bool,
         global_bias: Tensor | None,
+        global_membership: Tensor | None,
     ) -> tuple[Tensor, Tensor | None]:
         length = ops.shape(query)[1]
         block_size = spec.block_size
@@ -259,11 +308,15 @@ class BlockSparseAttention(SelfAttention):
             key = value if same[1] else pad_length(key, padding)
             if global_bias is not None:
                 global_bias = pad_length(global_bias, padding, axis=2)
+            if global_membership is not None:
+                global_membership = pad_length(global_membership, padding)
         padded_length = ops.shape(query)[1]
         slots = slots_at(spec, padded_length, training)
         projected = self._project(query, value, key)
         key_bias = (1.0 - mask) * MASKED
-        weights = None
+        weights = relative = None
+        if self.labels is not None:
+            relative = self._relative(projected[0], global_membership)
         if with_weights or self.attention_type == "simulated_sparse":
             count_repeats = self.attention_type == "block_sparse"
             num_blocks = padded_length // block_size
@@ -271,6 +324,8 @@ class BlockSparseAttention(SelfAttention):
             bias = bias[None] + key_bias[:, None, None, :]
             if global_bias is not None:
                 bias = bias + _for_queries(global_bias, padded_length)
+            if relative is not None:
+                bias = bias + relative_bias(relative)
             context, weights = full_attention(*projected, bias, scale=self.key_dim**-0.5)
             weights = weights[:, :, :length, :length]
         else:
@@ -281,11 +336,18 @@ class BlockSparseAttention(SelfAttention):
                 block_size,
                 scale=self.key_dim**-0.5,
                 global_bias=global_bias,
+                relative=relative,
             )
         context = self._merge_heads(context)
         # As in the originals: the context of padded queries is zero.
         context = context * ops.cast(mask[:, :, None], context.dtype)
         return self._project_back(context)[:, :length], weights
+
+    def _relative(self, query: Tensor, membership: Tensor | None) -> RelativeScores:
+        """Returns the scores of labels of queries `(B, N, T, H)`."""
+        table = ops.transpose(ops.cast(self.relative_embeddings, query.dtype), (1, 2, 0))
+        scores = ops.matmul(query * self.key_dim**-0.5, table)
+        return RelativeScores(scores, cast(Labels, self.labels), membership)
 
     def get_config(self) -> dict[str, Any]:
         """Returns all constructor arguments."""

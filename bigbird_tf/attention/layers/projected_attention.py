@@ -1,5 +1,6 @@
 """`ProjectedAttention`: projections and heads, which all attention layers share."""
 
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -140,11 +141,16 @@ class ProjectedAttention(keras.layers.Layer):
         training: bool,
         dropout_seed: Tensor | None,
         bias: Tensor | None = None,
+        query_bias: Callable | None = None,
     ) -> tuple[Tensor, Tensor | None]:
-        of_keys = self._full_bias(mask)
+        projected, of_scores = self._project(query, value, key), self._full_bias(mask)
+        if bias is not None:
+            of_scores = of_scores + bias
+        if query_bias is not None:
+            of_scores = of_scores + query_bias(projected[0])
         context, weights = full_attention(
-            *self._project(query, value, key),
-            of_keys if bias is None else of_keys + bias,
+            *projected,
+            of_scores,
             scale=self.key_dim**-0.5,
             dropout=lambda x: self.dropout_layer(x, training=training, seed=dropout_seed),
         )

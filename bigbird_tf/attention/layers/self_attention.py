@@ -41,6 +41,7 @@ class SelfAttention(ProjectedAttention):
         mask: Tensor | None = None,
         dropout_seed: Tensor | None = None,
         global_bias: Tensor | None = None,
+        global_membership: Tensor | None = None,
     ) -> Tensor | tuple[Tensor, Tensor | None]:
         """Attends; see the class."""
         value = query if value is None else value
@@ -64,6 +65,7 @@ class SelfAttention(ProjectedAttention):
             *(query, value, key, attention_mask, training, return_attention_scores, dropout_seed),
             is_causal,
             global_bias,
+            global_membership,
         )
         return (output, weights) if return_attention_scores else output
 
@@ -78,6 +80,7 @@ class SelfAttention(ProjectedAttention):
         dropout_seed: Tensor | None,
         is_causal: bool,
         global_bias: Tensor | None,
+        global_membership: Tensor | None,
     ) -> tuple[Tensor, Tensor | None]:
         """Returns the output `(B, T, D)`, and attention weights `(B, N, T, T)` if asked for.
 
@@ -89,6 +92,8 @@ class SelfAttention(ProjectedAttention):
             dropout_seed: A seed that was drawn ahead, or `None`.
             is_causal: Whether no token attends to later ones.
             global_bias: float32 `(B, K, T)`, added to the scores of the first K queries, or `None`.
+            global_membership: Integers `(B, T)`, to which token beside the sequence each token of
+                it belongs, or `None`.
         """
         raise NotImplementedError
 
@@ -105,6 +110,7 @@ class SelfAttention(ProjectedAttention):
         mask: Tensor | None = None,
         dropout_seed: Tensor | None = None,
         global_bias: Tensor | None = None,
+        global_membership: Tensor | None = None,
     ) -> Any:
         """Returns shapes and dtypes of what a call returns, without computing."""
         if attention_mask is None:

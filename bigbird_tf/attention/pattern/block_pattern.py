@@ -44,6 +44,7 @@ class BlockPattern:
         random_blocks: int32 `(N, rows, r)`, the random blocks; `rows = n - num_left - num_right`,
             or n if causal.
         is_causal: Whether no query reads what comes after it.
+        side_blocks: As of `SlotLayout`.
         slots: What each row lists, as kernels read it.
     """
 
@@ -53,6 +54,7 @@ class BlockPattern:
     window: int | tuple[int, int]
     random_blocks: np.ndarray
     is_causal: bool = False
+    side_blocks: int | None = None
     slots: Slots = dataclasses.field(init=False)
 
     def __post_init__(self) -> None:
@@ -70,6 +72,7 @@ class BlockPattern:
             random_end=int(random_blocks.max(initial=0)) + 1,
             token_window=UP_TO_QUERY if self.is_causal else None,
             is_causal=self.is_causal,
+            side_blocks=self.side_blocks,
         )
         slots = Slots.of(layout, self.num_blocks, random_blocks)
         object.__setattr__(self, "slots", slots)
@@ -152,7 +155,9 @@ class BlockPattern:
             random_blocks = draw_random_blocks(spec, num_blocks)
         window = spec.window_before, spec.window_after
         return BlockPattern(
-            num_blocks, num_start, num_end, window, random_blocks, is_causal=spec.is_causal
+            *(num_blocks, num_start, num_end, window, random_blocks),
+            is_causal=spec.is_causal,
+            side_blocks=spec.side_blocks,
         )
 
     @property

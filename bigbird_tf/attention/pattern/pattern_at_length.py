@@ -95,4 +95,5 @@ def _layout(spec: PatternSpec, tables: np.ndarray, starts: np.ndarray) -> SlotLa
         random_end=int(tables.max(initial=0)) + 1,
         token_window=UP_TO_QUERY if spec.is_causal else None,
         is_causal=spec.is_causal,
+        side_blocks=spec.side_blocks,
     )

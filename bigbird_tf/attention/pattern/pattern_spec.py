@@ -39,6 +39,8 @@ _OF_CAUSAL = {
     "random_plan": "google",
     "inference_random_blocks": "seeded",
     "full_attention_up_to": None,
+    "relative_pos_max_distance": 0,
+    "num_side_blocks": 0,
 }
 
 
@@ -66,7 +68,13 @@ class PatternSpec:
             read by those behind them, but read no more than others do; the window and the random
             blocks lie before the query. `num_global_end` and `window_after` become 0. What a block
             reads depends on its number alone, not on the length: `random_plan`,
-            `inference_random_blocks` and `full_attention_up_to` have no effect.
+            `inference_random_blocks` and `full_attention_up_to` have no effect, and there are no
+            relative positions.
+        relative_pos_max_distance: Where positions are relative, the distance up to which they are
+            told apart, in tokens; else 0. What else is read must be farther than that, so the
+            window must reach as far, and its blocks come before global ones of the sequence.
+        num_side_blocks: Where positions are relative, the blocks at the start that are tokens
+            beside the sequence; they are among `num_global_start`.
 
     Raises:
         ValueError: If a value is impossible. The message names it.
@@ -85,6 +93,8 @@ class PatternSpec:
     max_length: int = 4096
     seed: int = 0
     is_causal: bool = False
+    relative_pos_max_distance: int = 0
+    num_side_blocks: int = 0
 
     def __post_init__(self) -> None:
         positive = ("num_heads", "block_size", "max_length")
@@ -100,6 +110,30 @@ class PatternSpec:
                 object.__setattr__(self, name, value)
         for name, value in _OF_CAUSAL.items() if self.is_causal else ():
             object.__setattr__(self, name, value)
+        if self.relative_pos_max_distance:
+            self._check_relative()
+
+    def _check_relative(self) -> None:
+        distance, reach = self.relative_pos_max_distance, min(self.window_before, self.window_after)
+        if self.num_side_blocks > self.num_global_start:
+            raise ValueError(
+                "`num_side_blocks` are among the global blocks at the start. Received: "
+                f"num_side_blocks={self.num_side_blocks}, {self.num_global_start} global ones there"
+            )
+        if self.inference_random_blocks == "first_block" and self.num_random_blocks:
+            raise ValueError(
+                "inference_random_blocks='first_block' is what `transformers` does, which has no "
+                "relative positions. Received: relative_pos_max_distance="
+                f"{distance}. Pass inference_random_blocks='seeded', or num_random_blocks=0"
+            )
+        reads_others = self.num_global_blocks - self.num_side_blocks + self.num_random_blocks
+        if reads_others and distance > reach * self.block_size:
+            raise ValueError(
+                "`relative_pos_max_distance` must be at most what the window reaches on either "
+                f"side, {reach} blocks of {self.block_size} tokens here: distances are told apart "
+                f"in the window. Received: relative_pos_max_distance={distance}. Widen "
+                "`num_window_blocks`"
+            )
 
     @classmethod
     def from_arguments(
@@ -160,6 +194,11 @@ class PatternSpec:
     def num_window_blocks(self) -> int:
         """Blocks of the window, the query's own among them."""
         return self.window_before + 1 + self.window_after
+
+    @property
+    def side_blocks(self) -> int | None:
+        """As of `SlotLayout`: `num_side_blocks` where positions are relative."""
+        return self.num_side_blocks if self.relative_pos_max_distance else None
 
     @property
     def is_published(self) -> bool:

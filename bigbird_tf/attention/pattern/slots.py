@@ -38,6 +38,9 @@ class SlotLayout:
             before is causal.
         is_causal: Whether no query reads everything: all blocks are rows, and a row reads the
             global and random blocks that lie before its window.
+        side_blocks: Of `num_start`, the blocks that are beside the sequence, where its other global
+            blocks give way to the window: what is near a query is in its window, and nowhere else.
+            `None` where the window gives way to all global blocks.
     """
 
     num_start: int
@@ -48,6 +51,7 @@ class SlotLayout:
     random_end: int | None = None
     token_window: tuple[int, int] | None = None
     is_causal: bool = False
+    side_blocks: int | None = None
 
     @property
     def row_offset(self) -> int:
@@ -113,7 +117,8 @@ def slot_groups(
 
     In a causal layout all slots of the window that are inside of the sequence are read, and the
     others give way: a global block is read where it lies before the window, and there are as many
-    random blocks as there are others before it.
+    random blocks as there are others before it. With `side_blocks`, global blocks of the sequence
+    give way to the window in the same manner.
 
     Args:
         layout: The layout.
@@ -144,20 +149,19 @@ def slot_groups(
             "global_end": (start_of_all[None, :, :0], is_read[:, :0]),
             "random": (random_blocks, is_drawn),
         }
-    listed = {
-        "global_start": global_start,
-        "window": xp.where(is_read, window, 0),
-        "global_end": start_of_all + end + np.arange(layout.num_end, dtype="int32"),
-        "random": random_blocks,
+    global_end = start_of_all + end + np.arange(layout.num_end, dtype="int32")
+    is_start, is_end = (xp.ones_like(x, dtype="bool") for x in (global_start, global_end))
+    if layout.side_blocks is not None:
+        is_read = xp.logical_and(window >= layout.side_blocks, window < num_blocks)
+        is_beside = global_start < layout.side_blocks
+        is_start = xp.logical_or(is_beside, global_start < row - layout.window_before)
+        is_end = global_end > row + layout.window_after
+    return {
+        "global_start": (global_start[None], is_start),
+        "window": (xp.where(is_read, window, 0)[None], is_read),
+        "global_end": (global_end[None], is_end),
+        "random": (random_blocks, xp.ones_like(random_blocks[0], dtype="bool")),
     }
-    groups = {}
-    for name, blocks in listed.items():
-        blocks = blocks if name == "random" else blocks[None]
-        groups[name] = (
-            blocks,
-            is_read if name == "window" else xp.ones_like(blocks[0], dtype="bool"),
-        )
-    return groups
 
 
 def small_table(table: np.ndarray) -> Tensor:

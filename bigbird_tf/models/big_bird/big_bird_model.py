@@ -29,13 +29,15 @@ class BigBirdModel(PretrainedModel):
     Call arguments:
         inputs: A dictionary with `input_ids`, integers `(B, T)`; optionally `attention_mask`, 0 for
             padding (all ones if missing); `token_type_ids` (zeros if missing); `position_ids`
-            (0 … T - 1 if missing). Or the ids alone. A mask that is zero everywhere, and an empty
-            batch, give finite results. With `num_global_tokens` in the config also
-            `global_input_ids`, integers `(B, G)` with G up to that number (without them the global
-            tokens are the learned rows of a table alone); `global_attention_mask` `(B, G)`, 0 for
-            padding; `global_membership`, integers `(B, T)`: which global token each position
-            belongs to, by its number, or -1 (needed and read where the config has
-            `global_reads="members"`; a global token that nothing belongs to reads everything).
+            (0 … T - 1 if missing; none where positions are relative). Or the ids alone. A mask
+            that is zero everywhere, and an empty batch, give finite results. With
+            `num_global_tokens` in the config also `global_input_ids`, integers `(B, G)` with G up
+            to that number (without them the global tokens are the learned rows of a table alone);
+            `global_attention_mask` `(B, G)`, 0 for padding; `global_membership`, integers `(B, T)`:
+            which global token each position belongs to, by its number, or -1. The last is needed
+            where the config has `global_reads="members"` (a global token that nothing belongs to
+            reads everything), and read also where positions are relative, which tell members from
+            others.
         training: Whether dropout acts.
         output_hidden_states: Whether to return the embeddings and each layer's output too.
         output_attentions: Whether to return each layer's attention weights too. They are dense: it

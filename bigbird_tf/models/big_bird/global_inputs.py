@@ -36,13 +36,21 @@ def read_big_bird_inputs(
         `None` where it was not given, or (the last) is not read.
 
     Raises:
-        ValueError: As of `read_inputs`; if shapes of global inputs are wrong; or if
-            `global_membership` is missing where the config has `global_reads="members"`.
+        ValueError: As of `read_inputs`; if shapes of global inputs are wrong; if
+            `global_membership` is missing where the config has `global_reads="members"`; or if
+            there are `position_ids` where positions are relative.
         tf.errors.InvalidArgumentError: As of `read_inputs`.
     """
-    if not config.num_global_tokens:
-        return read_inputs(inputs, config, extra_names, rank)
-    read = read_inputs(inputs, config, (*extra_names, *GLOBAL_NAMES), rank)
+    names = GLOBAL_NAMES if config.num_global_tokens else ()
+    read = read_inputs(inputs, config, (*extra_names, *names), rank)
+    is_relative = config.position_embedding_type == "relative"
+    if is_relative and read["position_ids"] is not None:
+        raise ValueError(
+            "`position_ids` have no effect where the config has "
+            "position_embedding_type='relative': there is no table of positions. Leave them out"
+        )
+    if not names:
+        return read
     ids, mask, membership = (read[name] for name in GLOBAL_NAMES)
     of_sequence = read["input_ids"]
     count: Any = config.num_global_tokens
@@ -57,7 +65,8 @@ def read_big_bird_inputs(
             message = "`global_attention_mask` must be of the shape of `global_input_ids`"
             mask = check_when_run(mask, (lambda: same_shape(mask, ids, rank), message))
         mask = checked_mask(mask)
-    if config.global_reads == "members":
+    must_be_given = config.global_reads == "members"
+    if must_be_given or (is_relative and membership is not None):
         count = config.num_global_tokens if ids is None else ops.shape(ids)[-1]
         membership = _read_membership(membership, of_sequence, count)
     else:

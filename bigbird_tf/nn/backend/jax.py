@@ -211,13 +211,13 @@ def compute_spec(function: Callable, inputs: Tensor) -> Any:
     return keras.tree.map_structure(merged, trial(2), trial(3))
 
 
-def serial_map(function: Callable, count: Any, shape: Any, dtype: Any, num_outputs: int) -> list:
+def serial_map(function: Callable, count: Any, shapes: Sequence, dtype: Any) -> list:
     """Calls a function with 0, 1, … one after the other, and stacks what it returns.
 
     Args:
         function: Takes an int32 scalar tensor; returns a list of tensors.
         count: How many, an integer.
-        shape, dtype, num_outputs: Of the results; not needed here.
+        shapes, dtype: Of the results; not needed here.
 
     Returns:
         A list of tensors `(count, *shape)`.

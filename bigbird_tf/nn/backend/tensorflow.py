@@ -171,7 +171,7 @@ def compute_spec(function: Callable, inputs: Tensor) -> Any:
     return function(inputs)
 
 
-def serial_map(function: Callable, count: Any, shape: Any, dtype: Any, num_outputs: int) -> list:
+def serial_map(function: Callable, count: Any, shapes: Sequence, dtype: Any) -> list:
     """Calls a function with 0, 1, … one after the other, and stacks what it returns.
 
     One at a time is the point: parallel turns hold several chunks, and leave the cache.
@@ -179,19 +179,17 @@ def serial_map(function: Callable, count: Any, shape: Any, dtype: Any, num_outpu
     Args:
         function: Takes an int32 scalar tensor; returns a list of tensors.
         count: How many, an integer or a scalar tensor.
-        shape: Shape of each tensor; `None` where it is not known.
+        shapes: Shape of each of these tensors; `None` in it where it is not known.
         dtype: Dtype of each tensor.
-        num_outputs: How many tensors the function returns.
 
     Returns:
         A list of tensors `(count, *shape)`.
     """
     # `keras.ops.map` runs ten at once here, and traces the function twice.
-    spec = tf.TensorSpec(shape, dtype)
     return tf.map_fn(
         function,
         ops.arange(count, dtype="int32"),
-        fn_output_signature=[spec] * num_outputs,
+        fn_output_signature=[tf.TensorSpec(shape, dtype) for shape in shapes],
         parallel_iterations=1,
     )
 

@@ -38,6 +38,7 @@ class Case:
         batch=2,
         heads=2,
         size=3,
+        **fields,
     ):
         rng = np.random.default_rng(seed)
         config = BigBirdConfig(
@@ -49,6 +50,7 @@ class Case:
             block_size=block,
             num_attention_heads=heads,
             hidden_size=heads,
+            **fields,
         )
         self.block, self.num_global, self.length = block, num_global, block * blocks
         self.room = config.global_length
@@ -95,17 +97,21 @@ class Case:
         reads[:, :, count:, count:] = of_sequence
         return reads
 
-    def oracle(self):
-        """Returns context and gradients of dense attention, in float64."""
+    def oracle(self, bias=0.0):
+        """Returns context and gradients of dense attention under a bias of scores, in float64.
+
+        Keeps what flows back to the scores.
+        """
         q, k, v = (x.astype("float64") for x in self.qkv)
         counts, grad_output = self.counts(), self.grad_output.astype("float64")
         scores = q @ np.swapaxes(k, -1, -2) + ((1.0 - self.mask) * MASKED)[:, None, None]
-        scores = np.where(counts > 0, scores, -1e9)
+        scores = np.where(counts > 0, scores + bias, -1e9)
         weights = counts * np.exp(scores - scores.max(-1, keepdims=True))
         weights /= weights.sum(-1, keepdims=True)
         context = weights @ v
         weight_grad = grad_output @ np.swapaxes(v, -1, -2)
         score_grad = weights * (weight_grad - (context * grad_output).sum(-1, keepdims=True))
+        self.score_grad = score_grad
         transposed = np.swapaxes(score_grad, -1, -2), np.swapaxes(weights, -1, -2)
         return context, score_grad @ k, transposed[0] @ q, transposed[1] @ grad_output
 
@@ -114,6 +120,10 @@ class Case:
         between = np.broadcast_to(between, (*x.shape[:2], *between.shape[2:]))
         parts = x[:, :, : self.num_global], between, x[:, :, self.num_global :]
         return ops.convert_to_tensor(np.concatenate(parts, axis=2).astype("float32"))
+
+    def tensors(self):
+        """Returns what the kernels get, joined."""
+        return [self.join(x, self.nobody) for x in self.qkv]
 
     def biases(self):
         """Returns the bias of keys, and that of global queries or `None`, as the layers do."""
@@ -144,9 +154,11 @@ class Case:
 
     def check(self, kernel, run=lambda function: function):
         grad_output = self.join(self.grad_output, np.zeros((1, 1, *self.nobody.shape[2:])))
-        tensors = [self.join(x, self.nobody) for x in self.qkv]
+        tensors = self.tensors()
         outputs = run(lambda *x: value_and_gradients(kernel, list(x), grad_output))(*tensors)
-        for name, mine, theirs in zip("oqkv", outputs, self.oracle(), strict=True):
+        expected = self.oracle()
+        names = "oqkvs"[: len(expected)]
+        for name, mine, theirs in zip(names, outputs, expected, strict=True):
             mine = ops.convert_to_numpy(mine)
             mine = np.concatenate([mine[:, :, : self.num_global], mine[:, :, self.room :]], axis=2)
             tolerance = 3e-5 * max(np.abs(theirs).max(), 0.1)

@@ -67,8 +67,9 @@ def test_what_a_layer_asks_for(monkeypatch):
     """Scores over the square root of the heads' size; padding by a bias; its own pattern."""
     calls = []
 
-    def record(query, key, value, key_bias, slots, block_size, *, scale, global_bias):
+    def record(query, key, value, key_bias, slots, block_size, *, scale, global_bias, relative):
         assert global_bias is None
+        assert relative is None
         calls.append((key_bias, slots, block_size, scale))
         return query
 

@@ -16,7 +16,7 @@ def test_of_layer_and_config_are_one():
     )  # fmt: skip
     spec = config.pattern_spec(7)
     assert dataclasses.astuple(spec) == (
-        6, 16, 2, 1, 2, 2, 2, "transformers", "first_block", 100, 512, 7, False,
+        6, 16, 2, 1, 2, 2, 2, "transformers", "first_block", 100, 512, 7, False, 0, 0,
     )  # fmt: skip
     assert BlockSparseAttention(key_dim=4, **spec.arguments).spec == spec
     assert PatternSpec.from_arguments(**spec.arguments) == spec
@@ -45,6 +45,8 @@ def test_is_a_key_and_does_not_change():
         ("full_attention_up_to", -1),
         ("max_length", 0),
         ("seed", -1),
+        ("relative_pos_max_distance", -1),
+        ("num_side_blocks", 0.0),
     ],
 )
 def test_impossible_values(name, value):
