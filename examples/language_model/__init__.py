@@ -1,0 +1,1 @@
+"""Language models of Python source: kinds of causal attention at equal time."""
