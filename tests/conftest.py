@@ -1,14 +1,25 @@
 """What all tests share: seeds, settings of property tests, a process that loads what we save."""
 
 import json
+import os
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
 import hypothesis
-import keras
 import pytest
+
+# Before TensorFlow is imported, here and in processes that tests start. They compile much and
+# compute little, two at a time: threads of tiny operations and optimized machine code cost a third
+# of the time and gain nothing.
+os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
+os.environ.setdefault(
+    "XLA_FLAGS",
+    "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true",
+)
+
+import keras
 
 from tests.backends import IS_TENSORFLOW, calls_tensorflow, compile_fast
 

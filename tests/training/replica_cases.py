@@ -18,8 +18,9 @@ import tensorflow as tf
 import bigbird_tf as bb
 from bigbird_tf.layers import Encoder
 from bigbird_tf.nn import Dropout
-from bigbird_tf.training import GlobalBatchLoss, sum_gradients_first
+from bigbird_tf.training import ApplyIfFinite, GlobalBatchLoss, sum_gradients_first
 from tests.contract import LENGTH, SEPARATOR, VOCABULARY, WIDTH, randomize, tiny_config
+from tests.training.interrupted_runs import InterruptAfter, Interruption
 
 # Seven examples in batches of four: with two replicas 2 + 2 and 2 + 1, with four 1 + 1 + 1 + 1 and
 # 1 + 1 + 1 + 0. Nine end in a batch of one, which leaves a replica without any.
@@ -167,6 +168,9 @@ def optimizers(strategy):
         "scaled": lambda: scaled(sgd(global_clipnorm=0.5), initial_scale=64.0),
         # The default scale overflows, in some of the replicas perhaps.
         "overflow": lambda: scaled(sgd(global_clipnorm=0.5)),
+        "if_finite": lambda: ApplyIfFinite(
+            sgd(global_clipnorm=0.5), loss_scaling=True, initial_scale=64.0
+        ),
         "accumulation": lambda: sgd(gradient_accumulation_steps=2, global_clipnorm=0.5),
     }
     x = np.random.default_rng(0).normal(size=(8, 3)).astype("float32")
@@ -175,7 +179,7 @@ def optimizers(strategy):
         keras.utils.set_random_seed(1)
         with strategy.scope():
             inputs = keras.Input((3,))
-            dtype = "mixed_float16" if name in ("scaled", "overflow") else None
+            dtype = "mixed_float16" if name in ("scaled", "overflow", "if_finite") else None
             model = keras.Model(inputs, keras.layers.Dense(1, dtype=dtype)(inputs))
             model.compile(make_optimizer(), "mse")
             sum_gradients_first(model.optimizer)
@@ -213,6 +217,29 @@ def other_heads(strategy):
         result = fit(strategy, cls, dataset(*arrays), fields={**FULL, **fields}, epochs=1)
         results |= {f"{name} {key}": value for key, value in result.items()}
     return results
+
+
+def going_on_from_one_device(strategy):
+    """Interrupted in an epoch, with one device; then the strategy goes on there."""
+    ids, classes = ids_of(11), classes_of(11, highest=2)
+
+    def train(strategy, *callbacks):
+        with strategy.scope():
+            model = make(bb.BigBirdForSequenceClassification, **FULL)
+            model.compile(keras.optimizers.SGD(0.1))
+        data = tf.data.Dataset.from_tensor_slices((ids, classes)).shuffle(11, seed=3)
+        options = {"shuffle": False, "verbose": 0, "callbacks": callbacks}
+        history = model.fit(data.batch(GLOBAL_BATCH), epochs=3, **options).history
+        return {"loss": history["loss"][-2:], **weights_of(model)}
+
+    with tempfile.TemporaryDirectory() as folder:
+        checkpoint = bb.TrainingCheckpoint(folder, every_steps=2)
+        # In the second epoch of three steps.
+        try:
+            train(tf.distribute.get_strategy(), checkpoint, InterruptAfter(5))
+        except Interruption:
+            return train(strategy, checkpoint)
+    raise AssertionError("it was not interrupted")
 
 
 class BatchMean(keras.losses.Loss):
@@ -318,6 +345,7 @@ CASES = {
         mixed_bfloat16_and_rematerialization,
         custom_loop,
         other_heads,
+        going_on_from_one_device,
         optimizers,
         losses,
         dropout,
