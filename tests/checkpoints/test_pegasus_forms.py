@@ -162,9 +162,22 @@ def test_tables():
     table = BIG_BIRD_NAMES
     assert table.prefix == "bert."
     assert table.backbone_parts == ("embeddings.", "encoder.", "pooler.")
-    for has_table, parts in ((True, ("embeddings.global_embeddings.",)), (False, ())):
-        embeddings = SimpleNamespace(global_embeddings=object() if has_table else None)
-        backbone = SimpleNamespace(embeddings=embeddings)
+    of_positions = (
+        "embeddings.position_embeddings.",
+        "encoder.layer.0.attention.self.relative_embeddings",
+        "encoder.layer.1.attention.self.relative_embeddings",
+    )
+    for name, has_table, parts in (
+        ("global_embeddings", True, ("embeddings.global_embeddings.",)),
+        ("global_embeddings", False, ()),
+        ("position_embeddings", True, ()),
+        ("position_embeddings", False, of_positions),
+    ):
+        tables = {"global_embeddings": None, "position_embeddings": object()}
+        tables[name] = object() if has_table else None
+        backbone = SimpleNamespace(
+            embeddings=SimpleNamespace(**tables), encoder=SimpleNamespace(blocks=range(2))
+        )
         assert table.optional_parts(backbone) == ("pooler.", *parts)
     assert table.head_prefixes == (
         "cls.predictions.", "cls.seq_relationship.", "classifier.", "qa_classifier.",

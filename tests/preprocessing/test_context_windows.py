@@ -3,7 +3,8 @@
 import pytest
 import tensorflow as tf
 
-from bigbird_tf.preprocessing.context_windows import plan_overlapping
+from bigbird_tf.preprocessing.context_windows import WindowLayout, plan_overlapping
+from bigbird_tf.preprocessing.tokenizers.text_layout import TextLayout
 
 
 def plan(length, capacity=10, doc_stride=4, max_windows=None):
@@ -70,5 +71,10 @@ def test_each_context_by_its_own_room_and_stride():
     assert made.question_length.numpy().tolist() == [3, 3, 5, 1]
     assert made.first.numpy().tolist() == [0, 4, 0, 0]
     assert made.end.numpy().tolist() == [10, 11, 8, 0]
-    # Of the question-answering layout, three special pieces beside.
-    assert made.lengths.numpy().tolist() == [16, 13, 16, 4]
+    # Of the question-answering layout of BigBird, three special pieces beside; of Pegasus, one.
+    for special_pieces, lengths in (
+        ((2, 3, 3), [16, 13, 16, 4]),
+        ((None, None, 1), [14, 11, 14, 2]),
+    ):
+        layout = WindowLayout(TextLayout(*special_pieces), 0, 99, 1, None, "longest", None)
+        assert made.lengths(layout).numpy().tolist() == lengths
