@@ -29,9 +29,9 @@ class TrainingCheckpoint(keras.callbacks.Callback):
     same weights as one that was not: to the bit on TensorFlow on a CPU.
 
     Run the same script again, with the same callback: the last whole checkpoint is found, also by
-    another number of replicas with the same global batch. Those draw shuffled data in another order:
-    of the epoch that was interrupted, some examples may then come twice, and some not at all.
-    `epochs` counts from the first run.
+    another number of replicas with the same global batch. Those draw shuffled data in another
+    order: of the epoch that was interrupted, some examples may then come twice, and some not at
+    all. `epochs` counts from the first run.
 
     ```python
     model.fit(dataset, epochs=3, callbacks=[bb.TrainingCheckpoint("runs/pretraining")])
