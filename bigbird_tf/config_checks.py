@@ -1,4 +1,4 @@
-"""What values of a config may be: each function returns a value as it is kept, or refuses it."""
+"""What values may be, of configs and other arguments: returned as they are kept, or refused."""
 
 import json
 import math
@@ -35,7 +35,7 @@ def check_integer(name: str, value: Any, least: int) -> int:
         ValueError: If it is none, or below `least`.
     """
     if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < least:
-        kind = "a positive integer" if least == 1 else "an integer, 0 or more"
+        kind = "a positive integer" if least == 1 else f"an integer, {least} or more"
         raise ValueError(f"`{name}` must be {kind}. Received: {name}={value!r}")
     return int(value)
 

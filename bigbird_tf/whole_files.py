@@ -35,7 +35,8 @@ def write_whole(file: str | os.PathLike, content: str | bytes) -> None:
     """Writes a file: text as UTF-8, bytes as they are.
 
     Args:
-        file: The file. Into what is no regular one, such as `/dev/stdout`, is written directly.
+        file: The file. Into what is no regular one, such as `/dev/stdout`, is written directly, and
+            so is an object of a store, such as `gs://bucket/name`: it is whole or not there.
         content: All that it is to hold.
 
     Raises:
@@ -48,6 +49,13 @@ def write_whole(file: str | os.PathLike, content: str | bytes) -> None:
         else:
             path.write_text(content, encoding="utf-8")
 
+    if "://" in os.fspath(file):
+        # Keras 3.15 has no public name for files that may be on Google Cloud.
+        from keras.src.utils import file_utils
+
+        with file_utils.File(os.fspath(file), "wb") as stream:
+            stream.write(content if isinstance(content, bytes) else content.encode())
+        return
     file = Path(file)
     if file.exists() and not file.is_file():
         write(file)

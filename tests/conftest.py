@@ -65,6 +65,26 @@ def google_fixtures() -> Path:
     return folder
 
 
+def answer_of(module: str, request: dict | None = None, **environment: str) -> dict:
+    """Runs a module of the tests in a process of its own.
+
+    Args:
+        module: Its name. It reads JSON from its input, and prints JSON in its last line.
+        request: What it reads.
+        **environment: Variables besides those of this process.
+    """
+    run = subprocess.run(
+        [sys.executable, "-m", module],
+        input=json.dumps(request),
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
+        capture_output=True,
+        text=True,
+    )
+    assert run.returncode == 0, run.stderr[-4000:]
+    return json.loads(run.stdout.splitlines()[-1])
+
+
 class LoaderProcess:
     """Another Python process that loads models and runs them.
 

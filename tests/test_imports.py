@@ -129,7 +129,7 @@ ROOMS = {
     "requirements": set(),
     "attention": {"attention", "config_checks", "nn"},
     "layers": {"layers", "attention", "config", "nn"},
-    "training": {"training", "config", "nn", "whole_files"},
+    "training": {"training", "config", "config_checks", "nn", "whole_files"},
     "generation": {"generation", "config_checks", "nn"},
     "models": {
         "config_checks",
@@ -145,7 +145,8 @@ ROOMS = {
     | {"training"},
     "checkpoints": {"checkpoints", "config", "hub", "layers", "attention", "nn"}
     | {"requirements", "whole_files"},
-    "preprocessing": {"preprocessing", "config", "hub", "requirements", "whole_files"},
+    "preprocessing": {"preprocessing", "config", "config_checks", "hub", "requirements"}
+    | {"whole_files"},
     "serving": {"serving", "models", "generation", "preprocessing", "config", "hub", "layers"}
     | {"version", "requirements"},
     "cli": {"cli", "serving", "checkpoints", "config", "attention", "hub", "models"}

@@ -1,10 +1,12 @@
 """Files that are written whole or not at all."""
 
+import io
 import os
 import stat
 from pathlib import Path
 
 import pytest
+from keras.src.utils import file_utils
 
 from bigbird_tf.whole_files import whole_file, write_whole
 
@@ -93,3 +95,22 @@ def test_folder_that_is_not_there(tmp_path):
     with pytest.raises(FileNotFoundError):
         write_whole(tmp_path / "nothing/file", "text")
     assert not Path(tmp_path / "nothing").exists()
+
+
+@pytest.mark.parametrize("content", ["ä\n", b"\xff"])
+def test_an_object_of_a_store_is_written_at_once(monkeypatch, content):
+    opened = []
+
+    class Stored(io.BytesIO):
+        def close(self):
+            opened.append(self.getvalue())
+            super().close()
+
+    def store(path, mode):
+        opened.append((path, mode))
+        return Stored()
+
+    monkeypatch.setattr(file_utils, "File", store)
+    write_whole("gs://bucket/name", content)
+    data = content if isinstance(content, bytes) else content.encode()
+    assert opened == [("gs://bucket/name", "wb"), data]

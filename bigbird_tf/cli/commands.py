@@ -233,8 +233,6 @@ app.command()(evaluate)
 
 
 app.command()(pattern)
-
-
 app.command()(prepare)
 
 

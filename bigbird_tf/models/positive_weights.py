@@ -13,7 +13,7 @@ __all__ = ["PositiveWeightedCrossentropy"]
 
 
 @keras.saving.register_keras_serializable(package="bigbird_tf")
-class PositiveWeightedCrossentropy(keras.losses.BinaryCrossentropy):
+class PositiveWeightedCrossentropy(keras.losses.Loss):
     """`keras.losses.BinaryCrossentropy` of logits, in which labels that are there weigh more.
 
     The mean over all labels of `-pos_weight * y * log(p) - (1 - y) * log(1 - p)`, with p the
@@ -28,7 +28,7 @@ class PositiveWeightedCrossentropy(keras.losses.BinaryCrossentropy):
     """
 
     def __init__(self, pos_weight: float | Sequence[float], **kwargs: Any):
-        super().__init__(from_logits=True, **kwargs)
+        super().__init__(**kwargs)
         self.pos_weight = check_weights("pos_weight", pos_weight)
 
     def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
@@ -43,5 +43,4 @@ class PositiveWeightedCrossentropy(keras.losses.BinaryCrossentropy):
 
     def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments."""
-        config = keras.losses.Loss.get_config(self)
-        return {**config, "pos_weight": self.pos_weight}
+        return {**super().get_config(), "pos_weight": self.pos_weight}

@@ -6,7 +6,7 @@ __all__ = ["replace_layer"]
 
 
 def replace_layer(owner: keras.layers.Layer, name: str, layer: keras.layers.Layer) -> None:
-    """Puts another layer in the place of one that is not built yet.
+    """Replaces a layer that is not built yet by another one.
 
     Args:
         owner: What has both; not built yet.

@@ -31,10 +31,11 @@ class QuestionAnsweringPreprocessor(Preprocessor):
     The layout is `[CLS] question [SEP] context [SEP]`, of token types 0 for the question and 1
     from the context on, as `transformers`' head fills them in. With a `PegasusTokenizer`, for
     `BigBirdPegasusForQuestionAnswering`, it is `question context </s>`, without types and
-    `question_lengths`. A context that does not fit is cut
-    into overlapping windows. So an example becomes one row or several, and the result has a
-    dimension of windows, W, also for a single example; in an unbatched `tf.data` pipeline
-    `.unbatch()` follows the map.
+    `question_lengths`.
+
+    A context that does not fit is cut into overlapping windows. So an example becomes one row or
+    several, and the result has a dimension of windows, W, also for a single example; in an
+    unbatched `tf.data` pipeline `.unbatch()` follows the map.
 
     Args:
         tokenizer: A `Tokenizer`.

@@ -66,7 +66,7 @@ class CheckpointDirectory:
             record["files"] = {
                 name: _checksum(file_utils.join(folder, name)) for name in _files(folder)
             }
-            _write_record(file_utils.join(folder, RECORD), json.dumps(record))
+            write_whole(file_utils.join(folder, RECORD), json.dumps(record))
         except OSError:
             with contextlib.suppress(OSError):
                 self._remove(folder)
@@ -164,12 +164,3 @@ def _checksum(path: str) -> list[int]:
             size += len(chunk)
             checksum = zlib.crc32(chunk, checksum)
     return [size, checksum]
-
-
-def _write_record(path: str, text: str) -> None:
-    if file_utils.is_remote_path(path):
-        # An object there is whole or not there.
-        with file_utils.File(path, "w") as file:
-            file.write(text)
-    else:
-        write_whole(path, text)

@@ -10,6 +10,7 @@ from keras import ops
 from keras.src.backend.common.global_state import get_global_attribute
 from keras.src.random.seed_generator import global_seed_generator
 
+from bigbird_tf.config_checks import check_integer
 from bigbird_tf.training import backend
 from bigbird_tf.training.apply_if_finite import ApplyIfFinite
 from bigbird_tf.training.checkpoint_directory import CheckpointDirectory
@@ -80,8 +81,8 @@ class TrainingCheckpoint(keras.callbacks.Callback):
             "max_skipped_steps": max_skipped_steps,
         }
         for name, value in integers.items():
-            if value is not None and (type(value) is not int or value < 1):
-                raise ValueError(f"`{name}` must be a positive integer. Received: {name}={value}")
+            if value is not None:
+                check_integer(name, value, 1)
         self.every_steps = every_steps
         self.max_skipped_steps = max_skipped_steps
         self._directory = CheckpointDirectory(directory, max_to_keep)

@@ -1,18 +1,14 @@
 """Under `keras.distribution` on JAX, devices share out sequences and heads, and gather neither."""
 
-import json
 import math
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from benchmarks import hlo_text
-from tests.conftest import ROOT
+from tests.conftest import answer_of
 
 BATCH, LENGTH, HEAD_SIZE, LAYERS = 16, 208, 6, 2
 
@@ -20,16 +16,9 @@ BATCH, LENGTH, HEAD_SIZE, LAYERS = 16, 208, 6, 2
 @pytest.fixture(scope="module")
 def answer(tmp_path_factory):
     """What `partition_process` says."""
-    run = subprocess.run(
-        [sys.executable, "-m", "tests.partition_process"],
-        input=json.dumps({"folder": str(tmp_path_factory.mktemp("programs"))}),
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
+    return answer_of(
+        "tests.partition_process", {"folder": str(tmp_path_factory.mktemp("programs"))}
     )
-    assert run.returncode == 0, run.stderr[-3000:]
-    return json.loads(run.stdout.splitlines()[-1])
 
 
 def program(answer, name) -> str:

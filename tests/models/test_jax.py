@@ -1,17 +1,12 @@
 """Models go from TensorFlow to JAX and back, to a process that has no TensorFlow at all."""
 
-import json
-import os
-import subprocess
-import sys
-
 import keras
 import numpy as np
 import pytest
 
 import bigbird_tf as bb
 from tests.backends import IS_TENSORFLOW
-from tests.conftest import ROOT
+from tests.conftest import answer_of
 from tests.contract import randomize, tiny_config
 from tests.models.big_bird import (
     test_big_bird_for_causal_lm,
@@ -53,22 +48,8 @@ def losses_on_tensorflow(model, contract) -> list[float]:
 
 
 def run_on_jax(request: dict) -> dict:
-    environment = {
-        **os.environ,
-        "JAX_PLATFORMS": "cpu",
-        "JAX_DISABLE_MOST_OPTIMIZATIONS": "1",
-        "TF_CPP_MIN_LOG_LEVEL": "3",
-    }
-    run = subprocess.run(
-        [sys.executable, "-m", "tests.jax_process"],
-        input=json.dumps(request),
-        cwd=ROOT,
-        env=environment,
-        capture_output=True,
-        text=True,
-    )
-    assert run.returncode == 0, run.stderr[-4000:]
-    return json.loads(run.stdout.splitlines()[-1])
+    environment = {"JAX_PLATFORMS": "cpu", "JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}
+    return answer_of("tests.jax_process", request, TF_CPP_MIN_LOG_LEVEL="3", **environment)
 
 
 def test_all_heads_without_tensorflow(tmp_path):

@@ -1,10 +1,5 @@
 """Weights shared out by `layout_map` train as on one device: on JAX, on eight virtual devices."""
 
-import json
-import os
-import subprocess
-import sys
-
 import keras
 import numpy as np
 import pytest
@@ -12,7 +7,7 @@ import pytest
 import bigbird_tf as bb
 from bigbird_tf import models
 from tests.backends import IS_TENSORFLOW
-from tests.conftest import ROOT
+from tests.conftest import answer_of
 from tests.contract import tiny_config, tiny_pegasus_config
 
 OF_HEADS = ("qa_classifier/", "lm_head/")
@@ -28,15 +23,7 @@ def mesh(shape=(1, 1), names=("data", "model")):
 @pytest.fixture(scope="module")
 def answer():
     """What `layout_process` says."""
-    run = subprocess.run(
-        [sys.executable, "-m", "tests.training.layout_process"],
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-    )
-    assert run.returncode == 0, run.stderr[-3000:]
-    return json.loads(run.stdout.splitlines()[-1])
+    return answer_of("tests.training.layout_process")
 
 
 @pytest.mark.jax

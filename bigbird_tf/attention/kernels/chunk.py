@@ -140,7 +140,7 @@ def global_queries(x: Tensor, static: Static) -> Tensor:
 
 
 def with_global_queries(rows: Tensor, from_global: Tensor, heads: int, static: Static) -> Tensor:
-    """Puts global queries `(G, 1, blocks * b, H)` around chunks `(R, 1, b, H)`: `(G, T, H)`."""
+    """Returns `(G, T, H)`: global queries `(G, 1, blocks * b, H)` around chunks `(R, 1, b, H)`."""
     rows = [ops.reshape(x, (heads, -1, x.shape[-1])) for x in rows]
     if from_global is not None:
         left = static.layout.row_offset * static.block_size

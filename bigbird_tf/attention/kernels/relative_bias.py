@@ -119,7 +119,7 @@ class RowQueries:
         self.labels, self.layout, self.block_size = labels, layout, block_size
         self.first, self.ids, self.members = first, ids, members
 
-    def _pieces(self, dtype: Any) -> Pieces:
+    def _pieces(self) -> Pieces:
         labels, layout, size = self.labels, self.layout, self.block_size
         num_rows, random = self.shape[1], layout.groups["random"]
         pieces: list[Near | Far | Members] = []
@@ -130,27 +130,27 @@ class RowQueries:
                 own = own[:, self.first : self.first + num_rows]
             pieces.append(side_keys(labels, own))
         if num_start := layout.num_start - labels.num_side // size:
-            pieces.append(Far(labels, 0.0, num_start, size))
+            pieces.append(Far(labels, False, num_start, size))
         before = layout.window_before * size
         pieces.append(Near(labels, before, layout.num_window * size))
         if layout.num_end:
-            pieces.append(Far(labels, 1.0, layout.num_end, size))
+            pieces.append(Far(labels, True, layout.num_end, size))
         if layout.num_random:
             rows = self.first + ops.arange(num_rows, dtype="int32")[:, None]
-            is_right = ops.cast(self.ids[:, :, random] > rows, dtype)[:, :, None]
+            is_right = (self.ids[:, :, random] > rows)[:, :, None]
             pieces.append(Far(labels, is_right, layout.num_random, size))
         return pieces
 
     def columns(self, scores: Tensor) -> Tensor:
         """Returns `(R, 1, b, S * b)` of scores `(R, 1, b, E)`."""
         scores = ops.reshape(scores, (*self.shape, self.labels.num_labels))
-        columns = columns_of(self._pieces(scores.dtype), scores)
+        columns = columns_of(self._pieces(), scores)
         return ops.reshape(columns, (-1, 1, self.block_size, columns.shape[-1]))
 
     def gradient(self, grad: Tensor) -> Tensor:
         """Returns what flows back from `(R, 1, b, S * b)`: `(R, 1, b, E)`."""
         grad = ops.reshape(grad, (*self.shape, grad.shape[-1]))
-        grad = gradient_of(self._pieces(grad.dtype), grad)
+        grad = gradient_of(self._pieces(), grad)
         return ops.reshape(grad, (-1, 1, self.block_size, self.labels.num_labels))
 
 

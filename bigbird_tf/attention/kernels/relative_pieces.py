@@ -113,8 +113,8 @@ class Far(NamedTuple):
 
     Attributes:
         labels: The labels.
-        is_right: 1 where a block comes after the queries and 0 where before: a tensor of the
-            scores' dtype that broadcasts to `(…, 1, blocks)`.
+        is_right: Whether a block comes after the queries: a bool, or a bool tensor that broadcasts
+            to `(…, 1, blocks)`.
         num_blocks: How many.
         block_size: b.
     """
@@ -132,8 +132,7 @@ class Far(NamedTuple):
     def columns(self, scores: Tensor) -> Tensor:
         """Returns `(…, Q, K)` of scores `(…, Q, E)`."""
         last = self.labels.num_distances - 1
-        left, right = scores[..., :1], scores[..., last : last + 1]
-        of_blocks = left + (right - left) * self.is_right
+        of_blocks = ops.where(self.is_right, scores[..., last : last + 1], scores[..., :1])
         shape = (*ops.shape(of_blocks)[:-1], self.num_blocks, self.block_size)
         return ops.reshape(ops.broadcast_to(of_blocks[..., None], shape), (*shape[:-2], self.width))
 
@@ -141,7 +140,8 @@ class Far(NamedTuple):
         """Returns what flows back from columns `(…, Q, K)` to scores, `(…, Q, E)`."""
         shape = (*ops.shape(grad)[:-1], self.num_blocks, self.block_size)
         of_blocks = _sum(ops.reshape(grad, shape))[..., 0]
-        right = ops.sum(of_blocks * ops.cast(self.is_right, of_blocks.dtype), -1, keepdims=True)
+        of_right = ops.where(self.is_right, of_blocks, ops.zeros((), of_blocks.dtype))
+        right = ops.sum(of_right, axis=-1, keepdims=True)
         left = ops.sum(of_blocks, axis=-1, keepdims=True) - right
         between = ops.zeros((*shape[:-2], self.labels.num_distances - 2), grad.dtype)
         after = ops.zeros(

@@ -245,11 +245,11 @@ class BlockSparseAttention(SelfAttention):
             bias = None if global_bias is None else _for_queries(global_bias, length)
             if is_causal:
                 bias = causal_bias(length)
-            query_bias = None
-            if self.labels is not None:
-                query_bias = lambda x: relative_bias(self._relative(x, global_membership))  # noqa: E731
             given = query, value, key, mask, training, dropout_seed, bias
-            return self._full(*given, query_bias)
+            return self._full(*given, None if self.labels is None else of_positions)
+
+        def of_positions(queries):
+            return relative_bias(self._relative(queries, global_membership))
 
         def sparse():
             return self._sparse(

@@ -76,7 +76,7 @@ def intervals_to_labels(
     offset: int = 0,
     outside: str = OUTSIDE,
 ) -> np.ndarray:
-    """Gives each token the label that most of its bases have; of as many, the first of `names`.
+    """Returns the label that most bases of each token have; of as many, the first of `names`.
 
     Of tokens that overlap, each has the bases before the next one. Where intervals overlap, a base
     is in the last of them.

@@ -17,7 +17,6 @@ __all__ = [
     "read_plan",
     "shard_name",
     "vocabulary_digest",
-    "write_whole",
 ]
 
 PLAN = "plan.json"
@@ -87,11 +86,3 @@ def read_plan(directory: str) -> dict[str, Any] | None:
 def vocabulary_digest(tokenizer: Tokenizer) -> str:
     """Returns what a vocabulary is known by: its pieces in their order."""
     return hashlib.sha256("\n".join(tokenizer._tokens()).encode()).hexdigest()
-
-
-def write_whole(path: str, content: str) -> None:
-    """Writes a file whole or not at all, wherever `tf.io.gfile` does."""
-    partial = f"{path}.partial"
-    with tf.io.gfile.GFile(partial, "w") as file:
-        file.write(content)
-    tf.io.gfile.rename(partial, path, overwrite=True)

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
+from bigbird_tf.config_checks import check_integer
 from bigbird_tf.preprocessing.token_records.documents import DOCUMENTS, Piece
 from bigbird_tf.preprocessing.token_records.packing import PACKINGS
 from bigbird_tf.preprocessing.token_records.plan import (
@@ -22,10 +23,10 @@ from bigbird_tf.preprocessing.token_records.plan import (
     read_plan,
     shard_name,
     vocabulary_digest,
-    write_whole,
 )
 from bigbird_tf.preprocessing.token_records.shard_writer import ShardWriter
 from bigbird_tf.preprocessing.tokenizers import Tokenizer
+from bigbird_tf.whole_files import write_whole
 
 __all__ = ["Preparation", "prepare_records"]
 
@@ -153,10 +154,7 @@ def _check(length: Any, packing: Any, documents: Any, shard_mebibytes: Any, proc
         ("shard_mebibytes", shard_mebibytes, 1),
         ("processes", processes, 1),
     ):
-        if isinstance(value, bool) or not isinstance(value, int) or value < least:
-            raise ValueError(
-                f"`{name}` must be an integer, {least} or more. Received: {name}={value!r}"
-            )
+        check_integer(name, value, least)
     for name, value, possible in (
         ("packing", packing, PACKINGS),
         ("documents", documents, DOCUMENTS),

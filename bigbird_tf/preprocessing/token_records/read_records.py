@@ -6,6 +6,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from bigbird_tf.config_checks import check_integer
 from bigbird_tf.preprocessing.masked_lm_preprocessor import MaskedLMPreprocessor
 from bigbird_tf.preprocessing.token_records.plan import (
     PLAN,
@@ -105,8 +106,7 @@ def read_records(
 
 def _check(batch_size: Any, shuffle_buffer: Any, index: Any, count: Any) -> None:
     for name, value in (("batch_size", batch_size), ("shuffle_buffer", shuffle_buffer)):
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise ValueError(f"`{name}` must be a positive integer. Received: {name}={value!r}")
+        check_integer(name, value, 1)
     if not (isinstance(index, int) and isinstance(count, int) and 0 <= index < count):
         raise ValueError(
             "`shard` must be a number and how many there are, such as (0, 4) to (3, 4). Received: "

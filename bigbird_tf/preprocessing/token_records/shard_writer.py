@@ -10,8 +10,8 @@ import tensorflow_text as tf_text
 
 from bigbird_tf.preprocessing.token_records.documents import Broken, Piece, read_documents
 from bigbird_tf.preprocessing.token_records.packing import cut_at_sentences, join_documents
-from bigbird_tf.preprocessing.token_records.plan import write_whole
 from bigbird_tf.preprocessing.tokenizers import Tokenizer
+from bigbird_tf.whole_files import write_whole
 
 __all__ = ["FEATURE", "ShardWriter"]
 

@@ -9,6 +9,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from bigbird_tf.config_checks import check_integer
 from bigbird_tf.preprocessing.characters import WHITE_SPACE
 from bigbird_tf.preprocessing.tokenizers.added_tokens import AddedTokenFinder
 from bigbird_tf.preprocessing.tokenizers.dna_letters import LETTERS, read_sequences, to_strings
@@ -131,10 +132,7 @@ class DnaTokenizer(SentencePieceTokenizer):
                 f"{type(sequences).__name__}; pass [sequence]"
             )
         for name, value, least in (("vocab_size", vocab_size, 16), ("max_bases", max_bases, 1)):
-            if isinstance(value, bool) or not isinstance(value, int) or value < least:
-                raise ValueError(
-                    f"`{name}` must be an integer from {least} on. Received: {name}={value!r}"
-                )
+            check_integer(name, value, least)
         return cls(train_model(sequences, vocab_size, max_bases, seed), **kwargs)
 
     def _set_model(self, model: bytes) -> None:

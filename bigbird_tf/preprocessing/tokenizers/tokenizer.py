@@ -27,8 +27,8 @@ __all__ = ["SPECIAL_NAMES", "Tokenizer", "Tokens"]
 Tokens = tuple[tf.RaggedTensor, tf.RaggedTensor, tf.RaggedTensor]
 # Of `transformers`, whatever the tokens themselves are.
 SPECIAL_NAMES = (
-    *("cls_token", "sep_token", "mask_token", "pad_token", "unk_token", "bos_token", "eos_token"),
-)
+    "cls_token", "sep_token", "mask_token", "pad_token", "unk_token", "bos_token", "eos_token",
+)  # fmt: skip
 
 
 class Tokenizer(LaidOut, keras.layers.Layer):

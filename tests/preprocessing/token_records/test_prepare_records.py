@@ -149,8 +149,11 @@ def test_other_arguments_than_before(lines, tmp_path, tokenizer, pegasus_vocabul
     [
         ({"length": 2}, "`length` must be an integer, 3 or more. Received: length=2"),
         ({"length": True}, "Received: length=True"),
-        ({"shard_mebibytes": 0}, "`shard_mebibytes` must be an integer, 1 or more"),
-        ({"processes": 0}, "`processes` must be an integer, 1 or more"),
+        (
+            {"shard_mebibytes": 0},
+            "`shard_mebibytes` must be a positive integer. Received: shard_mebibytes=0",
+        ),
+        ({"processes": 0}, "`processes` must be a positive integer. Received: processes=0"),
         ({"packing": "words"}, "`packing` must be 'joined' or 'sentences'. Received.*'words'"),
         ({"documents": "page"}, "`documents` must be 'file' or 'line'. Received.*'page'"),
     ],
