@@ -193,10 +193,7 @@ def predict(
 
     if pair is not None and signature == "serving_default":
         signature = "pair"
-    with messages.status("loading"):
-        predictor = Predictor(
-            model, class_name=class_name, signature=signature, **parse_options(option)
-        )
+    # What is read from files comes first: loading takes long, and mistakes there take none.
     if jsonl is not None:
         if text or file:
             raise ValueError("--jsonl has the texts already. Received: texts or --file besides it")
@@ -213,6 +210,11 @@ def predict(
         if text or file:
             texts = given = [*(text or []), *(entry.read_bytes() for entry in file or [])]
             total = len(given)
+    with messages.status("loading"):
+        predictor = Predictor(
+            model, class_name=class_name, signature=signature, **parse_options(option)
+        )
+    if jsonl is None:
         shared = _drop_none(question=question, choices=choice or None, text_pair=pair)
         name = "context" if "context" in predictor.input_names else "text"
         records = ({name: item, **shared} for item in texts)

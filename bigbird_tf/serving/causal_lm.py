@@ -61,7 +61,7 @@ class CausalLMServable(Servable):
         self.generation = check_generation(model, generation or {}, max_new_tokens)
         self.num_return_sequences = self.generation.get("num_return_sequences", 1)
 
-    def string_signatures(self) -> dict[str, Any]:
+    def string_functions(self) -> dict[str, Any]:
         """Returns `serving_default`."""
 
         @tf.function(
@@ -70,7 +70,7 @@ class CausalLMServable(Servable):
         def generate(text):
             return self._generate(check_rank(text))
 
-        return {"serving_default": generate.get_concrete_function()}
+        return {"serving_default": generate}
 
     def _generate(self, text: tf.Tensor) -> dict[str, tf.Tensor]:
         with tf.device("/CPU:0"):

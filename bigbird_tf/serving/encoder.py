@@ -31,7 +31,7 @@ class EncoderServable(Servable):
         outputs = super().from_ids_outputs(inputs)
         return {name: tf.cast(value, tf.float32) for name, value in outputs.items()}
 
-    def string_signatures(self) -> dict[str, Any]:
+    def string_functions(self) -> dict[str, Any]:
         """Returns `serving_default`."""
 
         @tf.function(
@@ -40,7 +40,7 @@ class EncoderServable(Servable):
         def embed(text):
             return self._embed(check_rank(text))
 
-        return {"serving_default": embed.get_concrete_function()}
+        return {"serving_default": embed}
 
     def _embed(self, text: tf.Tensor) -> dict[str, tf.Tensor]:
         windows = self.text_windows(text)

@@ -65,7 +65,7 @@ class MaskedLMServable(Servable):
         positions = tf.broadcast_to(tf.range(tf.shape(ids)[1])[tf.newaxis], tf.shape(ids))
         return super().from_ids_outputs({**inputs, "masked_positions": positions})
 
-    def string_signatures(self) -> dict[str, Any]:
+    def string_functions(self) -> dict[str, Any]:
         """Returns `serving_default`."""
 
         @tf.function(
@@ -74,7 +74,7 @@ class MaskedLMServable(Servable):
         def fill_masks(text):
             return self._fill_masks(check_rank(text))
 
-        return {"serving_default": fill_masks.get_concrete_function()}
+        return {"serving_default": fill_masks}
 
     def _fill_masks(self, text: tf.Tensor) -> dict[str, tf.Tensor]:
         windows = self.text_windows(text)

@@ -26,7 +26,7 @@ class MultipleChoiceServable(Servable):
 
     input_rank = 3
 
-    def string_signatures(self) -> dict[str, Any]:
+    def string_functions(self) -> dict[str, Any]:
         """Returns `serving_default`."""
         signature = [
             tf.TensorSpec([None], tf.string, name="text"),
@@ -37,7 +37,7 @@ class MultipleChoiceServable(Servable):
         def choose(text, choices):
             return self._choose(*check_same_batch(text=text, choices=choices))
 
-        return {"serving_default": choose.get_concrete_function()}
+        return {"serving_default": choose}
 
     def _choose(self, text: tf.Tensor, choices: tf.Tensor) -> dict[str, tf.Tensor]:
         num_choices = tf.shape(choices)[1]

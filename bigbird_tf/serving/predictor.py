@@ -99,12 +99,14 @@ class Predictor:
             model, tokenizer = load_pretrained(name_or_path, class_name)
             # Its weights live as long as it does.
             self._loaded = make_servable(model, tokenizer, **options)
-            signatures = self._loaded.signatures()
+            # Tracing takes seconds: of one signature only.
+            signatures = self._loaded.functions()
         if signature not in signatures:
             raise ValueError(
                 f"`signature` must be one of {', '.join(sorted(signatures))}. Received: {signature}"
             )
-        self._function = signatures[signature]
+        function = signatures[signature]
+        self._function = function if folder is not None else function.get_concrete_function()
         # By position as they were traced, by name as they are loaded.
         by_position, by_name = self._function.structured_input_signature
         self._specs = {spec.name: spec for spec in by_position} | by_name

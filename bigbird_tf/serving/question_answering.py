@@ -110,6 +110,13 @@ class QuestionAnsweringServable(Servable):
             construction=construction,
             max_paragraphs=max_paragraphs,
         )
+        self._signature = [
+            tf.TensorSpec([None], tf.string, name=name) for name in ("question", "context")
+        ]
+        # In the graph once, for both signatures.
+        self._tokenize = tf.function(
+            self.preprocessor.tokenize, input_signature=self._signature, autograph=False
+        )
         # Other families have none.
         num_global_tokens = getattr(self.config, "num_global_tokens", 0)
         if self.preprocessor.num_global_tokens > num_global_tokens:
@@ -120,17 +127,16 @@ class QuestionAnsweringServable(Servable):
                 f"{num_global_tokens}. Pass what it was trained with"
             )
 
-    def string_signatures(self) -> dict[str, Any]:
+    def string_functions(self) -> dict[str, Any]:
         """Returns `serving_default` and `n_best`."""
-        signature = [tf.TensorSpec([None], tf.string, name=n) for n in ("question", "context")]
 
-        @tf.function(input_signature=signature, autograph=False)
+        @tf.function(input_signature=self._signature, autograph=False)
         def best(question, context):
             return {
                 key: x if x.shape.rank == 1 else x[:, 0] for key, x in find(1, question, context)
             }
 
-        @tf.function(input_signature=signature, autograph=False)
+        @tf.function(input_signature=self._signature, autograph=False)
         def n_best(question, context):
             return dict(find(self.num_best, question, context))
 
@@ -138,8 +144,8 @@ class QuestionAnsweringServable(Servable):
             return self._answers(question, context, count).items()
 
         return {
-            "serving_default": best.get_concrete_function(),
-            "n_best": n_best.get_concrete_function(),
+            "serving_default": best,
+            "n_best": n_best,
         }
 
     def _answers(self, question: tf.Tensor, context: tf.Tensor, count: int) -> dict[str, tf.Tensor]:
@@ -148,7 +154,7 @@ class QuestionAnsweringServable(Servable):
         # must not pull them, or the vocabulary's resource, to where the model is.
         with tf.device("/CPU:0"):
             question, context = check_same_batch(question=question, context=context)
-            question_ids, pieces = self.preprocessor.tokenize(question, context)
+            question_ids, pieces = self._tokenize(question, context)
             plan = plan_windows(question_ids, pieces, layout)
 
         def compute(rows):

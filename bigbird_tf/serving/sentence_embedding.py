@@ -38,7 +38,7 @@ class SentenceEmbeddingServable(Servable):
         """Returns the vectors by name."""
         return {"sentence_embedding": self.encode(**inputs)}
 
-    def string_signatures(self) -> dict[str, Any]:
+    def string_functions(self) -> dict[str, Any]:
         """Returns `serving_default`."""
 
         @tf.function(
@@ -47,7 +47,7 @@ class SentenceEmbeddingServable(Servable):
         def embed(text):
             return self._embed(check_rank(text))
 
-        return {"serving_default": embed.get_concrete_function()}
+        return {"serving_default": embed}
 
     def _embed(self, text: tf.Tensor) -> dict[str, tf.Tensor]:
         # Strings have CPU kernels only.

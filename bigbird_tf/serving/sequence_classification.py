@@ -31,7 +31,7 @@ class SequenceClassificationServable(Servable):
 
     has_labels = True
 
-    def string_signatures(self) -> dict[str, Any]:
+    def string_functions(self) -> dict[str, Any]:
         """Returns `serving_default` and `pair`."""
         text_spec = tf.TensorSpec([None], tf.string, name="text")
         pair_spec = tf.TensorSpec([None], tf.string, name="text_pair")
@@ -46,8 +46,8 @@ class SequenceClassificationServable(Servable):
             return self._decode(self._logits(self.text_windows(text, text_pair)))
 
         return {
-            "serving_default": classify.get_concrete_function(),
-            "pair": classify_pair.get_concrete_function(),
+            "serving_default": classify,
+            "pair": classify_pair,
         }
 
     def _logits(self, windows: TextWindows) -> tf.Tensor:

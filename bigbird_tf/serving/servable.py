@@ -108,14 +108,18 @@ class Servable(abc.ABC):
 
     def signatures(self) -> dict[str, Any]:
         """Returns all signatures, as concrete functions by name."""
-        from_ids = self._from_ids().get_concrete_function()
+        return {name: made.get_concrete_function() for name, made in self.functions().items()}
+
+    def functions(self) -> dict[str, Any]:
+        """Returns what becomes the signatures by name: `tf.function`s that are not traced yet."""
+        from_ids = self._from_ids()
         if self.tokenizer is None:
             return {"serving_default": from_ids, "from_ids": from_ids}
-        return {"from_ids": from_ids, **self.string_signatures()}
+        return {"from_ids": from_ids, **self.string_functions()}
 
     @abc.abstractmethod
-    def string_signatures(self) -> dict[str, Any]:
-        """Returns the signatures on raw strings, `serving_default` among them."""
+    def string_functions(self) -> dict[str, Any]:
+        """Returns those of `functions` on raw strings, `serving_default` among them."""
 
     @abc.abstractmethod
     def example_inputs(self, num_words: int) -> dict[str, list[str]]:

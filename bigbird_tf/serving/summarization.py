@@ -101,7 +101,7 @@ class SummarizationServable(Servable):
         """Returns the tokens of summaries for int32 inputs by name."""
         return {"tokens": self.encode(**inputs)}
 
-    def string_signatures(self) -> dict[str, Any]:
+    def string_functions(self) -> dict[str, Any]:
         """Returns `serving_default`."""
 
         @tf.function(
@@ -110,7 +110,7 @@ class SummarizationServable(Servable):
         def summarize(text):
             return self._summarize(check_rank(text))
 
-        return {"serving_default": summarize.get_concrete_function()}
+        return {"serving_default": summarize}
 
     def _summarize(self, text: tf.Tensor) -> dict[str, tf.Tensor]:
         ids, num_cut = self._read(text)

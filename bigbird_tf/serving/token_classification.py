@@ -51,7 +51,7 @@ class TokenClassificationServable(Servable):
 
     has_labels = True
 
-    def string_signatures(self) -> dict[str, Any]:
+    def string_functions(self) -> dict[str, Any]:
         """Returns `serving_default`."""
 
         @tf.function(
@@ -60,7 +60,7 @@ class TokenClassificationServable(Servable):
         def find_spans(text):
             return self._find_spans(check_rank(text))
 
-        return {"serving_default": find_spans.get_concrete_function()}
+        return {"serving_default": find_spans}
 
     def _find_spans(self, text: tf.Tensor) -> dict[str, tf.Tensor]:
         # Strings have CPU kernels only.

@@ -38,7 +38,7 @@ def test_a_version_itself_and_none(tmp_path):
 class FakeServable:
     """A servable whose signatures give back what they get."""
 
-    def signatures(self):
+    def functions(self):
         @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="text")])
         def echo(text):
             return {"text": text, "length": tf.strings.length(text)}
@@ -47,10 +47,7 @@ class FakeServable:
         def double(number):
             return {"number": 2 * number}
 
-        return {
-            "serving_default": echo.get_concrete_function(),
-            "double": double.get_concrete_function(),
-        }
+        return {"serving_default": echo, "double": double}
 
 
 @pytest.fixture
