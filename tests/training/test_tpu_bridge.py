@@ -1,7 +1,8 @@
 """TensorFlow's own bridge to TPUs takes each head's train step whole; no TPU is needed for that.
 
 The step is traced as a replica's function of `TPUStrategy` is. The pass then makes one cluster of
-it, or leaves outside what it cannot compile.
+it, or leaves outside what it cannot compile. Its ops have kernels on TPUs, by the registry of
+`tensorflow-tpu`.
 """
 
 import re
@@ -12,10 +13,16 @@ import tensorflow as tf
 from tensorflow.python.tpu import tpu
 
 from bigbird_tf.attention.kernels import plan
+from tests.conftest import ROOT
 from tests.training.head_cases import HEADS, data_of, make
 
 pytestmark = pytest.mark.slow
 BRIDGE = "tf-replicated-clustering-bridge-v2"
+# Of the registry of `tensorflow-tpu`; see `make_tpu_ops`.
+TPU_OPS = {*(ROOT / "tests/data/tpu_ops.txt").read_text().splitlines()[1:]}
+# Parts of MLIR's own control flow, whose ops While and If have kernels; and what stands beside the
+# cluster, on the host.
+NO_KERNELS = {"WhileRegion", "IfRegion", "Yield", "TPUCompilationResult"}
 
 
 def traced(step, data) -> str:
@@ -32,11 +39,9 @@ def traced(step, data) -> str:
     return tf.mlir.experimental.convert_function(function, pass_pipeline="")
 
 
-def clusters(text: str) -> tuple[int, int]:
-    """Returns how many clusters the bridge makes, and how many ops it leaves outside."""
-    text = tf.mlir.experimental.run_pass_pipeline(text, BRIDGE)
-    outside = re.findall(r"_xla_outside_compilation|tf_device\.launch", text)
-    return len(re.findall(r'"?tf_device\.cluster_func"?', text)), len(outside)
+def clustered(text: str) -> str:
+    """Returns what the bridge makes of it."""
+    return tf.mlir.experimental.run_pass_pipeline(text, BRIDGE)
 
 
 @pytest.mark.parametrize("cls", HEADS, ids=lambda cls: cls.__name__)
@@ -49,4 +54,17 @@ def test_train_step_is_one_cluster(cls):
     def step(*flat):
         return model.train_step(tf.nest.pack_sequence_as(data, flat))["loss"]
 
-    assert clusters(traced(step, data)) == (1, 0)
+    text = clustered(traced(step, data))
+    assert text.count("tf_device.cluster_func") == 1
+    assert not re.findall(r"_xla_outside_compilation|tf_device\.launch", text)
+    ops = set(re.findall(r'"tf\.(\w+)"', text))
+    assert "MatMul" in ops
+    assert ops - NO_KERNELS <= TPU_OPS
+
+
+def test_the_bridge_sees_what_cannot_be_compiled():
+    def step(x):
+        return tf.strings.length(tf.strings.as_string(x))
+
+    with pytest.raises(tf.errors.UnknownError, match=r"'tf.AsString' op TF/XLA TPU bridge input"):
+        clustered(traced(step, (tf.zeros((3,)),)))

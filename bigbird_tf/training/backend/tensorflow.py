@@ -90,7 +90,8 @@ class TokenCount:
 
 def optimizer_value(model: keras.Model, variable: Any) -> int:
     """Returns the value of one of the optimizer's variables, between steps of `fit`."""
-    return int(variable.value)
+    # Of several replicas, the variable of the first one.
+    return int(variable.value.numpy())
 
 
 def write_variables(path: str, groups: dict[str, list]) -> None:

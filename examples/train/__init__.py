@@ -1,0 +1,1 @@
+"""One program for training on one device or many."""
