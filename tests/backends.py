@@ -60,6 +60,15 @@ def compiled(function: Callable, *, jit_compile: bool = True) -> Callable:
     return jax.jit(function)
 
 
+def as_one(function: Callable) -> Callable:
+    """Returns a function that runs quickly the first time.
+
+    That is as it is on TensorFlow. JAX compiles each operation for each shape if they are called
+    one by one, which takes ten times as long as to compile the whole function.
+    """
+    return function if IS_TENSORFLOW else compiled(function)
+
+
 def of_unknown_length(function: Callable, arrays) -> Callable:
     """Returns a TensorFlow graph of a function of arrays whose first two sizes are unknown."""
     import tensorflow as tf
@@ -85,8 +94,11 @@ def value_and_gradients(function: Callable, tensors, grad_output):
         return y, *tape.gradient(y, tensors, grad_output)
     import jax
 
-    y, backward = jax.vjp(function, *tensors)
-    return y, *backward(grad_output)
+    def both(tensors, grad_output):
+        y, backward = jax.vjp(function, *tensors)
+        return y, *backward(grad_output)
+
+    return as_one(both)(tensors, grad_output)
 
 
 def loss_and_gradients(loss: Callable, x, layer: keras.layers.Layer):

@@ -1,5 +1,6 @@
 """What all tests share: seeds, settings of property tests, a process that loads what we save."""
 
+import gc
 import json
 import os
 import subprocess
@@ -37,11 +38,21 @@ compile_fast()
 if not IS_TENSORFLOW:
     import jax
 
-    # Many functions are the same: compiled once.
-    _CACHE = tempfile.TemporaryDirectory(prefix="jax_cache_")
-    jax.config.update("jax_compilation_cache_dir", _CACHE.name)
+    # Many functions are the same: compiled once, for all processes of a run.
+    if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
+        _CACHE = tempfile.TemporaryDirectory(prefix="jax_cache_")
+        os.environ["JAX_COMPILATION_CACHE_DIR"] = _CACHE.name
+    jax.config.update("jax_compilation_cache_dir", os.environ["JAX_COMPILATION_CACHE_DIR"])
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+
+
+def pytest_configure(config):
+    # JAX 0.10 does not write the files of its cache whole: a process may see half of what another
+    # one writes. Then it compiles for itself.
+    config.addinivalue_line(
+        "filterwarnings", "ignore:Error reading persistent compilation cache entry"
+    )
 
 
 def pytest_collection_modifyitems(items):
@@ -49,6 +60,20 @@ def pytest_collection_modifyitems(items):
     for item in items if not IS_TENSORFLOW else ():
         if calls_tensorflow(item.function):
             item.add_marker(pytest.mark.skip(reason="TensorFlow's own: the test calls it itself"))
+
+
+def pytest_collection_finish():
+    # Libraries and graphs are millions of objects. Python would look through them again and again,
+    # for seconds, also where Keras asks it to (when it quantizes a layer).
+    gc.set_threshold(200_000, 20, 100)
+    gc.freeze()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _leave_what_lives():
+    yield
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)

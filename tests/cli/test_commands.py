@@ -10,6 +10,7 @@ import pytest
 from bigbird_tf import models
 from bigbird_tf.cli import commands, inputs
 from bigbird_tf.preprocessing import BigBirdTokenizer
+from bigbird_tf.serving import export_saved_model
 from tests.preprocessing.conftest import train_vocabulary
 from tests.serving.conftest import small_config
 
@@ -189,12 +190,19 @@ def test_values_of_options(text, value):
 
 
 class TestDamagedModels:
+    @pytest.fixture(scope="class")
+    @classmethod
+    def exported(cls, tmp_path_factory):
+        model = models.BigBirdForTokenClassification(small_config())
+        tokenizer = BigBirdTokenizer(train_vocabulary())
+        return export_saved_model(model, tmp_path_factory.mktemp("exported"), tokenizer)
+
     @pytest.mark.parametrize("file", ["saved_model.pb", "variables/variables.data-00000-of-00001"])
-    def test_truncated_saved_model(self, run, pretrained, tmp_path, file):
-        folder = Path(run("export", pretrained, tmp_path).out.strip())
+    def test_truncated_saved_model(self, run, exported, tmp_path, file):
+        folder = shutil.copytree(exported, tmp_path / "1")
         content = (folder / file).read_bytes()
         (folder / file).write_bytes(content[: len(content) // 2])
-        outcome = run("predict", tmp_path, "a text", "-q", "Who?")
+        outcome = run("predict", tmp_path, "a text")
         assert outcome.code == 1
         assert f"The SavedModel {folder} is damaged" in outcome.err
         assert "Traceback" not in outcome.err

@@ -1,21 +1,22 @@
 import dataclasses
 import json
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import typer
 from rich.console import Console
 from typer.testing import CliRunner
 
-from examples.docs_qa import demo, train_from_scratch
+from examples.docs_qa import demo, demo_steps, train_from_scratch
 from examples.docs_qa.asking_export import ask_export
-from examples.docs_qa.teach import Lesson
-from examples.docs_qa.train import Recipe, Stage, build_model
+from examples.docs_qa.time_plan import TimePlan
+from examples.docs_qa.train import Recipe, Stage
 
 PACKAGES = (
     *("bisect", "calendar", "colorsys", "copy", "csv", "fnmatch", "glob", "heapq"),
     *("html", "json", "linecache", "shlex", "textwrap", "tempfile"),
 )
-TEST_PACKAGES = ("calendar", "csv", "json", "tempfile", "textwrap")
 
 
 @pytest.mark.slow
@@ -58,74 +59,26 @@ def test_training_from_scratch_from_end_to_end(tmp_path):
     assert vocabularies[0].read_bytes() == vocabularies[1].read_bytes()
 
 
-@pytest.fixture
-def checkpoint(tmp_path, tokenizer):
-    """A model too small to learn, which says of some packages that it was not trained on them."""
-    model = build_model(
-        tokenizer.vocab_size,
-        tokenizer.sep_token_id,
-        hidden_size=16,
-        num_attention_heads=2,
-        intermediate_size=16,
-        num_hidden_layers=3,
-    )
-    known = {"test": list(TEST_PACKAGES), "train": sorted(set(PACKAGES) - set(TEST_PACKAGES))}
-    model.config = model.config.replace(extra={"docs_qa_packages": known})
-    model.save_pretrained(tmp_path / "tiny")
-    tokenizer.save_pretrained(tmp_path / "tiny")
-    return str(tmp_path / "tiny")
-
-
-@pytest.mark.slow
-def test_the_demo_from_end_to_end(tmp_path, checkpoint):
-    """Real pages, and no time: every part does its part once, and says what it left out."""
-    console = Console(record=True, width=130)
-    settings = dataclasses.replace(
-        demo.QUICK,
-        minutes=0.001,
-        checkpoint=checkpoint,
-        max_modules=4,
-        packages=PACKAGES,
-        min_pages=20,
-        lesson=Lesson(length=64, batch_size=4),
-        max_questions=8,
-        max_new=6,
-        shown=2,
-    )
-    results = demo.run(settings, tmp_path, console)
-    assert json.loads((tmp_path / "results.json").read_text()) == results
-    # There was no time at all: everything is done once.
-    assert [lesson["steps"] for lesson in results["lessons"].values()] == [1, 1]
-    assert [found["view"] for found in results["as_shipped"]] == [
-        "the first 4,096 pieces",
-        "the first 512 pieces",
-        "512 pieces, sliding over 4,096",
-        "the right 512 of 4,096 pieces",
-    ]
-    for found in results["as_shipped"]:
-        groups = ("sentence", "class_near", "class_far")
-        assert sum(found[group]["questions"] for group in groups) == 4
-    questions = {name: found["questions"] for name, found in results["new_kind"].items()}
-    assert questions == dict.fromkeys(("as shipped", "taught", "from scratch"), 2)
-    assert results["left_out"][:2] == [
-        "asked 4 of 8 questions of the two kinds it knows",
-        "asked 4 of 6 new questions, before the lesson",
-    ]
+def test_what_there_was_no_time_for_is_said(tmp_path, monkeypatch):
+    console, plan = Console(record=True, width=130), TimePlan(60, demo.SHARES)
+    made = demo_steps.Demo(demo.QUICK, tmp_path, console, plan)
+    found = [SimpleNamespace(asked=range(4))]
+    monkeypatch.setattr(demo_steps, "evaluate_with_progress", lambda *args, **kwargs: found)
+    made.test = None
+    part = plan.begin("pages")
+    assert made._evaluate([], np.arange(4), part, "questions") == found
+    assert plan.left_out == []
+    made._evaluate([], np.arange(8), part, "questions of the two kinds it knows")
+    fits = [{"seconds": 30.0, "steps": 99}, {"seconds": 0.0, "steps": 1}]
+    teacher = SimpleNamespace(teach=lambda *args, **kwargs: fits.pop(0))
     for name in ("taught", "from scratch"):
-        assert any(f"1 steps ({name})" in what for what in results["left_out"])
-    assert set(results["seconds_of_parts"]) == set(demo.SHARES)
-    train, test = (set(results["data"][name]["packages"]) for name in ("train", "test"))
-    assert test == set(TEST_PACKAGES)
-    assert train == set(PACKAGES) - test
-    for answer in results["answers"]:
-        assert answer["module"].partition(".")[0] in test or answer["module"].startswith("digest")
-    for name in ("accuracy.png", "learning.png"):
-        assert (tmp_path / name).read_bytes().startswith(b"\x89PNG")
-    assert (tmp_path / "model" / "model.safetensors").is_file()
-    assert (tmp_path / "saved_model" / "1" / "saved_model.pb").is_file()
+        made._fit(teacher, None, name, seconds=30.0, latest=60.0)
+    assert plan.left_out == [
+        "asked 4 of 8 questions of the two kinds it knows",
+        "trained for 0 seconds, 1 steps (from scratch): too few to learn much",
+    ]
     told = console.export_text()
-    assert "for lack of time: asked 4 of 8 questions" in told
-    assert all(answer["question"] in told for answer in results["answers"])
+    assert all(f"For lack of time: {what}." in told for what in plan.left_out)
 
 
 def test_no_time_for_enough_pages(tmp_path):

@@ -1,8 +1,12 @@
 """A small model of every class, exported once for all tests."""
 
+import functools
+import os
+
 import keras
 import pytest
 import tensorflow as tf
+from filelock import FileLock
 
 from bigbird_tf import BigBirdConfig, BigBirdPegasusConfig, models
 from bigbird_tf.preprocessing import BigBirdTokenizer, PegasusTokenizer
@@ -89,19 +93,28 @@ def small_pegasus_config(**changes) -> BigBirdPegasusConfig:
 
 
 class Exported:
-    """A model and its SavedModel."""
+    """A model and its SavedModel, which is made when it is first asked for.
+
+    All processes of a run of the tests share `folder`: whoever comes first makes it.
+    """
 
     def __init__(self, model, tokenizer, folder, options):
         self.model = model
         self.tokenizer = tokenizer
-        self.folder = export_saved_model(model, folder, tokenizer, **options)
-        self._loaded = None
+        self.versions = folder
+        self.options = options
 
-    @property
+    @functools.cached_property
+    def folder(self):
+        with FileLock(self.versions.with_suffix(".lock")):
+            version = self.versions / "1"
+            if not version.exists():
+                export_saved_model(self.model, self.versions, self.tokenizer, **self.options)
+            return version
+
+    @functools.cached_property
     def loaded(self):
-        if self._loaded is None:
-            self._loaded = tf.saved_model.load(str(self.folder))
-        return self._loaded
+        return tf.saved_model.load(str(self.folder))
 
     def run(self, signature="serving_default", **inputs):
         function = self.loaded.signatures[signature]
@@ -127,19 +140,28 @@ def pegasus_tokenizer() -> PegasusTokenizer:
 
 
 @pytest.fixture(scope="session")
-def exported(tokenizer, pegasus_tokenizer, tmp_path_factory):
-    """Returns the exported model of a class by name, made when it is first asked for."""
+def shared_folder(tmp_path_factory):
+    """A folder that all processes of this run share."""
+    folder = tmp_path_factory.getbasetemp()
+    return folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder
+
+
+@pytest.fixture(scope="session")
+def exported(tokenizer, pegasus_tokenizer, shared_folder):
+    """Returns the exported model of a class by name; `on_ids` for one without strings."""
     made = {}
 
-    def of(class_name: str) -> Exported:
-        if class_name not in made:
+    def of(class_name: str, *, on_ids: bool = False) -> Exported:
+        key = class_name, on_ids
+        if key not in made:
             keras.utils.set_random_seed(29)
             is_pegasus = class_name.startswith("BigBirdPegasus")
             config = small_pegasus_config() if is_pegasus else small_config()
             model = getattr(models, class_name)(config)
-            folder = tmp_path_factory.mktemp(class_name)
+            folder = shared_folder / f"{class_name}{'_on_ids' * on_ids}"
             of_class = pegasus_tokenizer if is_pegasus else tokenizer
-            made[class_name] = Exported(model, of_class, folder, OPTIONS.get(class_name, {}))
-        return made[class_name]
+            options = OPTIONS.get(class_name, {})
+            made[key] = Exported(model, None if on_ids else of_class, folder, options)
+        return made[key]
 
     return of

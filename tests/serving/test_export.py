@@ -93,9 +93,14 @@ def test_a_fresh_process_with_tensorflow_text_only(exported, tmp_path):
         assert_close(actual, value, rtol=1e-5, atol=1e-5)
 
 
-@pytest.mark.parametrize("name", CLASSES)
 @pytest.mark.slow
 class TestEveryHead:
+    @pytest.fixture(scope="class", params=CLASSES)
+    @classmethod
+    def name(cls, request):
+        """Of the class, so that all tests of a head follow each other."""
+        return request.param
+
     def test_from_ids_is_the_model(self, exported, name):
         servable = exported(name)
         for length in (13, 37, MAX_LENGTH):
@@ -201,7 +206,7 @@ class TestBadIds:
         inputs = id_inputs(name)
         inputs["input_ids"][..., 3] = bad
         with pytest.raises(tf.errors.InvalidArgumentError, match=r"`input_ids` must be in \[0"):
-            exported(name).run("from_ids", **inputs)
+            exported(name, on_ids=True).run("from_ids", **inputs)
 
     @pytest.mark.parametrize("short", ["attention_mask", "token_type_ids"])
     @pytest.mark.parametrize("length", [1, 36])
@@ -209,27 +214,27 @@ class TestBadIds:
         inputs = id_inputs(name)
         inputs[short] = inputs[short][..., :length]
         with pytest.raises(tf.errors.InvalidArgumentError, match=f"`{short}` must be of the shape"):
-            exported(name).run("from_ids", **inputs)
+            exported(name, on_ids=True).run("from_ids", **inputs)
 
     def test_no_tokens(self, exported, name):
         inputs = {key: value[..., :0] for key, value in id_inputs(name).items()}
         with pytest.raises(tf.errors.InvalidArgumentError, match="one token at least"):
-            exported(name).run("from_ids", **inputs)
+            exported(name, on_ids=True).run("from_ids", **inputs)
 
     def test_too_many_tokens(self, exported, name):
         with pytest.raises(tf.errors.InvalidArgumentError, match="max_position_embeddings"):
-            exported(name).run("from_ids", **id_inputs(name, MAX_LENGTH + 1))
+            exported(name, on_ids=True).run("from_ids", **id_inputs(name, MAX_LENGTH + 1))
 
     def test_all_zero_mask(self, exported, name):
         inputs = id_inputs(name)
         inputs["attention_mask"][:] = 0
-        for value in exported(name).run("from_ids", **inputs).values():
+        for value in exported(name, on_ids=True).run("from_ids", **inputs).values():
             assert np.isfinite(value).all()
 
     def test_wrong_dtype(self, exported, name):
         inputs = {key: tf.constant(value, tf.float32) for key, value in id_inputs(name).items()}
         with pytest.raises((tf.errors.InvalidArgumentError, TypeError), match="float"):
-            exported(name).loaded.signatures["from_ids"](**inputs)
+            exported(name, on_ids=True).loaded.signatures["from_ids"](**inputs)
 
 
 @pytest.mark.slow
@@ -308,11 +313,9 @@ class TestWeightDtype:
         ("dtype", "share", "tolerance"),
         [("float16", 0.5, 2e-3), ("bfloat16", 0.5, 2e-2), ("int8", 0.4, 1e-1)],
     )
-    def test_smaller_and_nearly_the_same(
-        self, exported, tokenizer, tmp_path, dtype, share, tolerance
-    ):
-        whole = exported("BigBirdForSequenceClassification")
-        folder = export_saved_model(whole.model, tmp_path, tokenizer, weight_dtype=dtype)
+    def test_smaller_and_nearly_the_same(self, exported, tmp_path, dtype, share, tolerance):
+        whole = exported("BigBirdForSequenceClassification", on_ids=True)
+        folder = export_saved_model(whole.model, tmp_path, weight_dtype=dtype)
 
         def size(folder):
             return (folder / "variables/variables.data-00000-of-00001").stat().st_size
@@ -344,14 +347,14 @@ class TestWeightDtype:
 
     @pytest.mark.slow
     @pytest.mark.filterwarnings("ignore:.* does not have a `quantize` method")
-    def test_quantized_before(self, tokenizer, tmp_path):
+    def test_quantized_before(self, tmp_path):
         """A model that is quantized already is exported as it is."""
         model = models.BigBirdModel(small_config())
         model.quantize("int8")
         with pytest.raises(ValueError, match="whose weights have changed since"):
             make_servable(model, weight_dtype="int8")
         inputs = id_inputs("")
-        loaded = tf.saved_model.load(str(export_saved_model(model, tmp_path, tokenizer)))
+        loaded = tf.saved_model.load(str(export_saved_model(model, tmp_path)))
         found = loaded.signatures["from_ids"](**{k: tf.constant(v) for k, v in inputs.items()})
         for name, value in model(inputs).items():
             np.testing.assert_allclose(found[name], value, rtol=1e-4, atol=1e-4)
@@ -364,18 +367,23 @@ class TestWeightDtype:
 
 
 @pytest.mark.slow
-def test_size_at_base_depth(tmp_path):
-    """Twelve layers with twelve heads, for 4096 tokens: the graph is small beside base weights."""
-    vocabulary = train_vocabulary()
+def test_size_by_depth(tmp_path):
+    """Layers with twelve heads, for 4096 tokens: the graph is small beside base weights."""
+    vocabulary, depth = train_vocabulary(), 4
     config = BigBirdConfig(
-        vocab_size=131, hidden_size=48, intermediate_size=23, sep_token_id=4, num_random_blocks=3
+        vocab_size=131,
+        hidden_size=48,
+        num_hidden_layers=depth,
+        intermediate_size=23,
+        sep_token_id=4,
+        num_random_blocks=3,
     )
     model = models.BigBirdForQuestionAnswering(config)
     folder = export_saved_model(model, tmp_path, BigBirdTokenizer(vocabulary))
     graph = (folder / "saved_model.pb").stat().st_size
     # Weights of base size are 500 MB. A layer's nodes, with their names and shapes, are 370 KB;
     # what cuts texts and decodes answers, in two signatures, 1.1 MB.
-    assert graph < len(vocabulary) + 1_200_000 + 12 * 380_000
+    assert graph < len(vocabulary) + 1_200_000 + depth * 380_000
     tables = [
         tf.make_ndarray(node.attr["value"].tensor)
         for function, node in nodes_of(folder)
@@ -383,7 +391,7 @@ def test_size_at_base_depth(tmp_path):
     ]
     tables = [table for table in tables if table.ndim == 3 and table.shape[1:] == (12, 3)]
     # One table a layer, all different. Lengths share rows: few more than the 62 of the longest.
-    assert len(tables) == len({table.tobytes() for table in tables}) == 12
+    assert len(tables) == len({table.tobytes() for table in tables}) == depth
     assert {table.dtype for table in tables} == {np.dtype(np.uint8)}
     assert all(62 <= len(table) < 150 for table in tables)
 

@@ -35,7 +35,7 @@ def run_with_room(room: int, command) -> subprocess.CompletedProcess:
 @pytest.fixture
 def pretrained(tmp_path) -> Path:
     folder = tmp_path / "model"
-    models.BigBirdForQuestionAnswering(
+    models.BigBirdForTokenClassification(
         small_config(vocab_size=1007, hidden_size=128)
     ).save_pretrained(folder)
     BigBirdTokenizer(train_vocabulary()).save_pretrained(folder)
@@ -72,7 +72,7 @@ def test_save_pretrained_over_an_older_model(pretrained):
     script = (
         "import sys\n"
         "import bigbird_tf as bb\n"
-        "model = bb.BigBirdForQuestionAnswering.from_pretrained(sys.argv[1])\n"
+        "model = bb.BigBirdForTokenClassification.from_pretrained(sys.argv[1])\n"
         "model.set_weights([weight + 1 for weight in model.get_weights()])\n"
         "try:\n"
         "    model.save_pretrained(sys.argv[1])\n"

@@ -7,6 +7,7 @@ import pytest
 import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from keras import ops
 
 from bigbird_tf import BlockPattern
 from bigbird_tf.attention.kernels.key_sums import (
@@ -16,6 +17,7 @@ from bigbird_tf.attention.kernels.key_sums import (
     sums_by_sorting,
 )
 from bigbird_tf.attention.pattern.slots import SlotLayout
+from tests.backends import as_one
 
 
 @settings(max_examples=15)
@@ -41,19 +43,24 @@ def test_all_are_equal_to_one_by_one(seed, group, rows, left, right, window, num
     for head, row, slot in np.ndindex(*ids.shape):
         expected[head, ids[head, row, slot]] += parts[head, row, slot]
     expected = expected.reshape(group, n * block, head_size)
-    inputs = tf.reshape(parts, (group, rows, slots * block, head_size)), tf.constant(ids), n
     layout = pattern.slots.layout
-    for sums in (
-        sums_by_sorting(*inputs),
-        sums_by_slot(*inputs, layout),
-        # Where it is not known which blocks are random ones.
-        sums_by_slot(*inputs, dataclasses.replace(layout, random_end=None)),
-        sums_by_product(*inputs, layout),
-        sum(
-            sums_by_product(inputs[0][:, at : at + 2], inputs[1][:, at : at + 2], n, layout, at)
-            for at in range(0, rows, 2)
-        ),
-    ):
+
+    @as_one
+    def all_sums(parts, ids):
+        return (
+            sums_by_sorting(parts, ids, n),
+            sums_by_slot(parts, ids, n, layout),
+            # Where it is not known which blocks are random ones.
+            sums_by_slot(parts, ids, n, dataclasses.replace(layout, random_end=None)),
+            sums_by_product(parts, ids, n, layout),
+            sum(
+                sums_by_product(parts[:, at : at + 2], ids[:, at : at + 2], n, layout, at)
+                for at in range(0, rows, 2)
+            ),
+        )
+
+    parts = parts.reshape(group, rows, slots * block, head_size)
+    for sums in all_sums(ops.convert_to_tensor(parts), ops.convert_to_tensor(ids)):
         np.testing.assert_allclose(sums, expected, rtol=0, atol=1e-5)
 
 
