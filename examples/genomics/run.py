@@ -1,6 +1,7 @@
 """All of it: `python -m examples.genomics.run all --minutes 10`, or one of its parts."""
 
 import json
+import tempfile
 from pathlib import Path
 from typing import Annotated
 
@@ -8,7 +9,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from examples.genomics import coding, language_model, motifs, sources
+from examples.genomics import coding, gena, language_model, motifs, sources
 
 __all__ = ["app"]
 
@@ -126,18 +127,24 @@ def coding_intervals(
     output: Output = Path("genomics_results"),
     genbank: Genbank = None,
     checkpoint: Annotated[
-        Path | None, typer.Option(exists=True, help="Tokenizer and weights to start from.")
+        Path | None, typer.Option(help="Tokenizer and weights to start from; or `gena`.")
     ] = None,
     quick: Quick = False,
 ) -> None:
     """Learns coding intervals from annotated loci; BED files of what it finds in others."""
     loci = sources.read_loci(genbank or sources.find(sources.KLEBSIELLA, CACHE))
     options = {**QUICK["coding"], "max_steps": 3} if quick else {}
-    if checkpoint is None and quick:
-        options |= TINY
-    results = coding.run(
-        loci, seconds=60 * minutes, checkpoint=checkpoint, output=output, **options
-    )
+    with tempfile.TemporaryDirectory() as folder:
+        if checkpoint == Path("gena"):
+            # Random weights of its shape: published ones are on the hub.
+            checkpoint = Path(folder)
+            sizes = {"vocab_size": 128, "num_hidden_layers": 1, **TINY} if quick else {}
+            gena.write_checkpoint(checkpoint, [locus.sequence for locus in loci], **sizes)
+        elif checkpoint is None and quick:
+            options |= TINY
+        results = coding.run(
+            loci, seconds=60 * minutes, checkpoint=checkpoint, output=output, **options
+        )
     _save(output, "coding", results, Console())
 
 

@@ -167,3 +167,23 @@ def test_all_of_it_in_miniature(genbank, tmp_path):
     assert whole["match"] > 90
     assert windows["left form"] > 90
     assert 25 < windows["match"] < 75
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:.*start from fresh weights")
+def test_a_checkpoint_of_gena_s_shape(genbank, tmp_path):
+    """Its vocabulary, its weights and its names of files; fine-tuned, saved and loaded again."""
+    pytest.importorskip("tokenizers")
+    arguments = ["coding", "--quick", "--checkpoint", "gena", "--output", tmp_path]
+    arguments += ["--genbank", genbank, "--minutes", "0.1"]
+    done = CliRunner().invoke(
+        app, [str(argument) for argument in arguments], catch_exceptions=False
+    )
+    assert done.exit_code == 0, done.output
+    tokenizer = bb.Tokenizer.from_pretrained(tmp_path / "model")
+    assert type(tokenizer) is bb.FastTokenizer
+    assert tokenizer.pad_token_id == 3
+    model = bb.BigBirdForTokenClassification.from_pretrained(tmp_path / "model")
+    [locus, *_] = sources.read_loci(genbank)
+    for interval in coding.find_genes(model, tokenizer, locus, 64):
+        assert 0 <= interval.start < interval.end <= 900

@@ -246,6 +246,30 @@ def test_ops_of_activations_and_sampling(tokenizer, tmp_path, hidden_act):
     assert ops_of(folder) - TENSORFLOW_OPS - TEXT_OPS == set()
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"num_random_blocks": 0},
+        {"num_window_blocks": (2, 0), "num_global_blocks": (1, 0)},
+        {"num_window_blocks": 5, "num_global_blocks": (0, 2)},
+    ],
+    ids=str,
+)
+def test_other_patterns(tmp_path, fields):
+    model = models.BigBirdForTokenClassification(small_config(**fields))
+    default = models.BigBirdForTokenClassification(small_config())
+    default.set_weights(model.get_weights())
+    run = tf.saved_model.load(str(export_saved_model(model, tmp_path))).signatures["from_ids"]
+    for length in (13, MAX_LENGTH):
+        inputs = id_inputs("", length)
+        found = run(**{name: tf.constant(value) for name, value in inputs.items()})["logits"]
+        np.testing.assert_allclose(found, model(inputs), rtol=1e-4, atol=1e-4)
+        # The pattern counts where attention is sparse.
+        differs = np.abs(found - default(inputs)).max() > 1e-3
+        assert differs == (length > 28)
+
+
 class TestArguments:
     def test_other_models(self, tokenizer, tmp_path):
         with pytest.raises(TypeError, match=r"`model` must be one of .*BigBirdForCausalLM.*Dense"):
