@@ -149,10 +149,21 @@ def transformers(mode, batch, length, layers, dtype, attention_type="block_spars
     return Work(step)
 
 
+RELATIVE = {"position_embedding_type": "relative"}
+# Of the paper's base models.
+ETC = {
+    "construction": "etc",
+    "num_global_tokens": 230,
+    "block_size": 84,
+    "num_random_blocks": 0,
+}
 PEERS = {
     "bigbird_tf": bigbird_tf,
     "bigbird_tf XLA": lambda *a: bigbird_tf(*a, jit_compile=True),
     "bigbird_tf rematerialised": lambda *a: bigbird_tf(*a, gradient_checkpointing=True),
+    "bigbird_tf relative": lambda *a: bigbird_tf(*a, **RELATIVE),
+    "bigbird_tf ETC": lambda *a: bigbird_tf(*a, **ETC),
+    "bigbird_tf ETC relative": lambda *a: bigbird_tf(*a, **ETC, **RELATIVE),
     "transformers block_sparse": transformers,
     "transformers original_full": lambda *a: transformers(*a, attention_type="original_full"),
     "Model Garden graph": model_garden,

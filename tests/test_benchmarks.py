@@ -147,6 +147,31 @@ def test_decoding_with_all_peers(tmp_path, monkeypatch):
     assert all(x > 0 for found in seconds.values() for y in found.values() for x in y.values())
 
 
+def test_peers_of_both_constructions(monkeypatch):
+    """Each is what its name says, and runs."""
+    from benchmarks import constructions, model, peer_process
+    from bigbird_tf import BigBirdConfig
+
+    small = {"vocab_size": 97, "hidden_size": 12, "intermediate_size": 8, "num_attention_heads": 2}
+    made = []
+
+    def small_config(**fields):
+        made.append(BigBirdConfig(**{**fields, **small}))
+        return made[-1]
+
+    monkeypatch.setattr(peer_process, "VOCABULARY", small["vocab_size"])
+    monkeypatch.setattr("bigbird_tf.BigBirdConfig", small_config)
+    for peer in constructions.PEERS.split(","):
+        work = peer_process.PEERS[peer]("forward", 1, 768, 1, "float32")
+        work.run()
+        assert (made[-1].construction == "etc") == ("ETC" in peer)
+        assert (made[-1].position_embedding_type == "relative") == ("relative" in peer)
+    asked = []
+    monkeypatch.setattr(model, "main", lambda **given: asked.append(given))
+    constructions.main(lengths="768", layers=1, rounds=1)
+    assert asked[0]["peers"] == constructions.PEERS
+
+
 def test_processor_time_of_an_import():
     from benchmarks import import_time
 
