@@ -113,10 +113,14 @@ class QuestionAnsweringServable(Servable):
         self._signature = [
             tf.TensorSpec([None], tf.string, name=name) for name in ("question", "context")
         ]
+
         # In the graph once, for both signatures.
-        self._tokenize = tf.function(
-            self.preprocessor.tokenize, input_signature=self._signature, autograph=False
-        )
+        @tf.function(input_signature=self._signature, autograph=False)
+        def tokenize(question, context):
+            with tf.device("/CPU:0"):
+                return self.preprocessor.tokenize(question, context)
+
+        self._tokenize = tokenize
         # Other families have none.
         num_global_tokens = getattr(self.config, "num_global_tokens", 0)
         if self.preprocessor.num_global_tokens > num_global_tokens:
