@@ -54,13 +54,16 @@ docs-serve: $(VENV)/.docs
 parity: $(VENV)/.installed
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m parity
 
-# Models, layers and attention on Keras' JAX backend. Needs JAX, see CONTRIBUTING.md.
+# Models, layers and attention on Keras' JAX backend. Needs JAX, see CONTRIBUTING.md. Of the models'
+# tests those that JAX_MODELS names, as `-k` of pytest does: all, if it is empty.
+JAX_MODELS ?=
+ON_JAX := KERAS_BACKEND=jax JAX_PLATFORMS=cpu $(BIN)/python -m pytest -n 2 --dist worksteal
 jax: $(VENV)/.installed
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m jax
-	KERAS_BACKEND=jax JAX_PLATFORMS=cpu $(BIN)/python -m pytest -n 2 --dist worksteal \
-		tests/nn tests/attention tests/layers tests/generation tests/models \
+	$(ON_JAX) tests/nn tests/attention tests/layers tests/generation \
 		tests/training/test_training_checkpoint.py tests/training/test_apply_if_finite.py \
 		tests/training/test_throughput.py
+	$(ON_JAX) tests/models -k '$(JAX_MODELS)'
 
 # Needs libtpu: see CONTRIBUTING.md.
 tpu: $(VENV)/.installed

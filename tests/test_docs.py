@@ -40,25 +40,42 @@ def code_of(page: Path) -> str:
     return "".join(body for language, body in snippets if language == "python")
 
 
+# These choose the process's devices, or train for long; the others share a process.
+ALONE = ("distribution.md", "scaling.md", "training.md")
+GROUPS = {name: [name] for name in ALONE} | {
+    "others": [page.name for page in PAGES if page.name not in ALONE and code_of(page)]
+}
+# Runs each file as a script of its own, in its own folder.
+RUN_ALL = """
+import os, runpy, sys
+for script in sys.argv[1:]:
+    os.chdir(os.path.dirname(script))
+    runpy.run_path(script, run_name="__main__")
+"""
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("page", PAGES, ids=[page.name for page in PAGES])
-def test_snippets_run(page, tmp_path):
-    code = code_of(page)
-    if not code:
-        return
-    names = sorted(set(re.findall(r'"(google/[\w-]+)"', code)))
-    script = tmp_path / "snippets.py"
-    script.write_text(PREPARE.format(names=names or ["google/unused"]) + code, encoding="utf-8")
+@pytest.mark.parametrize("group", GROUPS)
+def test_snippets_run(group, tmp_path):
+    scripts = []
+    for name in GROUPS[group]:
+        code = code_of(ROOT / "docs" / name)
+        names = sorted(set(re.findall(r'"(google/[\w-]+)"', code)))
+        script = tmp_path / name / "snippets.py"
+        script.parent.mkdir()
+        prepare = PREPARE.format(names=names or ["google/unused"])
+        script.write_text(prepare + code, encoding="utf-8")
+        scripts.append(str(script))
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1"}
     run = subprocess.run(
-        [sys.executable, str(script)],
-        cwd=tmp_path,
+        [sys.executable, "-c", RUN_ALL, *scripts],
         env=environment,
         capture_output=True,
         text=True,
         timeout=900,
     )
-    assert run.returncode == 0, f"{page.name}: {run.stderr[-3000:]}"
+    # The traceback names the page's folder.
+    assert run.returncode == 0, run.stderr[-3000:]
 
 
 @pytest.mark.slow

@@ -1,7 +1,6 @@
 """A small model of every class, exported once for all tests."""
 
 import functools
-import os
 
 import keras
 import pytest
@@ -137,13 +136,6 @@ def tokenizer() -> BigBirdTokenizer:
 def pegasus_tokenizer() -> PegasusTokenizer:
     pieces = ["[CLS]", "[SEP]", "[MASK]", "<n>"]
     return PegasusTokenizer(train_vocabulary(user_defined_symbols=pieces))
-
-
-@pytest.fixture(scope="session")
-def shared_folder(tmp_path_factory):
-    """A folder that all processes of this run share."""
-    folder = tmp_path_factory.getbasetemp()
-    return folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder
 
 
 @pytest.fixture(scope="session")

@@ -69,9 +69,14 @@ def test_every_model_has_a_servable():
 
 @pytest.mark.slow
 def test_a_fresh_process_with_tensorflow_text_only(exported, tmp_path):
-    """It gives for every signature what this process gives, with our package out of reach."""
+    """It gives for every signature what this process gives, with our package out of reach.
+
+    Of the heads whose graphs around the model differ; ops of the others are looked at below.
+    """
+    heads = ("CausalLM", "MaskedLM", "MultipleChoice", "QuestionAnswering", "TokenClassification")
+    names = [f"BigBirdFor{head}" for head in heads] + ["BigBirdPegasusForConditionalGeneration"]
     requests, expected = [], []
-    for name in CLASSES:
+    for name in names:
         servable = exported(name)
         for signature in servable.loaded.signatures:
             if signature == "from_ids":
@@ -88,7 +93,7 @@ def test_a_fresh_process_with_tensorflow_text_only(exported, tmp_path):
     run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert run.returncode == 0, run.stderr[-3000:]
     results = pickle.loads((tmp_path / "results").read_bytes())
-    assert len(results) >= 2 * len(CLASSES)
+    assert len(results) >= 2 * len(names)
     for actual, value in zip(results, expected, strict=True):
         assert_close(actual, value, rtol=1e-5, atol=1e-5)
 

@@ -7,6 +7,7 @@ import sys
 import numpy as np
 import pytest
 import tensorflow as tf
+from filelock import FileLock
 
 from tests.conftest import ROOT
 from tests.training.replica_cases import CASES
@@ -20,20 +21,22 @@ TRAINED = [name for name in CASES if name not in ("losses", "dropout")]
 
 
 @pytest.fixture(scope="session")
-def outcome(tmp_path_factory):
+def outcome(shared_folder):
     """Returns a function: of the number of replicas and the case's name, what came out."""
 
     @functools.cache
     def outcomes(replicas):
-        path = tmp_path_factory.mktemp("replicas") / "outcomes.npz"
-        module = [sys.executable, "-m", "tests.training.replica_cases"]
-        run = subprocess.run(
-            [*module, str(replicas), path, *NAMES[replicas]],
-            cwd=ROOT,
-            capture_output=True,
-            text=True,
-        )
-        assert run.returncode == 0, run.stderr[-3000:]
+        path = shared_folder / f"outcomes_of_{replicas}_replicas.npz"
+        with FileLock(path.with_suffix(".lock")):
+            if not path.exists():
+                module = [sys.executable, "-m", "tests.training.replica_cases"]
+                run = subprocess.run(
+                    [*module, str(replicas), path, *NAMES[replicas]],
+                    cwd=ROOT,
+                    capture_output=True,
+                    text=True,
+                )
+                assert run.returncode == 0, run.stderr[-3000:]
         with np.load(path) as file:
             return dict(file)
 
