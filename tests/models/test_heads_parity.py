@@ -141,7 +141,7 @@ def test_large(tmp_path):
         hidden_size=1024,
         num_hidden_layers=24,
         num_attention_heads=16,
-        intermediate_size=4096,
+        intermediate_size=512,
     )
     theirs = peer.make(name, config, scale=1.5)
     ours = peer.ours_of(theirs, tmp_path, inference_random_blocks="seeded")
