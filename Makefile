@@ -59,7 +59,8 @@ parity: $(VENV)/.installed
 JAX_MODELS ?=
 ON_JAX := KERAS_BACKEND=jax JAX_PLATFORMS=cpu $(BIN)/python -m pytest -n 2 --dist worksteal
 jax: $(VENV)/.installed
-	$(BIN)/python -m pytest -n 2 --dist worksteal -m jax
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m jax \
+		tests/attention tests/examples tests/models tests/training
 	$(ON_JAX) tests/nn tests/attention tests/layers tests/generation \
 		tests/training/test_training_checkpoint.py tests/training/test_apply_if_finite.py \
 		tests/training/test_throughput.py

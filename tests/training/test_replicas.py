@@ -15,7 +15,7 @@ from tests.training.replica_cases import CASES
 pytestmark = pytest.mark.slow
 
 # With four replicas: what depends on their number.
-OF_FOUR = ("masked_lm_and_a_replica_without_examples", "custom_loop", "losses", "dropout")
+OF_FOUR = ("uneven_classification", "custom_loop", "losses", "dropout")
 NAMES = {2: tuple(CASES), 4: OF_FOUR}
 TRAINED = [name for name in CASES if name not in ("losses", "dropout")]
 
