@@ -54,17 +54,16 @@ docs-serve: $(VENV)/.docs
 parity: $(VENV)/.installed
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m parity
 
-# Models, layers and attention on Keras' JAX backend. Needs JAX, see CONTRIBUTING.md. Of the models'
-# tests those that JAX_MODELS names, as `-k` of pytest does: all, if it is empty.
-JAX_MODELS ?=
+# Models, layers and attention on Keras' JAX backend. Needs JAX, see CONTRIBUTING.md. JAX_MODELS are
+# the models' tests, all or some.
+JAX_MODELS ?= tests/models
 ON_JAX := KERAS_BACKEND=jax JAX_PLATFORMS=cpu $(BIN)/python -m pytest -n 2 --dist worksteal
 jax: $(VENV)/.installed
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m jax \
 		tests/attention tests/examples tests/models tests/training
 	$(ON_JAX) tests/nn tests/attention tests/layers tests/generation \
 		tests/training/test_training_checkpoint.py tests/training/test_apply_if_finite.py \
-		tests/training/test_throughput.py
-	$(ON_JAX) tests/models -k '$(JAX_MODELS)'
+		tests/training/test_throughput.py $(JAX_MODELS)
 
 # Needs libtpu: see CONTRIBUTING.md.
 tpu: $(VENV)/.installed
