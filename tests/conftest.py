@@ -65,7 +65,7 @@ def pytest_collection_modifyitems(items):
 def pytest_collection_finish():
     # Libraries and graphs are millions of objects. Python would look through them again and again,
     # for seconds, also where Keras asks it to (when it quantizes a layer).
-    gc.set_threshold(200_000, 20, 100)
+    gc.set_threshold(1_000_000, 20, 100)
     gc.freeze()
 
 
