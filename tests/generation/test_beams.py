@@ -310,8 +310,7 @@ def google_reference(tree, num_beams, stops, length_penalty):
     return [tokens for _, tokens in [*finished, *alive[len(finished) :]]]
 
 
-@pytest.mark.parametrize("num_beams", [2, 3])
-@pytest.mark.parametrize("stops", [(STOP,), (1, STOP)])
+@pytest.mark.parametrize(("num_beams", "stops"), [(2, (STOP,)), (3, (1, STOP))])
 def test_narrow_beams_are_those_of_a_loop(num_beams, stops):
     rng = np.random.default_rng(5)
     trees = [Tree({}, max_new_tokens=4) for _ in range(4)]
