@@ -6,20 +6,19 @@ It prints a JSON answer. Run it on the JAX backend.
 import json
 import os
 
+import jax
 import keras
+import numpy as np
+
+import bigbird_tf as bb
+from tests.training.head_cases import BATCH, data_of, make
 
 PROCESSES = int(os.environ.get("KERAS_DISTRIBUTION_NUM_PROCESSES", "1"))
-if PROCESSES > 1:
-    keras.distribution.initialize()
-
-import jax  # noqa: E402  # What follows may look for devices.
-import numpy as np  # noqa: E402
-
-import bigbird_tf as bb  # noqa: E402
-from tests.training.head_cases import BATCH, data_of, make  # noqa: E402
 
 
 def main() -> None:
+    if PROCESSES > 1:
+        keras.distribution.initialize()
     devices = keras.distribution.list_devices()
     distribution = keras.distribution.DataParallel(devices=devices, auto_shard_dataset=False)
     keras.distribution.set_distribution(distribution)
