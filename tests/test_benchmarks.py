@@ -14,7 +14,7 @@ def test_attention_with_all_peers(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(measuring, "RESULTS", tmp_path)
     # The fewest blocks that `transformers` takes.
     attention.main(lengths="768", batch=1, layers=1, rounds=1)
-    path = tmp_path / "attention_float32_batch1_1layers.json"
+    path = tmp_path / "attention_float32_batch1.json"
     seconds = json.loads(path.read_text())["seconds"]
     assert set(seconds) == set(MODES)
     for mode, by_length in seconds.items():
