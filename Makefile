@@ -11,7 +11,7 @@ BIN := $(VENV)/bin
 MKDOCS := NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: demo test slow lint docs docs-serve parity jax tpu release clean
+.PHONY: demo test slow lint docs docs-serve parity jax tpu beam release clean
 
 $(VENV)/.installed: setup.cfg pyproject.toml
 	@test -n '$(PYTHON)' || { echo 'No Python 3.11, 3.12 or 3.13 (with its module venv) runs here:' \
@@ -68,6 +68,10 @@ jax: $(VENV)/.installed
 # Needs libtpu: see CONTRIBUTING.md.
 tpu: $(VENV)/.installed
 	$(BIN)/python -m pytest -m tpu
+
+# Needs Apache Beam: see CONTRIBUTING.md.
+beam: $(VENV)/.installed
+	$(BIN)/python -m pytest -m beam
 
 # See CONTRIBUTING.md: make release VERSION=0.2.0
 release: $(VENV)/.installed

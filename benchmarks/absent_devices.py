@@ -10,7 +10,7 @@ import logging
 import os
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 from unittest import mock
 
@@ -19,7 +19,7 @@ from keras import ops
 
 from benchmarks import hlo_text
 
-__all__ = ["BACKEND", "GPU", "TPU", "compile_for", "gradients"]
+__all__ = ["BACKEND", "GPU", "TPU", "compile_for", "compiled_for", "devices_of", "gradients"]
 
 BACKEND = keras.backend.backend()
 TPU = "v5e:2x2"
@@ -56,8 +56,13 @@ MEBI = 2**20
 
 
 @functools.cache
-def _sharding(device: str):
-    """Returns the placement on one device; and prepares JAX for TensorFlow."""
+def devices_of(device: str, chips: str = TPU) -> list:
+    """Returns devices that are not there; and prepares JAX for TensorFlow.
+
+    Args:
+        device: `"tpu"` or `"gpu"`, of which there is one.
+        chips: The topology of a TPU.
+    """
     os.environ.update(
         TPU_SKIP_MDS_QUERY="1",
         TPU_ACCELERATOR_TYPE="v5litepod-4",
@@ -71,7 +76,6 @@ def _sharding(device: str):
     logging.getLogger("absl").setLevel(logging.ERROR)
     # JAX must not look for the device itself.
     os.environ.setdefault("JAX_PLATFORMS", "cpu")
-    import jax
     from jax.experimental import topologies
 
     platform = _PLATFORMS[device]
@@ -88,12 +92,40 @@ def _sharding(device: str):
             platform=platform,
         )
     if device == "tpu":
-        topology = topologies.get_topology_desc(platform=platform, topology_name=TPU)
+        topology = topologies.get_topology_desc(platform=platform, topology_name=chips)
     else:
         topology = topologies.get_topology_desc(
             platform=platform, topology_name=GPU, topology="1x1x1", target_config=_GPU_CONFIG
         )
-    return jax.sharding.SingleDeviceSharding(topology.devices[0])
+    return topology.devices
+
+
+def compiled_for(device: str, function: Callable, structs: Sequence, **options: Any) -> Any:
+    """Returns what JAX makes of a function for devices of `devices_of`.
+
+    Args:
+        device: `"tpu"` or `"gpu"`.
+        function: Takes and gives tensors of JAX, of static shapes.
+        structs: Its arguments: structures of `jax.ShapeDtypeStruct`, with their shardings.
+        **options: Of `jax.jit`.
+    """
+    import jax
+
+    from bigbird_tf.attention.kernels import plan
+
+    # The machine that compiles has no such device to be asked for.
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(mock.patch.object(plan, "device_type", return_value=device))
+        if BACKEND == "jax":
+            from bigbird_tf.nn.backend import pallas_attention
+
+            is_interpreted = mock.patch.object(
+                pallas_attention, "is_interpreted", return_value=False
+            )
+            stack.enter_context(is_interpreted)
+        traced = jax.jit(function, **options).trace(*structs)
+        lowered = traced.lower(lowering_platforms=(_PLATFORMS[device],))
+    return lowered.compile()
 
 
 def compile_for(device: str, function: Callable, arguments: Any) -> dict[str, Any]:
@@ -110,14 +142,13 @@ def compile_for(device: str, function: Callable, arguments: Any) -> dict[str, An
         Where the device's memory would not do, `temporary_mib` is what the compiler says it needs,
         and the numbers before and after it are `None`.
     """
-    sharding = _sharding(device)
+    (first, *_) = devices_of(device)
     import jax
-
-    from bigbird_tf.attention.kernels import plan
 
     def is_leaf(x):
         return isinstance(x, tuple)
 
+    sharding = jax.sharding.SingleDeviceSharding(first)
     structs = jax.tree.map(
         lambda leaf: jax.ShapeDtypeStruct(leaf[0], leaf[1], sharding=sharding),
         arguments,
@@ -128,20 +159,9 @@ def compile_for(device: str, function: Callable, arguments: Any) -> dict[str, An
 
         function = jax2tf.call_tf(function)
     start = time.perf_counter()
-    # The machine that compiles has no such device to be asked for.
-    with contextlib.ExitStack() as stack:
-        stack.enter_context(mock.patch.object(plan, "device_type", return_value=device))
-        if BACKEND == "jax":
-            from bigbird_tf.nn.backend import pallas_attention
-
-            is_interpreted = mock.patch.object(
-                pallas_attention, "is_interpreted", return_value=False
-            )
-            stack.enter_context(is_interpreted)
-        lowered = jax.jit(function).trace(*structs).lower(lowering_platforms=(_PLATFORMS[device],))
     measure = "cycles" if device == "tpu" else "launches"
     try:
-        compiled = lowered.compile()
+        compiled = compiled_for(device, function, structs)
     except jax.errors.JaxRuntimeError as error:
         found = re.search(r"HLO temporaries \(([\d.]+)([MG])\)", str(error))
         if not found:

@@ -91,7 +91,13 @@ ENCODERS = {
 
 
 def encoder_in_all_modes(
-    peer: str, length: int, batch: int, layers: int, policy: str, modes: tuple[str, ...]
+    peer: str,
+    length: int,
+    batch: int,
+    layers: int,
+    policy: str,
+    modes: tuple[str, ...],
+    device: str = "tpu",
 ) -> dict[str, dict]:
     """Compiles the encoder of base size.
 
@@ -100,6 +106,7 @@ def encoder_in_all_modes(
         length, batch, layers: Of the inputs and the encoder.
         policy: The dtype policy.
         modes: Of `"forward"`, `"gradient"` and `"step"`, which is a gradient and AdamW.
+        device: `"tpu"` or `"gpu"`.
     """
     import bigbird_tf as bb
 
@@ -139,7 +146,7 @@ def encoder_in_all_modes(
         "gradient": (gradient, [weights, ids]),
         "step": (step, [weights, moments, ids]),
     }
-    return {mode: compile_for("tpu", *inputs[mode]) for mode in modes}
+    return {mode: compile_for(device, *inputs[mode]) for mode in modes}
 
 
 def report(title: str, by_peer: dict[str, dict[str, dict]]) -> None:

@@ -222,3 +222,23 @@ def test_expected_work_of_a_summary():
     assert found["step_mb"] == pytest.approx(4e-6 * (weights + document))
     assert found["step_mb_transformers"] == pytest.approx(4e-6 * (weights + 15 * document))
     assert found["encoder_dense_gflop"] == pytest.approx(2e-9 * 50 * 3 * (4 * 64 + 2 * 128))
+
+
+def test_answers_of_both_constructions(monkeypatch):
+    from benchmarks import construction_answers
+    from examples.docs_qa import pages, train
+    from tests.examples.help_pages import library
+
+    tiny = {"hidden_size": 12, "num_attention_heads": 3, "intermediate_size": 8, "block_size": 4}
+    build = train.build_model
+    monkeypatch.setattr(pages, "load_pages", lambda *_, **__: (library(), 0))
+    monkeypatch.setattr(
+        train,
+        "build_model",
+        lambda *given, **fields: build(*given, **{**fields, **tiny, "num_hidden_layers": 3}),
+    )
+    found = construction_answers.compare(0.01, 256, 2, 0.0)
+    assert set(found) == set(construction_answers.CONSTRUCTIONS)
+    for of_construction in found.values():
+        assert 0 <= of_construction["answers"]["all"]["f1"] <= 100
+        assert all(steps >= 1 for steps in of_construction["steps"].values())

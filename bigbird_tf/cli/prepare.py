@@ -59,10 +59,18 @@ def prepare(
         int, typer.Option(min=1, help="About so much text goes into a file.")
     ] = 64,
     processes: Annotated[int, typer.Option(min=1, help="So many at the same time.")] = 1,
+    part: Annotated[
+        str,
+        typer.Option(metavar="N/PARTS", help="This machine's part of the files, from 0/8 to 7/8."),
+    ] = "0/1",
 ) -> None:
     """Write texts as TFRecords of token ids for pre-training; goes on where it was interrupted."""
     from bigbird_tf.preprocessing import Tokenizer, prepare_records
 
+    try:
+        number, parts = (int(digits) for digits in part.split("/"))
+    except ValueError as error:
+        raise typer.BadParameter(f"{part!r} is not like 0/8.", param_hint="'--part'") from error
     with messages.status("loading"):
         tokenizer = Tokenizer.from_pretrained(model)
     start, tokens = time.monotonic(), 0
@@ -88,6 +96,7 @@ def prepare(
             field=field,
             shard_mebibytes=shard_mebibytes,
             processes=processes,
+            part=(number, parts),
             progress=progress,
         )
     seconds = time.monotonic() - start

@@ -5,10 +5,10 @@ from collections.abc import Mapping
 import keras
 from keras import ops
 
-from bigbird_tf import BigBirdForQuestionAnswering
+from bigbird_tf import BigBirdConfig, BigBirdForQuestionAnswering
 from examples.docs_qa.initial_weights import LOOK_BEFORE, NOTE, note_readers, sinusoids
 
-__all__ = ["POINTERS", "TrainingModel"]
+__all__ = ["POINTERS", "TrainingModel", "with_global_question"]
 
 MASKED = -1e6
 # Outputs that choose one position; the others say yes or no to each.
@@ -95,7 +95,8 @@ class TrainingModel(keras.Model):
     def call(self, inputs, training=None):
         """Computes the logits; see the class."""
         model = self.question_answering
-        outputs = model.backbone(inputs, training=training, output_hidden_states=True)
+        read = with_global_question(inputs, model.config)
+        outputs = model.backbone(read, training=training, output_hidden_states=True)
         states = outputs["hidden_states"]
         span = ops.cast(model.head(outputs["last_hidden_state"], training=training), "float32")
         logits = {"start_logits": span[:, :, 0], "end_logits": span[:, :, 1]}
@@ -112,3 +113,23 @@ class TrainingModel(keras.Model):
         return {
             name: value + is_out if name in POINTERS else value for name, value in logits.items()
         }
+
+
+def with_global_question(inputs: dict, config: BigBirdConfig) -> dict:
+    """Returns inputs with the question's pieces as global tokens, if the model has such.
+
+    Args:
+        inputs: As `TrainingModel` takes them.
+        config: The model's config.
+    """
+    count = config.num_global_tokens
+    if not count:
+        return inputs
+    # Behind [CLS]; the page may begin within so many.
+    ids, types = (inputs[name][:, 1 : count + 1] for name in ("input_ids", "token_type_ids"))
+    is_question = ops.logical_and(ops.equal(types, 0), ops.not_equal(ids, config.sep_token_id))
+    return {
+        **inputs,
+        "global_input_ids": ids,
+        "global_attention_mask": ops.cast(is_question, "int32"),
+    }

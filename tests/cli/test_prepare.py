@@ -2,6 +2,8 @@
 
 import json
 
+import pytest
+
 from bigbird_tf import preprocessing
 from bigbird_tf.preprocessing import BigBirdTokenizer, Preparation, Tokenizer
 from tests.preprocessing.conftest import train_vocabulary
@@ -13,6 +15,7 @@ NOTHING_MORE = {
     "field": "text",
     "shard_mebibytes": 64,
     "processes": 1,
+    "part": (0, 1),
 }
 
 
@@ -24,6 +27,7 @@ def test_all_options(run, notes, monkeypatch):
     outcome = run(
         "prepare", "a/model", "out", "a/*.txt", "b.jsonl", "--length", 64, "--packing", "sentences",
         "--documents", "line", "--field", "body", "--shard-mebibytes", 7, "--processes", 5,
+        "--part", "2/3",
     )  # fmt: skip
     assert outcome.code == 0, outcome.err
     arguments, options = prepare.call
@@ -36,6 +40,7 @@ def test_all_options(run, notes, monkeypatch):
         "field": "body",
         "shard_mebibytes": 7,
         "processes": 5,
+        "part": (2, 3),
     }
     assert "5,000 tokens of 20 documents, in 40 records of 3 files" in outcome.err
     assert "without text: 2" in outcome.err
@@ -53,6 +58,13 @@ def test_defaults(run, notes, monkeypatch):
     _, options = prepare.call
     assert {name: value for name, value in options.items() if name != "progress"} == NOTHING_MORE
     assert "broken" not in outcome.err
+
+
+@pytest.mark.parametrize("part", ["2", "1/2/3", "a/b"])
+def test_a_part_that_is_none(run, part):
+    outcome = run("prepare", "a/model", "out", "a.txt", "--part", part)
+    assert outcome.code == 2
+    assert f"Invalid value for '--part': '{part}' is not like 0/8." in outcome.err
 
 
 def test_in_earnest(run, tmp_path):

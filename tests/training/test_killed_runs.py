@@ -1,6 +1,7 @@
 """Runs that are killed ten times end with the weights of one that is not."""
 
 import json
+import os
 import subprocess
 import sys
 
@@ -10,11 +11,18 @@ import pytest
 from tests.conftest import ROOT
 
 
-@pytest.mark.slow
-def test_weights_are_those_of_an_uninterrupted_run(tmp_path):
+@pytest.mark.parametrize(
+    ("backend", "tolerance"),
+    [
+        pytest.param("tensorflow", 0, marks=pytest.mark.slow),
+        pytest.param("jax", 1e-6, marks=pytest.mark.jax),
+    ],
+)
+def test_weights_are_those_of_an_uninterrupted_run(tmp_path, backend, tolerance):
     run = subprocess.run(
         [sys.executable, "-m", "tests.training.killed_runs", tmp_path],
         cwd=ROOT,
+        env={**os.environ, "KERAS_BACKEND": backend, "JAX_PLATFORMS": "cpu"},
         capture_output=True,
         text=True,
     )
@@ -31,4 +39,4 @@ def test_weights_are_those_of_an_uninterrupted_run(tmp_path):
         found = dict(file)
     assert found.keys() == expected.keys()
     for name, values in expected.items():
-        np.testing.assert_array_equal(found[name], values, err_msg=name)
+        np.testing.assert_allclose(found[name], values, rtol=0, atol=tolerance, err_msg=name)

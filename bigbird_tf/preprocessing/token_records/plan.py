@@ -12,6 +12,7 @@ from bigbird_tf.preprocessing.tokenizers import Tokenizer
 
 __all__ = [
     "PLAN",
+    "check_part",
     "find_files",
     "plan_shards",
     "read_plan",
@@ -20,6 +21,21 @@ __all__ = [
 ]
 
 PLAN = "plan.json"
+
+
+def check_part(name: str, part: Any) -> tuple[int, int]:
+    """Returns an argument that is a number and how many there are, from `(0, 4)` to `(3, 4)`.
+
+    Raises:
+        ValueError: If it is none.
+    """
+    is_pair = isinstance(part, Sequence) and [type(number) for number in part] == [int, int]
+    if not (is_pair and 0 <= part[0] < part[1]):
+        raise ValueError(
+            f"`{name}` must be a number and how many there are, such as (0, 4) to (3, 4). "
+            f"Received: {name}={part!r}"
+        )
+    return part[0], part[1]
 
 
 def find_files(patterns: Sequence[str]) -> list[tuple[str, int]]:

@@ -18,6 +18,7 @@ from bigbird_tf.preprocessing.token_records.documents import DOCUMENTS, Piece
 from bigbird_tf.preprocessing.token_records.packing import PACKINGS
 from bigbird_tf.preprocessing.token_records.plan import (
     PLAN,
+    check_part,
     find_files,
     plan_shards,
     read_plan,
@@ -31,6 +32,7 @@ from bigbird_tf.whole_files import write_whole
 __all__ = ["Preparation", "prepare_records"]
 
 MEBI = 2**20
+TOKENIZER = "tokenizer"
 
 
 class Preparation(NamedTuple):
@@ -70,6 +72,7 @@ def prepare_records(
     field: str = "text",
     shard_mebibytes: int = 64,
     processes: int = 1,
+    part: tuple[int, int] = (0, 1),
     progress: Callable[[int, int, dict[str, Any]], None] | None = None,
 ) -> Preparation:
     """Writes texts as TFRecords of token ids, packed to a length, for `read_records`.
@@ -94,11 +97,13 @@ def prepare_records(
             TFRecords, are not divided among several.
         processes: How many work at the same time. With more than one, a script of yours needs
             `if __name__ == "__main__":`, as `multiprocessing` has it.
+        part: Which part of the shards this call writes, and of how many parts: each machine of a
+            cluster calls it with another number, from 0, and the other arguments alike.
         progress: Is called after each shard, and once before: how many there are, how many of
             them are done, and what was counted in the last one.
 
     Returns:
-        A `Preparation`: what all shards have together.
+        A `Preparation`: what the shards of this part have together, which are all by default.
 
     Raises:
         FileNotFoundError: If a name or glob stands for no file.
@@ -110,6 +115,7 @@ def prepare_records(
     >>> dataset = read_records("records", bb.MaskedLMPreprocessor(tokenizer, max_length=1024), 8)
     """
     _check(length, packing, documents, shard_mebibytes, processes)
+    number, parts = check_part("part", part)
     directory = os.fspath(directory)
     found = find_files([files] if isinstance(files, str) else files)
     shards = plan_shards(found, documents, shard_mebibytes * MEBI)
@@ -129,22 +135,23 @@ def prepare_records(
             "shards": len(shards),
         }
         _begin(directory, settings, folder)
-        paths = [
-            tf.io.gfile.join(directory, shard_name(index, len(shards)))
-            for index in range(len(shards))
+        own = [
+            (shards[index], tf.io.gfile.join(directory, shard_name(index, len(shards))))
+            for index in range(number, len(shards), parts)
         ]
-        done = [index for index, path in enumerate(paths) if tf.io.gfile.exists(f"{path}.json")]
-        total = Preparation()
-        for index in done:
-            with tf.io.gfile.GFile(f"{paths[index]}.json", "r") as file:
+        jobs, total = [], Preparation()
+        for pieces, path in own:
+            if not tf.io.gfile.exists(f"{path}.json"):
+                jobs.append((pieces, path))
+                continue
+            with tf.io.gfile.GFile(f"{path}.json", "r") as file:
                 total = total._with(json.loads(file.read()))
         if progress is not None:
-            progress(len(shards), total.shards, {})
-        jobs = [(shards[i], paths[i]) for i in range(len(shards)) if i not in {*done}]
+            progress(len(own), total.shards, {})
         for counts in _write(jobs, folder, (length, packing, field), processes):
             total = total._with(counts)
             if progress is not None:
-                progress(len(shards), total.shards, counts)
+                progress(len(own), total.shards, counts)
     return total
 
 
@@ -175,6 +182,8 @@ def _digest(folder: str) -> str:
 
 def _begin(directory: str, settings: dict[str, Any], tokenizer_folder: str) -> None:
     """Makes the directory, or finds that it is one of an earlier call with the same arguments."""
+    # Looked at first: other machines may begin now, and write the plan before anything else.
+    there = tf.io.gfile.listdir(directory) if tf.io.gfile.exists(directory) else []
     before = read_plan(directory)
     if before == settings:
         return
@@ -184,9 +193,11 @@ def _begin(directory: str, settings: dict[str, Any], tokenizer_folder: str) -> N
             f"{directory} was prepared, or begun, with another value of {', '.join(different)}: "
             "take the same arguments to go on, or another directory"
         )
-    if tf.io.gfile.exists(directory) and tf.io.gfile.listdir(directory):
+    # What an interruption leaves, or another machine that begins. Stores write folders with `/`.
+    begun = (TOKENIZER, f"{TOKENIZER}/")
+    if any(name not in begun and not name.startswith(f".{PLAN}.") for name in there):
         raise ValueError(f"`directory` must be new or empty. Received: directory={directory!r}")
-    target = tf.io.gfile.join(directory, "tokenizer")
+    target = tf.io.gfile.join(directory, TOKENIZER)
     tf.io.gfile.makedirs(target)
     for path in Path(tokenizer_folder).iterdir():
         tf.io.gfile.copy(str(path), tf.io.gfile.join(target, path.name), overwrite=True)

@@ -10,6 +10,7 @@ from bigbird_tf.config_checks import check_integer
 from bigbird_tf.preprocessing.masked_lm_preprocessor import MaskedLMPreprocessor
 from bigbird_tf.preprocessing.token_records.plan import (
     PLAN,
+    check_part,
     read_plan,
     shard_name,
     vocabulary_digest,
@@ -58,8 +59,9 @@ def read_records(
         ValueError: If an argument is impossible, or the records are longer than the preprocessor's
             `max_length`, or of another vocabulary.
     """
-    index, count = shard
-    _check(batch_size, shuffle_buffer, index, count)
+    for name, value in (("batch_size", batch_size), ("shuffle_buffer", shuffle_buffer)):
+        check_integer(name, value, 1)
+    index, count = check_part("shard", shard)
     counts = _count_records(os.fspath(directory), preprocessor)
     takes_files = len(counts) >= count
     files = list(counts)[index::count] if takes_files else list(counts)
@@ -102,16 +104,6 @@ def read_records(
         known = tf.data.experimental.assert_cardinality(-(-number // batch_size))
         batches = batches.apply(known)
     return batches.prefetch(tf.data.AUTOTUNE)
-
-
-def _check(batch_size: Any, shuffle_buffer: Any, index: Any, count: Any) -> None:
-    for name, value in (("batch_size", batch_size), ("shuffle_buffer", shuffle_buffer)):
-        check_integer(name, value, 1)
-    if not (isinstance(index, int) and isinstance(count, int) and 0 <= index < count):
-        raise ValueError(
-            "`shard` must be a number and how many there are, such as (0, 4) to (3, 4). Received: "
-            f"shard=({index!r}, {count!r})"
-        )
 
 
 def _count_records(directory: str, preprocessor: MaskedLMPreprocessor) -> dict[str, int]:

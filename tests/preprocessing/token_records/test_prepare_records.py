@@ -124,6 +124,33 @@ def test_goes_on_where_it_was_interrupted(lines, tmp_path, monkeypatch, tokenize
     assert prepare(lines, tmp_path / "part", tokenizer) == whole
 
 
+def test_parts(lines, tmp_path, tokenizer):
+    whole = prepare(lines, tmp_path / "whole", tokenizer)
+    parts = [prepare(lines, tmp_path / "parts", tokenizer, part=(i, 3)) for i in (2, 0, 1)]
+    assert contents(tmp_path / "parts") == contents(tmp_path / "whole")
+    assert min(part.shards for part in parts) > 0
+    for name in whole._fields[:-1]:
+        assert sum(getattr(part, name) for part in parts) == getattr(whole, name), name
+    calls = []
+    again = prepare(
+        lines, tmp_path / "parts", tokenizer, part=(0, 3), progress=lambda *x: calls.append(x[:2])
+    )
+    assert again == parts[1]
+    assert calls == [(again.shards, again.shards)]
+
+
+def test_a_beginning_that_was_interrupted(lines, tmp_path, monkeypatch, tokenizer):
+    """What it left, or what another machine writes just now, is no obstacle."""
+    with monkeypatch.context() as patches:
+        patches.setattr(module, "write_whole", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            prepare(lines, tmp_path / "out", tokenizer)
+    assert (tmp_path / "out/tokenizer").is_dir()
+    (tmp_path / "out/.plan.json.7.partial").write_text("{")
+    whole = prepare(lines, tmp_path / "out", tokenizer)
+    assert whole.shards == len([*(tmp_path / "out").glob("*.tfrecord")]) > 1
+
+
 @pytest.mark.slow
 def test_processes(lines, tmp_path, tokenizer):
     whole = prepare(lines, tmp_path / "one", tokenizer)
@@ -154,6 +181,9 @@ def test_other_arguments_than_before(lines, tmp_path, tokenizer, pegasus_vocabul
             "`shard_mebibytes` must be a positive integer. Received: shard_mebibytes=0",
         ),
         ({"processes": 0}, "`processes` must be a positive integer. Received: processes=0"),
+        ({"part": (2, 2)}, r"`part` must be a number and how many.*Received: part=\(2, 2\)"),
+        ({"part": 3}, "`part` must be a number.*Received: part=3"),
+        ({"part": (True, 2)}, "`part` must be a number"),
         ({"packing": "words"}, "`packing` must be 'joined' or 'sentences'. Received.*'words'"),
         ({"documents": "page"}, "`documents` must be 'file' or 'line'. Received.*'page'"),
     ],
