@@ -87,7 +87,9 @@ def read_losses(file: Path) -> list[dict[str, float]]:
         ]
 
 
-def run_and_kill(arguments: list[str], losses: Path, epochs: int, kills: int, seed: int) -> list:
+def run_and_kill(
+    arguments: list[str], losses: Path, epochs: int, kills: int, seed: int, seconds: float
+) -> list[dict[str, int]]:
     """Runs a job until it ends by itself, and kills it that often before.
 
     Args:
@@ -96,6 +98,7 @@ def run_and_kill(arguments: list[str], losses: Path, epochs: int, kills: int, se
         epochs: How many it has.
         kills: How often to kill it.
         seed: Of the moments.
+        seconds: How long after the end of an epoch at most.
 
     Returns:
         The statuses of its processes, and for each kill how many epochs there were.
@@ -109,10 +112,10 @@ def run_and_kill(arguments: list[str], losses: Path, epochs: int, kills: int, se
         while moment is not None and process.poll() is None:
             before = len({line["epoch"] for line in read_losses(losses)})
             if before >= moment:
-                time.sleep(rng.uniform(0, 10))
+                time.sleep(rng.uniform(0, seconds))
                 process.send_signal(signal.SIGKILL)
                 break
-            time.sleep(0.2)
+            time.sleep(0.05)
         status = process.wait()
         reached = len({line["epoch"] for line in read_losses(losses)})
         found.append({"status": status, "epochs": reached})
@@ -157,6 +160,7 @@ def run(
     steps_per_epoch: int = 10,
     kills: int = 5,
     seed: int = 1,
+    seconds: float = 10.0,
     options: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Prepares, trains twice, and compares.
@@ -171,6 +175,7 @@ def run(
         steps_per_epoch: After which the loss is written, and a checkpoint.
         kills: How often the second run is killed.
         seed: Of when.
+        seconds: How long after the end of an epoch at most.
         options: Other options of `examples.train.train pretrain`.
 
     Returns:
@@ -189,7 +194,7 @@ def run(
         arguments = command(folder / "records", outputs[name], given)
         file = Path(f"{outputs[name]}.csv")
         epochs = steps // steps_per_epoch
-        ends = run_and_kill(arguments, file, epochs, kills if is_killed else 0, seed)
+        ends = run_and_kill(arguments, file, epochs, kills if is_killed else 0, seed, seconds)
         console.print(f"{name}: {ends}")
         losses[name] = {line["epoch"]: line["loss"] for line in read_losses(file)}
         results["seconds"][name], results["ends"][name] = time.monotonic() - start, ends

@@ -62,6 +62,7 @@ ModelDevices = Annotated[
 StepsPerExecution = Annotated[
     int, typer.Option(min=1, help="Steps that a TPU takes before it answers, such as 50.")
 ]
+Seed = Annotated[int, typer.Option(help="Of new weights, of dropout, and of the data's order.")]
 
 
 @app.command()
@@ -83,6 +84,7 @@ def pretrain(
     tpu: Tpu = None,
     model_devices: ModelDevices = 1,
     steps_per_execution: StepsPerExecution = 1,
+    seed: Seed = 1,
 ) -> None:
     """Trains a masked language model on records of token ids."""
 
@@ -99,6 +101,7 @@ def pretrain(
             block_size=block_size,
         )
 
+    keras.utils.set_random_seed(seed)
     devices = find_devices(replicas, tpu, model_devices, make_config)
     tokenizer = bb.Tokenizer.from_pretrained(records / "tokenizer")
     with devices.scope:
@@ -110,7 +113,7 @@ def pretrain(
         made.compile(make_optimizer(learning_rate, steps), steps_per_execution=steps_per_execution)
         preprocessor = bb.MaskedLMPreprocessor(tokenizer, max_length=max_length)
         arguments = {"batch_size": batch_size // devices.host[1], "shard": devices.host}
-        data = read_records(records, preprocessor, **arguments)
+        data = read_records(records, preprocessor, seed=seed, **arguments)
         measured = validation and read_records(
             validation, preprocessor, training=False, **arguments
         )
@@ -135,12 +138,14 @@ def finetune(
     tpu: Tpu = None,
     model_devices: ModelDevices = 1,
     steps_per_execution: StepsPerExecution = 1,
+    seed: Seed = 1,
 ) -> None:
     """Trains a head on examples of its task, from the weights of a pre-trained model."""
     if task not in TASKS:
         raise typer.BadParameter(f"{task!r} is none of {', '.join(TASKS)}.")
     model_class, preprocessor_class, fields = TASKS[task]
     config_class = model_class.config_class
+    keras.utils.set_random_seed(seed)
     devices = find_devices(
         replicas, tpu, model_devices, lambda: config_class.from_pretrained(model)
     )
@@ -160,7 +165,7 @@ def finetune(
             examples = tf.data.Dataset.from_tensor_slices(tuple(columns))
             examples = examples.shard(devices.host[1], devices.host[0])
             if training:
-                examples = examples.shuffle(10_000, seed=1).repeat()
+                examples = examples.shuffle(10_000, seed=seed).repeat()
             ready = examples.batch(size).map(preprocessor, num_parallel_calls=tf.data.AUTOTUNE)
             # A long context becomes several inputs: each batch has as many again.
             ready = ready.rebatch(size, drop_remainder=training or replicas > 1 or bool(tpu))

@@ -8,7 +8,7 @@ from rich.console import Console
 
 from examples.train import killed_job
 
-TINY = "--width 16 --layers 1 --block-size 16 --batch-size 4 --replicas 2"
+TINY = "--width 16 --layers 1 --block-size 16 --batch-size 4"
 
 
 @pytest.mark.slow
@@ -22,6 +22,7 @@ def test_weights_are_those_of_the_run_in_peace(tmp_path):
         steps=24,
         steps_per_epoch=4,
         kills=1,
+        seconds=0.2,
         options=TINY.split(),
     )
     assert results["data"]["bytes"] >= 300_000
