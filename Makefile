@@ -67,11 +67,11 @@ jax: $(VENV)/.installed
 
 # Needs libtpu: see CONTRIBUTING.md.
 tpu: $(VENV)/.installed
-	$(BIN)/python -m pytest -m tpu
+	$(BIN)/python -m pytest -m tpu tests/attention tests/training
 
 # Needs Apache Beam: see CONTRIBUTING.md.
 beam: $(VENV)/.installed
-	$(BIN)/python -m pytest -m beam
+	$(BIN)/python -m pytest -m beam tests/examples/test_prepare_beam.py
 
 # See CONTRIBUTING.md: make release VERSION=0.2.0
 release: $(VENV)/.installed

@@ -21,6 +21,8 @@ from examples.genomics.training import fit, make_config
 __all__ = ["LABELS", "find_genes", "run", "score", "turn"]
 
 LABELS = ["O", "CDS+", "CDS-"]
+# What a base outside of genes counts in training, of which there are few.
+OUTSIDE = 4.0
 
 
 def turn(locus: Locus) -> Locus:
@@ -51,7 +53,8 @@ def examples(
         part = slice(begin, begin + length - 2)
         x, place = pack(tokenizer, ids[part], length)
         y, weight = np.zeros(length, np.int32), np.zeros(length, np.float32)
-        y[place], weight[place] = labels[part], 1.0
+        y[place] = labels[part]
+        weight[place] = np.where(y[place], 1.0, OUTSIDE)
         yield x, y, weight
 
 

@@ -109,7 +109,7 @@ def run(
     seconds: float,
     length: int = 2048,
     short: int = 512,
-    vocab_size: int = 512,
+    vocab_size: int | None = None,
     orders: Sequence[int] = (0, 1, 2, 3, 5, 8, 11),
     batch_size: int = 4,
     tests: int = 32,
@@ -124,7 +124,8 @@ def run(
         seconds: Training time.
         length: Pieces of an input.
         short: Pieces of what the same model is given for comparison.
-        vocab_size: Pieces of the vocabulary.
+        vocab_size: Pieces of a vocabulary that is learnt first; `None` for 3-mers. Of more pieces
+            a model learns in hours what stands beside what, not in minutes.
         orders: Of the Markov models.
         batch_size: Inputs of a step.
         tests: Test inputs at most.
@@ -134,13 +135,19 @@ def run(
     """
     train = [text[: len(text) * 9 // 10] for text in genome]
     test = [text[len(text) * 9 // 10 :] for text in genome]
-    tokenizer = bb.DnaTokenizer.train(train, vocab_size, max_bases=1_000_000, seed=seed)
+    if vocab_size is None:
+        tokenizer = bb.DnaTokenizer(k=3)
+    else:
+        tokenizer = bb.DnaTokenizer.train(train, vocab_size, max_bases=1_000_000, seed=seed)
     sample = "".join(train)[:200_000]
     per_piece = len(sample) / len(tokenizer.tokenize(sample))
     # As many bases as fit, seldom more.
     bases = int(per_piece * (length - 2) * 0.97)
     keras.utils.set_random_seed(seed)
     model = bb.BigBirdForMaskedLM(make_config(tokenizer, length, **fields))
+    # In minutes, steps are few: how often each piece is it knows from the beginning.
+    counts = 1 + np.bincount(tokenizer.tokenize(sample).numpy(), minlength=tokenizer.vocab_size)
+    model.head.bias.assign(np.log(counts / counts.sum()))
     preprocessor = bb.MaskedLMPreprocessor(tokenizer, length, seed=seed)
     long = [text for text in train if len(text) >= bases]
 

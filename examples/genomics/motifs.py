@@ -18,17 +18,15 @@ from examples.genomics.training import fit, make_config
 __all__ = ["LABELS", "plant", "run"]
 
 LABELS = ("left form", "right form", "match")
-# Pieces of a motif.
-MOTIF = 24
 K = 6
 # Motifs begin within this share of the length from their end.
 NEAR_END = 0.1
 
 
-def make_motifs(seed: int) -> list[list[str]]:
-    """Returns both forms of the left motif and of the right one; strings of `MOTIF` k-mers."""
+def make_motifs(seed: int, pieces: int) -> list[list[str]]:
+    """Returns both forms of the left motif and of the right one; strings of so many k-mers."""
     rng = np.random.default_rng(seed)
-    return [["".join(rng.choice(list("ACGT"), K * MOTIF)) for _ in range(2)] for _ in range(2)]
+    return [["".join(rng.choice(list("ACGT"), K * pieces)) for _ in range(2)] for _ in range(2)]
 
 
 def plant(
@@ -47,7 +45,7 @@ def plant(
         The sequences; labels, float32 of shape (count, 3); the fewest bases between two motifs.
     """
     rng = np.random.default_rng(seed)
-    length = K * pieces
+    length, size = K * pieces, len(motifs[0][0])
     long = [sequence for sequence in background if len(sequence) > length]
     room = max(1, int(NEAR_END * pieces))
     made, labels, nearest = [], [], length
@@ -57,9 +55,8 @@ def plant(
         left, right = rng.integers(0, 2, 2)
         # Whole k-mers, so that each motif is always the same pieces.
         first = K * int(rng.integers(room))
-        second = length - K * (MOTIF + int(rng.integers(room)))
+        second = length - size - K * int(rng.integers(room))
         part = source[begin : begin + length].replace("N", "A")
-        size = K * MOTIF
         part = part[:first] + motifs[0][left] + part[first + size :]
         made.append(part[:second] + motifs[1][right] + part[second + size :])
         labels.append((left, right, left == right))
@@ -78,6 +75,7 @@ def run(
     *,
     seconds: float,
     pieces: int = 1020,
+    motif: int = 96,
     window: int = 512,
     batch_size: int = 16,
     tests: int = 200,
@@ -91,6 +89,7 @@ def run(
         background: Real sequences to plant into.
         seconds: Training time of each.
         pieces: Length of a sequence in k-mers.
+        motif: Of a motif, likewise: so long that minutes of training are enough.
         window: Length of a window in pieces, special ones included.
         batch_size: Sequences of a step.
         tests: New sequences to ask.
@@ -102,9 +101,10 @@ def run(
         For both models how each label was found, in percent, and what training was.
     """
     tokenizer = bb.DnaTokenizer(k=K)
-    motifs = make_motifs(seed)
+    motifs = make_motifs(seed, motif)
     asked, answers, nearest = plant(background, tests, pieces, motifs, seed + 1)
-    results = {"bases": K * pieces, "fewest bases between": nearest, "tests": tests}
+    results = {"bases": K * pieces, "bases of a motif": K * motif}
+    results |= {"fewest bases between": nearest, "tests": tests}
     for name, length in (("whole", pieces + 2), ("windows", window)):
         keras.utils.set_random_seed(seed)
         config = make_config(

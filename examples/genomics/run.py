@@ -3,7 +3,7 @@
 import json
 import tempfile
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -20,7 +20,14 @@ TINY = {"hidden_size": 32, "num_attention_heads": 2, "intermediate_size": 32, "b
 QUICK = {
     "language": {"length": 128, "short": 64, "vocab_size": 64, "tests": 2, "orders": (0, 2)},
     "coding": {"length": 128, "short": 64},
-    "motifs": {"pieces": 120, "window": 62, "tests": 64, "block_size": 8, "max_steps": 200},
+    "motifs": {
+        "pieces": 120,
+        "motif": 24,
+        "window": 62,
+        "tests": 64,
+        "block_size": 8,
+        "max_steps": 200,
+    },
 }
 
 Minutes = Annotated[float, typer.Option(min=0.01, help="Training time of this part.")]
@@ -81,31 +88,39 @@ def plot(output: Path) -> Path:
         bits = results["language"]["bits a base"]
         bars = left.barh(list(bits), list(bits.values()))
         left.bar_label(bars, fmt="%.3f")
-        left.set_xlim(min(bits.values()) - 0.1, 2.05)
+        left.set_xlim(min(bits.values()) - 0.1, max(bits.values()) + 0.06)
+        left.locator_params(axis="x", nbins=5)
         left.invert_yaxis()
         left.set_title("Bits a base, held-out sequence\n(fewer is better)")
     if "coding" in results:
         scores = results["coding"]["bases found, %"]
-        values = [of_one["mean of both"] for of_one in scores.values()]
-        bars = middle.bar([name.replace(", ", ",\n") for name in scores], values, 0.6)
-        middle.bar_label(bars, fmt="%.0f%%")
-        middle.set_ylim(0, 100)
-        middle.set_title("Coding bases, held-out loci\n(mean of coding and not coding)")
+        shares = ("bases", "coding", "not coding")
+        _grouped_bars(middle, {who: [of[x] for x in shares] for who, of in scores.items()})
+        middle.set_xticks([place + 0.27 for place in range(3)], ["all bases", *shares[1:]])
+        middle.set_ylim(0, 135)
+        middle.legend(loc="upper right", fontsize="small")
+        middle.set_title("Coding or not, and on which strand, held-out loci\n(right bases, %)")
     if "motifs" in results:
         of_motifs = results["motifs"]
-        for number, who in enumerate(("whole", "windows")):
-            places = [place + 0.4 * number for place in range(len(motifs.LABELS))]
-            values = [of_motifs[who][label] for label in motifs.LABELS]
-            right.bar_label(right.bar(places, values, 0.4, label=who), fmt="%.0f")
+        who_reads = ("whole", "windows")
+        _grouped_bars(right, {x: [of_motifs[x][y] for y in motifs.LABELS] for x in who_reads})
         right.axhline(50, color="grey", linestyle=":")
         right.set_xticks([place + 0.2 for place in range(len(motifs.LABELS))], motifs.LABELS)
-        right.set_ylim(0, 110)
-        right.legend(loc="lower left")
+        right.set_ylim(0, 135)
+        right.legend(loc="upper right", fontsize="small")
         apart = of_motifs["fewest bases between"]
         right.set_title(f"Two motifs, {apart:,} bases apart or more\n(right answers, %)")
     path = output / "results.png"
     figure.savefig(path, dpi=110)
     return path
+
+
+def _grouped_bars(axes: Any, values: dict[str, list[float]]) -> None:
+    """Draws a bar of each row of values beside those of the others, with its number on it."""
+    width = 0.8 / len(values)
+    for number, (who, row) in enumerate(values.items()):
+        places = [place + width * number for place in range(len(row))]
+        axes.bar_label(axes.bar(places, row, width, label=who), fmt="%.0f")
 
 
 @app.command()

@@ -130,14 +130,14 @@ def test_bits_per_base_of_a_model_that_knows_nothing():
 
 
 def test_planted_pairs():
-    forms = motifs.make_motifs(3)
+    forms = motifs.make_motifs(3, 24)
     background = ["A" * 5000, "C" * 900]
     texts, labels, nearest = motifs.plant(background, 80, 300, forms, 5)
     assert {len(text) for text in texts} == {1800}
     for text, (left, right, match) in zip(texts, labels, strict=True):
         places = [text.find(forms[side][int(form)]) for side, form in ((0, left), (1, right))]
         assert places[0] >= 0
-        assert places[1] - places[0] - 6 * motifs.MOTIF >= nearest > 1000
+        assert places[1] - places[0] - 6 * 24 >= nearest > 1000
         assert all(place % 6 == 0 for place in places)
         assert match == (left == right)
         # The other forms are not there.

@@ -46,8 +46,8 @@ def test_only_gradients_go_over_the_links():
 def test_bytes_of_types():
     from benchmarks import tpu_scaling
 
-    assert tpu_scaling.bytes_of("(f32[2,3]{1,0:T(8,128)}, bf16[4]{0})") == 2 * 3 * 4 + 4 * 2
-    assert tpu_scaling.bytes_of("f32[]") == 4
+    assert tpu_scaling.bytes_of("(f32[2,3]{1,0:T(8,128)}, bf16[4]{0})") == [2 * 3 * 4, 4 * 2]
+    assert tpu_scaling.bytes_of("f32[]") == [4]
     text = """
 ENTRY %main (a: f32[2,3]) -> f32[2,3] {
   %a = f32[2,3]{1,0} parameter(0)
