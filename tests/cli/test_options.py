@@ -71,6 +71,7 @@ TABLE = {
         "field: str = text",
         "shard_mebibytes: int >= 1 = 64",
         "processes: int >= 1 = 1",
+        "part: str = 0/1",
     ],
     "info": ["[MODEL]: str = None", "--config: bool = False"],
     "convert google": ["checkpoint: Path", "config: Path", "OUTPUT: Path"],
