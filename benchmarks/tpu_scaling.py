@@ -62,12 +62,19 @@ def batch_of(head: str, length: int, size: int) -> tuple:
     return inputs, zeros()
 
 
-def make_model(head: str, length: int, layers: int, dtype: str, batch: tuple) -> keras.Model:
-    """Returns a model of base size, compiled with its defaults and built."""
+def make_model(
+    head: str, length: int, layers: int, dtype: str, batch: tuple, **fields: Any
+) -> keras.Model:
+    """Returns a model of base size, or with other fields, compiled with its defaults and built."""
     import bigbird_tf as bb
 
     cls = getattr(bb, head)
-    sizes: dict[str, Any] = {"gradient_checkpointing": True, "max_position_embeddings": length}
+    # Without dropout: compiling its random numbers takes most of the time, and they stay on a chip.
+    rates = ("dropout", "attention_dropout", "activation_dropout", "classifier_dropout")
+    if "Pegasus" not in head:
+        rates = ("hidden_dropout_prob", "attention_probs_dropout_prob")
+    sizes: dict[str, Any] = {**dict.fromkeys(rates, 0.0), "gradient_checkpointing": True}
+    sizes["max_position_embeddings"] = length
     if "Pegasus" in head:
         sizes |= {"d_model": 768, "encoder_layers": layers, "decoder_layers": layers}
         sizes |= {"encoder_attention_heads": 12, "decoder_attention_heads": 12}
@@ -76,7 +83,7 @@ def make_model(head: str, length: int, layers: int, dtype: str, batch: tuple) ->
         sizes["num_hidden_layers"] = layers
     if head.endswith("CausalLM"):
         sizes |= {"is_decoder": True, "causal_attention_type": "block_sparse"}
-    model = cls(cls.config_class(**sizes), dtype=dtype)
+    model = cls(cls.config_class(**sizes | fields), dtype=dtype)
     model.compile()
     model._symbolic_build(data_batch=batch)
     model.optimizer.build(model.trainable_variables)
@@ -145,9 +152,11 @@ def collectives(text: str) -> dict[str, dict[str, float]]:
     }
 
 
-def measure(head: str, length: int, layers: int, a_chip: int, dtype: str, chips: list[int]) -> dict:
+def measure(
+    head: str, length: int, layers: int, a_chip: int, dtype: str, chips: list[int], **fields: Any
+) -> dict[int, dict[str, Any]]:
     """Compiles a head's step for each number of chips."""
-    model = make_model(head, length, layers, dtype, batch_of(head, length, 2))
+    model = make_model(head, length, layers, dtype, batch_of(head, length, 2), **fields)
     found = {}
     for count in chips:
         start = time.perf_counter()

@@ -9,17 +9,17 @@ import pytest
 
 from tests.conftest import ROOT
 
-LENGTH, LAYERS = 512, 1
-PROGRAM = f"""
+PROGRAM = """
 import json
 from benchmarks import tpu_scaling
-head = "BigBirdForMaskedLM"
-found = tpu_scaling.measure(head, {LENGTH}, {LAYERS}, 1, "mixed_bfloat16", [1, 4])
-model = tpu_scaling.make_model(
-    head, {LENGTH}, {LAYERS}, "float32", tpu_scaling.batch_of(head, {LENGTH}, 2)
-)
+head, length, dtype = "BigBirdForMaskedLM", 1024, "mixed_bfloat16"
+fields = {"hidden_size": 128, "intermediate_size": 256, "num_attention_heads": 2}
+fields |= {"vocab_size": 1024, "gradient_checkpointing": False}
+found = tpu_scaling.measure(head, length, 1, 1, dtype, [1, 4], **fields)
+batch = tpu_scaling.batch_of(head, length, 2)
+model = tpu_scaling.make_model(head, length, 1, dtype, batch, **fields)
 weights = sum(variable.value.size for variable in model.trainable_variables)
-print(json.dumps({{"found": found, "weights": weights}}))
+print(json.dumps({"found": found, "weights": weights}))
 """
 
 
@@ -38,9 +38,9 @@ def test_only_gradients_go_over_the_links():
     assert one["collectives"] == {}
     # No queries, keys or values: those would be gathered.
     assert four["collectives"].keys() == {"all-reduce"}
-    # And each gradient once; the rest are sums of losses and of weights of examples.
+    # And each gradient once, some before they become float32.
     gradients = answer["weights"] * 4 / 2**20
-    assert gradients <= four["collectives"]["all-reduce"]["mib"] < 1.01 * gradients
+    assert 0.9 * gradients < four["collectives"]["all-reduce"]["mib"] < 1.01 * gradients
 
 
 def test_bytes_of_types():
