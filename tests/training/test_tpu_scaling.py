@@ -15,7 +15,7 @@ from benchmarks import tpu_scaling
 head, length, dtype = "BigBirdForMaskedLM", 1024, "mixed_bfloat16"
 fields = {"hidden_size": 128, "intermediate_size": 256, "num_attention_heads": 2}
 fields |= {"vocab_size": 1024, "gradient_checkpointing": False}
-found = tpu_scaling.measure(head, length, 1, 1, dtype, [1, 4], **fields)
+found = tpu_scaling.measure(head, length, 1, 1, dtype, [4], **fields)
 batch = tpu_scaling.batch_of(head, length, 2)
 model = tpu_scaling.make_model(head, length, 1, dtype, batch, **fields)
 weights = sum(variable.value.size for variable in model.trainable_variables)
@@ -34,8 +34,7 @@ def test_only_gradients_go_over_the_links():
     )
     assert run.returncode == 0, run.stderr[-3000:]
     answer = json.loads(run.stdout.splitlines()[-1])
-    one, four = answer["found"].values()
-    assert one["collectives"] == {}
+    [four] = answer["found"].values()
     # No queries, keys or values: those would be gathered.
     assert four["collectives"].keys() == {"all-reduce"}
     # And each gradient once, some before they become float32.
