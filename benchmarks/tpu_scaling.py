@@ -1,6 +1,6 @@
 """A train step over chips that are not there: `KERAS_BACKEND=jax python -m benchmarks.tpu_scaling`.
 
-Keras' own train step of each head, of base size, compiled for one TPU v5e chip and for four and
+Keras' own train step of models of base size, compiled for one TPU v5e chip and for four and
 eight of them, data parallel, with as many sequences a chip. Nothing runs: cycles are what the
 compiler estimates of a chip's instructions. It has no estimate of what goes over the links, so that
 is counted in bytes, and takes what the data sheet's rate says. Needs the extra `tpu-check`.
@@ -69,7 +69,7 @@ def make_model(
     import bigbird_tf as bb
 
     cls = getattr(bb, head)
-    # Without dropout: compiling its random numbers takes most of the time, and they stay on a chip.
+    # Without dropout, whose random numbers stay on a chip.
     rates = ("dropout", "attention_dropout", "activation_dropout", "classifier_dropout")
     if "Pegasus" not in head:
         rates = ("hidden_dropout_prob", "attention_probs_dropout_prob")

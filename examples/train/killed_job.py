@@ -117,6 +117,8 @@ def run_and_kill(
                 break
             time.sleep(0.05)
         status = process.wait()
+        if status not in (0, -signal.SIGKILL):
+            raise RuntimeError(f"{' '.join(arguments)} ended with status {status}")
         reached = len({line["epoch"] for line in read_losses(losses)})
         found.append({"status": status, "epochs": reached})
     return found
