@@ -6,6 +6,7 @@ import threading
 from types import FrameType
 from typing import Any
 
+from bigbird_tf.training import backend
 from bigbird_tf.training.running_fit import is_within
 
 __all__ = ["Termination"]
@@ -17,20 +18,33 @@ class Termination:
     Outside of that `fit`, which may have ended with an error, the signal does what it did before.
     In threads other than the main one, nothing is noted: Python lets only that handle signals.
 
+    Of several hosts one may be asked. All learn of it at the same step, by JAX, which has taken the
+    signal for itself there.
+
     Args:
         epoch_iterator: That of the `fit`.
+        hosts: How many processes there are.
     """
 
-    def __init__(self, epoch_iterator: Any):
+    def __init__(self, epoch_iterator: Any, hosts: int = 1):
         self.has_come = False
         self._epoch_iterator = epoch_iterator
+        self._hosts = hosts
+        self._calls = 0
         self._before: Any = None
-        if threading.current_thread() is threading.main_thread():
+        if hosts == 1 and threading.current_thread() is threading.main_thread():
             other = getattr(signal.getsignal(signal.SIGTERM), "__self__", None)
             if isinstance(other, Termination) and not other._is_within(sys._getframe()):
                 # Its `fit` ended with an error, of which no callback is told.
                 other.remove()
             self._before = signal.signal(signal.SIGTERM, self._note)
+
+    def check(self) -> bool:
+        """Returns whether training is to end here; all hosts call it at the same steps."""
+        if self._hosts > 1 and not self.has_come:
+            self._calls += 1
+            self.has_come = backend.is_preempted(self._calls)
+        return self.has_come
 
     def remove(self) -> None:
         """Lets the signal do what it did before."""

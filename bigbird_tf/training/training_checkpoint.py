@@ -43,8 +43,13 @@ class TrainingCheckpoint(keras.callbacks.Callback):
     before are drawn again: then give `shuffle` and other random steps a `seed`, or call
     `keras.utils.set_random_seed` at the beginning of the script.
 
+    **Several hosts**, on the JAX backend, call `fit` with the same callback: each writes its own
+    part, and its place in its own data, into one directory that all reach. Going on with another
+    number of hosts is going on with another number of replicas.
+
     **SIGTERM**, by which machines on loan say that they will be taken back, lets the step end,
-    writes a checkpoint, and ends the process with status 143.
+    writes a checkpoint, and ends the process with status 143. Of several hosts one signal is
+    enough: all end after the same step.
 
     **Failed writes**, such as on a full disk, are warned of; training goes on, and the checkpoints
     before stay. A checkpoint that is damaged or was cut short is passed over with a warning.
@@ -62,6 +67,7 @@ class TrainingCheckpoint(keras.callbacks.Callback):
 
     Raises:
         ValueError: If an argument is below 1; in `fit`, if the checkpoint is of another model.
+        OSError: In `fit`, if the directory cannot be made, or hosts do not find it.
         FloatingPointError: In `fit`, if weights are not finite when they should be written, or too
             many steps in a row were skipped.
     """
@@ -101,8 +107,8 @@ class TrainingCheckpoint(keras.callbacks.Callback):
         self._last = found[0] if found else None
         if found:
             self._restore(*found)
-            _say(f"Training goes on from {self._last}, after step {self._steps}.")
-        self._termination = Termination(epoch_iterator)
+            self._say(f"Training goes on from {self._last}, after step {self._steps}.")
+        self._termination = Termination(epoch_iterator, self._directory.hosts.count)
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Brings back the metrics of an epoch that was interrupted; Keras has just reset them."""
@@ -121,9 +127,10 @@ class TrainingCheckpoint(keras.callbacks.Callback):
         self._next_step = batch
         unwritten = self._steps - self._written
         is_due = batch == 0 if self.every_steps is None else unwritten >= self.every_steps
-        if (is_due and unwritten) or self._termination.has_come:
+        is_last = self._termination.check()
+        if (is_due and unwritten) or is_last:
             self._write(self._epoch, batch)
-        if self._termination.has_come:
+        if is_last:
             self._end()
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
@@ -155,7 +162,7 @@ class TrainingCheckpoint(keras.callbacks.Callback):
                 self._write(self._epoch + 1, 0, is_epoch_over=True)
             else:
                 self._write(self._epoch, self._next_step)
-        if self._termination.has_come:
+        if self._termination.check():
             self._end()
         self._termination.remove()
 
@@ -230,15 +237,15 @@ class TrainingCheckpoint(keras.callbacks.Callback):
         )
 
     def _end(self) -> None:
-        _say(
+        self._say(
             f"SIGTERM: training ends after step {self._steps}. It goes on from {self._last} when "
             "the same script is run again."
         )
         self._termination.end()
 
-
-def _say(message: str) -> None:
-    print(message, file=sys.stderr, flush=True)
+    def _say(self, message: str) -> None:
+        if self._directory.hosts.number == 0:
+            print(message, file=sys.stderr, flush=True)
 
 
 def _specs(variables: list) -> list:

@@ -205,12 +205,12 @@ def fit(
 ) -> None:
     """Calls Keras' `fit`, whose epoch is a number of steps here: the data do not end.
 
-    Called again after an interruption, it goes on from the last checkpoint.
+    Called again after an interruption, it goes on from the last checkpoint. Several hosts write it
+    together, so the output is where all of them reach it.
     """
     epoch = min(steps)
-    callbacks: list[keras.callbacks.Callback] = [bb.Throughput()]
-    if host[1] == 1:
-        callbacks.append(bb.TrainingCheckpoint(f"{output}.checkpoints", every_steps=epoch))
+    checkpoint = bb.TrainingCheckpoint(f"{output}.checkpoints", every_steps=epoch)
+    callbacks: list[keras.callbacks.Callback] = [bb.Throughput(), checkpoint]
     if host[0] == 0:
         callbacks.append(keras.callbacks.CSVLogger(f"{output}.csv", append=True))
     model.fit(

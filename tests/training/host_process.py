@@ -1,10 +1,16 @@
 """Trains a model as one of the processes that Keras' variables tell of, or alone.
 
-It prints a JSON answer. Run it on the JAX backend.
+    python -m tests.training.host_process FOLDER [ACTION STEPS]
+
+In the folder are its checkpoints, which it goes on from, and writes after every second step. After
+so many steps it does to itself what `ACTION` says: `SIGKILL` or `SIGTERM`. It prints a JSON answer.
+Run it on the JAX backend.
 """
 
 import json
 import os
+import signal
+import sys
 
 import jax
 import keras
@@ -12,38 +18,47 @@ import numpy as np
 
 import bigbird_tf as bb
 from tests.training.head_cases import BATCH, data_of, make
+from tests.training.interrupted_runs import InterruptAfter
 
 PROCESSES = int(os.environ.get("KERAS_DISTRIBUTION_NUM_PROCESSES", "1"))
+EPOCHS, STEPS = 3, 4
 
 
-def main() -> None:
+def main(folder: str, action: str = "", steps: str = "0") -> None:
+    checkpoint = bb.TrainingCheckpoint(folder, every_steps=2)
     if PROCESSES > 1:
         keras.distribution.initialize()
     devices = keras.distribution.list_devices()
     distribution = keras.distribution.DataParallel(devices=devices, auto_shard_dataset=False)
     keras.distribution.set_distribution(distribution)
-    # Each process has its own part of the batch.
+    # Each process has its own part of each batch, and batches differ.
     size = BATCH // PROCESSES
-    own = slice(size * jax.process_index(), size * (jax.process_index() + 1))
+    rows = np.concatenate([np.roll(np.arange(BATCH), step) for step in range(STEPS)])
+    own = rows.reshape(STEPS, PROCESSES, size)[:, jax.process_index()].reshape(-1)
     inputs, labels, weights = data_of(bb.BigBirdForMaskedLM)
+    weights = weights * (1 + np.arange(BATCH)[:, np.newaxis] % 3)
     model = make(bb.BigBirdForMaskedLM)
-    history = model.fit(
+    losses = keras.callbacks.LambdaCallback(
+        on_epoch_end=lambda epoch, logs: print("epoch", epoch, logs["loss"], flush=True)
+    )
+    ends = InterruptAfter(int(steps), lambda: os.kill(os.getpid(), signal.Signals[action]))
+    model.fit(
         {name: value[own] for name, value in inputs.items()},
         labels[own],
         sample_weight=weights[own],
         batch_size=size,
-        epochs=3,
+        epochs=EPOCHS,
         shuffle=False,
         verbose=0,
+        callbacks=[checkpoint, losses, ends],
     )
     answer = {
         "devices": len(devices),
         "of this process": jax.local_device_count(),
-        "losses": history.history["loss"],
         "weights": [float(np.abs(weight).sum()) for weight in model.get_weights()],
     }
     print(json.dumps(answer))
 
 
 if __name__ == "__main__":
-    main()
+    main(*sys.argv[1:])

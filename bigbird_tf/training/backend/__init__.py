@@ -11,6 +11,9 @@ build_from_data = _backend.build_from_data
 collect_state = _backend.collect_state
 TokenCount = _backend.TokenCount
 END_OF_DATA = _backend.END_OF_DATA
+gather = _backend.gather
+host = _backend.host
+is_preempted = _backend.is_preempted
 optimizer_value = _backend.optimizer_value
 read_iterator = _backend.read_iterator
 read_variables = _backend.read_variables
@@ -22,6 +25,9 @@ __all__ = [
     "TokenCount",
     "build_from_data",
     "collect_state",
+    "gather",
+    "host",
+    "is_preempted",
     "optimizer_value",
     "read_iterator",
     "read_variables",

@@ -5,12 +5,16 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import keras
+import numpy as np
 
 __all__ = [
     "END_OF_DATA",
     "TokenCount",
     "build_from_data",
     "collect_state",
+    "gather",
+    "host",
+    "is_preempted",
     "optimizer_value",
     "read_iterator",
     "read_variables",
@@ -37,6 +41,41 @@ def build_from_data(model: keras.Model, epoch_iterator: Any) -> None:
 def collect_state(model: keras.Model) -> None:
     """Brings the values of variables up to date: between steps of `fit`, Keras keeps them apart."""
     model.jax_state_sync()
+
+
+def host() -> tuple[int, int]:
+    """Returns the number of this process, and how many there are."""
+    import jax
+
+    return jax.process_index(), jax.process_count()
+
+
+def gather(value: int) -> list[int]:
+    """Returns the values of all processes, which all call this; it waits for them.
+
+    Args:
+        value: An integer of 32 bits.
+    """
+    from jax.experimental import multihost_utils
+
+    if host()[1] == 1:
+        return [value]
+    return multihost_utils.process_allgather(np.int32(value)).tolist()
+
+
+def is_preempted(call: int) -> bool:
+    """Returns whether SIGTERM came to one of several processes: in the same call on all of them.
+
+    Args:
+        call: The number of this call, the same on all, one more each time.
+    """
+    from jax.experimental import multihost_utils
+
+    try:
+        return multihost_utils.reached_preemption_sync_point(call)
+    except RuntimeError:
+        # `jax_enable_preemption_service` is off: SIGTERM ends the process where it is.
+        return False
 
 
 class TokenCount:

@@ -12,6 +12,9 @@ __all__ = [
     "TokenCount",
     "build_from_data",
     "collect_state",
+    "gather",
+    "host",
+    "is_preempted",
     "optimizer_value",
     "read_iterator",
     "read_variables",
@@ -47,6 +50,21 @@ def build_from_data(model: keras.Model, epoch_iterator: Any) -> None:
 
 def collect_state(model: keras.Model) -> None:
     """Brings the values of variables up to date; here they always are."""
+
+
+def host() -> tuple[int, int]:
+    """Returns that this process is the first and only one: others do not call `fit` of Keras 3."""
+    return 0, 1
+
+
+def gather(value: int) -> list[int]:
+    """Returns the values of all processes."""
+    return [value]
+
+
+def is_preempted(call: int) -> bool:
+    """Returns that no other process was asked to end."""
+    return False
 
 
 class TokenCount:
