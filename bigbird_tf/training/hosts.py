@@ -50,7 +50,7 @@ class Hosts:
         if error is not None:
             raise error
         if failed:
-            raise OSError(f"It failed on host {failed[0]}.")
+            raise OSError(f"host {failed[0]} failed; what it printed says why")
 
     def first(self, action: Callable[[], object]) -> None:
         """Does something on the first host; the others wait.
