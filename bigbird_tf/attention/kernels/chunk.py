@@ -101,7 +101,8 @@ class Chunk:
         bias = take(blocks, ids) + self.slot_bias[None, :, :, None]
         bias = ops.reshape(bias, (-1, 1, 1, num_slots * block_size))
         for scores in of_labels:
-            bias = bias + run(self.pieces(biases).columns, self.rows(scores))
+            # It stays float32 beside half precision.
+            bias = ops.add(bias, run(self.pieces(biases).columns, self.rows(scores)))
         partial = self.static.layout.partial_bias(block_size)
         return bias if partial is None else bias + partial.reshape(1, 1, block_size, -1)
 
@@ -128,7 +129,7 @@ def global_query_bias(
     bias = sum(biases[1 + static.has_members :], biases[0])
     for scores in of_labels:
         of_queries = global_queries(scores, static)
-        bias = bias + run(global_pieces(biases, static).columns, of_queries)
+        bias = ops.add(bias, run(global_pieces(biases, static).columns, of_queries))
     return bias
 
 

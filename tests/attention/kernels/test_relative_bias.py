@@ -161,10 +161,13 @@ def test_fused_kernels_have_none():
         case.chunked(Plan(fused=True), *case.tensors())
 
 
-def test_half_precision_stays_half_precision():
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+@pytest.mark.parametrize("plan", [None, Plan(), Plan(in_float32=True)], ids=repr)
+def test_half_precision_stays_half_precision(plan, dtype):
+    """Also in the plan of processors with products of half precision, and of accelerators."""
     case = RelativeCase(num_global=5, members=True)
-    tensors = [ops.cast(x, "bfloat16") for x in case.tensors()]
-    outputs = case.chunked(None, *tensors)
-    assert keras.backend.standardize_dtype(outputs.dtype) == "bfloat16"
-    exact = case.chunked(None, *(ops.cast(x, "float32") for x in tensors))
+    tensors = [ops.cast(x, dtype) for x in case.tensors()]
+    outputs = case.chunked(plan, *tensors)
+    assert keras.backend.standardize_dtype(outputs.dtype) == dtype
+    exact = case.chunked(plan, *(ops.cast(x, "float32") for x in tensors))
     np.testing.assert_allclose(ops.cast(outputs, "float32"), exact, rtol=0, atol=0.04)
