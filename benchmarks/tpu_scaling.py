@@ -73,8 +73,7 @@ def make_model(
     rates = ("dropout", "attention_dropout", "activation_dropout", "classifier_dropout")
     if "Pegasus" not in head:
         rates = ("hidden_dropout_prob", "attention_probs_dropout_prob")
-    sizes: dict[str, Any] = {**dict.fromkeys(rates, 0.0), "gradient_checkpointing": True}
-    sizes["max_position_embeddings"] = length
+    sizes: dict[str, Any] = {**dict.fromkeys(rates, 0.0), "max_position_embeddings": length}
     if "Pegasus" in head:
         sizes |= {"d_model": 768, "encoder_layers": layers, "decoder_layers": layers}
         sizes |= {"encoder_attention_heads": 12, "decoder_attention_heads": 12}
@@ -206,8 +205,11 @@ def main(
     chips: Annotated[str, typer.Option(help="1, 4 or 8, with commas between.")] = "1,4,8",
     length: Annotated[int, typer.Option(help="Tokens of a sequence.")] = 4096,
     layers: Annotated[int, typer.Option(help="Blocks of each stack.")] = 12,
-    a_chip: Annotated[int, typer.Option(help="Sequences on each chip.")] = 4,
+    a_chip: Annotated[int, typer.Option(help="Sequences on each chip.")] = 1,
     dtype: Annotated[str, typer.Option(help="Dtype policy.")] = "mixed_bfloat16",
+    rematerialised: Annotated[
+        bool, typer.Option(help="Blocks keep their inputs alone. It doubles the compiler's time.")
+    ] = False,
 ) -> None:
     """Compiles train steps for one chip and several."""
     if BACKEND != "jax":
@@ -215,7 +217,9 @@ def main(
     results = {}
     for head in heads.split(","):
         counts = [int(part) for part in chips.split(",")]
-        results[head] = measure(head, length, layers, a_chip, dtype, counts)
+        results[head] = measure(
+            head, length, layers, a_chip, dtype, counts, gradient_checkpointing=rematerialised
+        )
         report(head, results[head])
         name = f"tpu_scaling_{dtype}_{layers}layers_{length}"
         # What has been compiled stays, if the next is interrupted: it takes minutes.

@@ -14,7 +14,7 @@ import json
 from benchmarks import tpu_scaling
 head, length, dtype = "BigBirdForMaskedLM", 1024, "mixed_bfloat16"
 fields = {"hidden_size": 128, "intermediate_size": 256, "num_attention_heads": 2}
-fields |= {"vocab_size": 1024, "gradient_checkpointing": False}
+fields["vocab_size"] = 1024
 found = tpu_scaling.measure(head, length, 1, 1, dtype, [4], **fields)
 batch = tpu_scaling.batch_of(head, length, 2)
 model = tpu_scaling.make_model(head, length, 1, dtype, batch, **fields)
