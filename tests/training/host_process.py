@@ -11,10 +11,12 @@ import json
 import os
 import signal
 import sys
+import time
 
 import jax
 import keras
 import numpy as np
+from jax.experimental import multihost_utils
 
 import bigbird_tf as bb
 from tests.training.head_cases import BATCH, data_of, make
@@ -22,6 +24,15 @@ from tests.training.interrupted_runs import InterruptAfter
 
 PROCESSES = int(os.environ.get("KERAS_DISTRIBUTION_NUM_PROCESSES", "1"))
 EPOCHS, STEPS = 3, 4
+
+
+def end(action: str) -> None:
+    """Sends the signal; where all are killed, none before the others have ended their step."""
+    if action == "SIGKILL":
+        multihost_utils.sync_global_devices(action)
+        # The first one last, since the others end when they miss it.
+        time.sleep(1.0 if jax.process_index() == 0 else 0.2)
+    os.kill(os.getpid(), signal.Signals[action])
 
 
 def main(folder: str, action: str = "", steps: str = "0") -> None:
@@ -41,7 +52,10 @@ def main(folder: str, action: str = "", steps: str = "0") -> None:
     losses = keras.callbacks.LambdaCallback(
         on_epoch_end=lambda epoch, logs: print("epoch", epoch, logs["loss"], flush=True)
     )
-    ends = InterruptAfter(int(steps), lambda: os.kill(os.getpid(), signal.Signals[action]))
+    ends = InterruptAfter(int(steps), lambda: end(action))
+    # The signal must have come to the others before the last step has.
+    pause = 0.3 if action == "SIGTERM" else 0
+    slow = keras.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: time.sleep(pause))
     model.fit(
         {name: value[own] for name, value in inputs.items()},
         labels[own],
@@ -50,7 +64,7 @@ def main(folder: str, action: str = "", steps: str = "0") -> None:
         epochs=EPOCHS,
         shuffle=False,
         verbose=0,
-        callbacks=[checkpoint, losses, ends],
+        callbacks=[checkpoint, losses, ends, slow],
     )
     answer = {
         "devices": len(devices),
