@@ -221,7 +221,7 @@ def main(
             head, length, layers, a_chip, dtype, counts, gradient_checkpointing=rematerialised
         )
         report(head, results[head])
-        name = f"tpu_scaling_{dtype}_{layers}layers_{length}"
+        name = f"tpu_scaling_{dtype}_{layers}layers_{a_chip}x{length}"
         # What has been compiled stays, if the next is interrupted: it takes minutes.
         measuring.write_json(name, {"a_chip": a_chip, "results": results})
 

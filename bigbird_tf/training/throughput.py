@@ -1,5 +1,7 @@
 """`Throughput`: a callback that says how fast `fit` is."""
 
+import math
+import threading
 import time
 from typing import Any
 
@@ -24,9 +26,9 @@ class Throughput(keras.callbacks.Callback):
     - `utilization`, if there is a `peak_flops`: the share of it that the model's arithmetic takes.
       What is computed again to save memory does not count.
 
-    The first step of a `fit` is left out, since it is traced and compiled there; so is the time of
-    validation and of writing checkpoints between epochs. Put it before those callbacks that read
-    the logs.
+    The first step of a `fit` is left out, since it is traced and compiled there: of a first epoch
+    without another step, all are NaN. The time of validation and of writing checkpoints between
+    epochs is left out, too. Put it before those callbacks that read the logs.
 
     ```python
     callbacks = [bb.Throughput(peak_flops=312e12), keras.callbacks.TensorBoard("runs/logs")]
@@ -52,31 +54,41 @@ class Throughput(keras.callbacks.Callback):
                 raise ValueError(f"`{name}` must be above 0. Received: {name}={value}")
         self.peak_flops = peak_flops
         self.flops_per_token = flops_per_token
+        # Keras then does not wait for each step before it starts the next one.
+        self.async_safe = backend.RUNS_AHEAD
+        self._lock = threading.Lock()
+        self._first: int | None = None
+        self._steps = 0
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         """Begins to count tokens."""
         self._tokens = backend.TokenCount(self.model, epoch_iterator_of_fit(), _rows_and_tokens)
         self._flops: dict[int, float] = {}
         self._is_compiled = False
-        self._begin()
+        self._begin(None)
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Begins the epoch's means."""
-        self._begin()
+        self._begin(None)
 
     def on_train_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        """Notes the step."""
-        self._first = batch
+        """Notes the epoch's first step."""
+        with self._lock:
+            if self._first is None:
+                self._first = batch
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        """Adds the means up to here."""
-        if not self._is_compiled:
-            self._is_compiled = True
-            self._begin()
-            return
-        self._steps += batch + 1 - self._first
-        self._seconds = time.perf_counter() - self._started
-        self._add_to(logs)
+        """Adds the means up to here; threads of several steps may call it at once."""
+        with self._lock:
+            if not self._is_compiled:
+                self._is_compiled = True
+                self._begin(batch + 1, batch)
+                return
+            steps = batch + 1 - (self._first or 0)
+            if steps > self._steps:
+                self._steps = steps
+                self._seconds = time.perf_counter() - self._started
+                self._add_to(logs, batch)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Adds the epoch's means."""
@@ -86,16 +98,24 @@ class Throughput(keras.callbacks.Callback):
         """Ends counting."""
         self._tokens.stop()
 
-    def _begin(self) -> None:
+    def _begin(self, first: int | None, after: int | None = None) -> None:
+        """Begins means with a step, after another one."""
         self._started = time.perf_counter()
-        self._steps, self._seconds = 0, 0.0
-        self._before = self._tokens.counts()
+        self._first, self._steps, self._seconds = first, 0, 0.0
+        self._before = self._tokens.counts(after)
 
-    def _add_to(self, logs: dict[str, Any] | None) -> None:
-        if logs is None or not self._steps:
+    def _add_to(self, logs: dict[str, Any] | None, step: int | None = None) -> None:
+        if logs is None:
+            return
+        if not self._steps:
+            # Callbacks such as `CSVLogger` take the names from the first epoch.
+            logs["step_time"] = logs["tokens_per_second"] = math.nan
+            if self.peak_flops is not None:
+                logs["utilization"] = math.nan
             return
         rows, tokens = (
-            now - before for now, before in zip(self._tokens.counts(), self._before, strict=True)
+            now - before
+            for now, before in zip(self._tokens.counts(step), self._before, strict=True)
         )
         logs["step_time"] = self._seconds / self._steps
         logs["tokens_per_second"] = tokens / self._seconds

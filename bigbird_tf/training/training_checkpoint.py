@@ -2,6 +2,7 @@
 
 import os
 import sys
+import threading
 import warnings
 from typing import Any
 
@@ -92,6 +93,9 @@ class TrainingCheckpoint(keras.callbacks.Callback):
         self.every_steps = every_steps
         self.max_skipped_steps = max_skipped_steps
         self._directory = CheckpointDirectory(directory, max_to_keep)
+        # Keras then does not wait for each step before it starts the next one.
+        self.async_safe = backend.RUNS_AHEAD
+        self._lock = threading.Lock()
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         """Goes to the last whole checkpoint, if there is one."""
@@ -101,6 +105,7 @@ class TrainingCheckpoint(keras.callbacks.Callback):
         self._epoch_iterator = epoch_iterator
         self._epoch = self._next_step = self._steps = self._written = 0
         self._is_epoch_over = False
+        self._watched: list[tuple[int, Any]] = []
         self._metrics_from: str | None = None
         backend.build_from_data(self.model, epoch_iterator)
         found = self._directory.newest()
@@ -115,6 +120,7 @@ class TrainingCheckpoint(keras.callbacks.Callback):
         # Keras would begin the next `fit` there, too.
         self.model._initial_epoch = None
         self._epoch, self._next_step, self._is_epoch_over = epoch, 0, False
+        self._is_first, self._reached = True, 0
         self._position.begin_epoch(epoch)
         if self._metrics_from is not None:
             metrics = {"metrics": self._groups()["metrics"]}
@@ -123,34 +129,33 @@ class TrainingCheckpoint(keras.callbacks.Callback):
 
     def on_train_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Writes a checkpoint if it is time to; ends the process if it was asked to end."""
+        if self._is_first:
+            self._next_step, self._is_first = batch, False
+        self._count_to(batch)
         # Here and not after the step before, since then callbacks may still change something.
-        self._next_step = batch
         unwritten = self._steps - self._written
         is_due = batch == 0 if self.every_steps is None else unwritten >= self.every_steps
         is_last = self._termination.check()
-        if (is_due and unwritten) or is_last:
+        is_written = (is_due and unwritten > 0) or is_last
+        self._catch_up(steps_ahead=0 if is_written else 1)
+        if is_written:
             self._write(self._epoch, batch)
         if is_last:
             self._end()
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        """Counts steps; ends `fit` where too many are skipped."""
-        self._steps += batch + 1 - self._next_step
-        self._next_step = batch + 1
-        optimizer = self.model.optimizer
-        if isinstance(optimizer, ApplyIfFinite):
-            skipped = backend.optimizer_value(self.model, optimizer.skipped_in_a_row)
-            if skipped >= self.max_skipped_steps:
-                raise FloatingPointError(
-                    f"Gradients were not finite in {skipped} steps in a row, up to step "
-                    f"{self._steps}, and the steps were skipped. {self._way_out()}"
-                )
+        """Notes that the step has ended; threads of several steps may call it at once."""
+        with self._lock:
+            self._reached = max(self._reached, batch + 1)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Notes whether the epoch was trained to its end; adds `skipped_steps` to the logs."""
+        self._count_to(max(self._reached, self._next_step))
+        self._catch_up(steps_ahead=0)
         optimizer = self.model.optimizer
         if logs is not None and isinstance(optimizer, ApplyIfFinite):
-            logs["skipped_steps"] = backend.optimizer_value(self.model, optimizer.skipped_steps)
+            skipped = backend.optimizer_value(self.model, optimizer.skipped_steps)
+            logs["skipped_steps"] = int(skipped)
         steps = self._epoch_iterator.num_batches
         self._is_epoch_over = steps is None or self._next_step >= steps
 
@@ -165,6 +170,32 @@ class TrainingCheckpoint(keras.callbacks.Callback):
         if self._termination.check():
             self._end()
         self._termination.remove()
+
+    def _count_to(self, step: int) -> None:
+        """Counts the steps of the epoch before this one."""
+        self._steps += step - self._next_step
+        self._next_step = step
+
+    def _catch_up(self, steps_ahead: int) -> None:
+        """Waits for the devices; ends `fit` where too many steps were skipped.
+
+        Args:
+            steps_ahead: How many steps the devices may still be busy with. With one they never
+                wait for Python, and what they still have to do is soon done after a SIGTERM.
+        """
+        optimizer = self.model.optimizer
+        is_counted = isinstance(optimizer, ApplyIfFinite)
+        if not (is_counted or backend.RUNS_AHEAD):
+            return
+        watched = optimizer.skipped_in_a_row if is_counted else optimizer.variables[0]
+        self._watched.append((self._steps, backend.optimizer_value(self.model, watched)))
+        while len(self._watched) > steps_ahead:
+            steps, value = self._watched.pop(0)
+            if int(value) >= self.max_skipped_steps and is_counted:
+                raise FloatingPointError(
+                    f"Gradients were not finite in {int(value)} steps in a row, up to step "
+                    f"{steps}, and the steps were skipped. {self._way_out()}"
+                )
 
     def _groups(self) -> dict[str, list]:
         """Returns the variables to write, by what they are."""

@@ -23,9 +23,6 @@ import typer
 from rich.console import Console
 
 import bigbird_tf as bb
-from bigbird_tf.preprocessing import prepare_records
-from examples.docs_qa.pages import Page
-from examples.docs_qa.vocabulary import train_vocabulary
 
 SUFFIXES = {".py", ".md", ".rst", ".txt"}
 MEGA = 10**6
@@ -57,6 +54,11 @@ def texts_of_this_machine(num_bytes: int) -> Iterator[str]:
 
 def prepare(folder: Path, num_bytes: int, length: int, vocab_size: int) -> dict[str, int]:
     """Writes texts as records; returns what there is of them."""
+    # Here, since `benchmarks.gpu_training` takes the rest on machines without TensorFlow.
+    from bigbird_tf.preprocessing import prepare_records
+    from examples.docs_qa.pages import Page
+    from examples.docs_qa.vocabulary import train_vocabulary
+
     texts = [*texts_of_this_machine(num_bytes)]
     lines = folder / "texts.jsonl"
     lines.write_text("".join(json.dumps({"text": text}) + "\n" for text in texts))
@@ -75,13 +77,18 @@ def command(records: Path, output: Path, options: Sequence[str]) -> list[str]:
     return [*program, str(records), str(output), *options]
 
 
-def read_losses(file: Path) -> list[dict[str, float]]:
-    """Returns what `CSVLogger` has written: a line for each epoch, and after a kill one again."""
+def read_losses(file: Path, *others: str) -> list[dict[str, float]]:
+    """Returns what `CSVLogger` has written: a line for each epoch, and after a kill one again.
+
+    Args:
+        file: Where it writes.
+        *others: Columns besides `epoch` and `loss`.
+    """
     if not file.exists():
         return []
     with file.open() as lines:
         return [
-            {"epoch": int(line["epoch"]), "loss": float(line["loss"])}
+            {"epoch": int(line["epoch"])} | {name: float(line[name]) for name in ("loss", *others)}
             for line in csv.DictReader(lines)
             if line["epoch"] and line["loss"]
         ]
@@ -132,7 +139,9 @@ def largest_difference(first: Path, second: Path) -> float:
     return max(float(np.abs(mine - other).max()) for mine, other in zip(*weights, strict=True))
 
 
-def plot(file: Path, losses: dict[str, dict[int, float]], ends: list[dict], steps: int) -> None:
+def plot(
+    file: Path, losses: dict[str, dict[int, float]], ends: list[dict], steps: int, title: str
+) -> None:
     """Draws both curves, and when the job was killed."""
     from matplotlib.figure import Figure
 
@@ -146,7 +155,7 @@ def plot(file: Path, losses: dict[str, dict[int, float]], ends: list[dict], step
     for number, end in enumerate(end for end in ends if end["status"]):
         label = None if number else "killed here"
         axes.axvline(steps * end["epochs"], color="tab:red", linestyle=":", label=label)
-    axes.set(xlabel="step", ylabel="loss", title="Pre-training on two replicas, killed and not")
+    axes.set(xlabel="step", ylabel="loss", title=f"{title}, killed and not")
     axes.legend()
     figure.savefig(file, dpi=120)
 
@@ -206,7 +215,13 @@ def run(
         abs(in_peace[epoch] - killed[epoch]) for epoch in in_peace.keys() & killed.keys()
     )
     results["largest difference of weights"] = largest_difference(*outputs.values())
-    plot(folder / "killed_job.png", losses, results["ends"]["killed"], steps_per_epoch)
+    plot(
+        folder / "killed_job.png",
+        losses,
+        results["ends"]["killed"],
+        steps_per_epoch,
+        "Pre-training on two replicas",
+    )
     (folder / "results.json").write_text(json.dumps(results, indent=1))
     return results
 

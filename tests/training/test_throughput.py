@@ -1,14 +1,16 @@
 """`Throughput`: what it counts; times are not asserted, but that logs agree with each other."""
 
 import csv
+import threading
 
 import keras
 import numpy as np
 import pytest
 
 from bigbird_tf.models import BigBirdForMaskedLM
-from bigbird_tf.training import Throughput
+from bigbird_tf.training import ApplyIfFinite, Throughput, TrainingCheckpoint
 from bigbird_tf.training.arithmetic import training_flops_per_token
+from tests.backends import IS_TENSORFLOW
 from tests.contract import LENGTH, VOCABULARY, tiny_config
 
 ROWS, BATCH = 7, 3  # the last batch has one row
@@ -84,3 +86,37 @@ def test_arguments(arguments):
     ((name, value),) = arguments.items()
     with pytest.raises(ValueError, match=f"`{name}` must be above 0. Received: {name}={value}"):
         Throughput(**arguments)
+
+
+def test_epochs_of_one_step_have_the_same_columns(tmp_path):
+    """So has a run that goes on with the last step of an epoch."""
+    model = BigBirdForMaskedLM(tiny_config(num_hidden_layers=1))
+    model.compile()
+    ids = np.random.default_rng(1).integers(6, VOCABULARY, (3, LENGTH)).astype("int32")
+    file = tmp_path / "log.csv"
+    callbacks = [Throughput(PEAK), keras.callbacks.CSVLogger(file)]
+    model.fit({"input_ids": ids}, ids, epochs=2, verbose=0, callbacks=callbacks)
+    with open(file) as lines:
+        first, second = csv.DictReader(lines)
+    for name in ("step_time", "tokens_per_second", "utilization"):
+        assert np.isnan(float(first[name]))
+        assert float(second[name]) > 0
+
+
+@pytest.mark.skipif(IS_TENSORFLOW, reason="TensorFlow's steps end before callbacks are called")
+def test_jax_does_not_wait_for_each_step(tmp_path):
+    """Keras then tells callbacks of a step's end in other threads."""
+    threads = []
+
+    class Watched(Throughput):
+        def on_train_batch_end(self, batch, logs=None):
+            threads.append(threading.current_thread())
+            super().on_train_batch_end(batch, logs)
+
+    model = BigBirdForMaskedLM(tiny_config(num_hidden_layers=1))
+    model.compile(ApplyIfFinite(keras.optimizers.AdamW()))
+    ids = np.random.default_rng(1).integers(6, VOCABULARY, (ROWS, LENGTH)).astype("int32")
+    callbacks = [Watched(PEAK), TrainingCheckpoint(tmp_path / "checkpoints", every_steps=2)]
+    model.fit({"input_ids": ids}, ids, batch_size=BATCH, verbose=0, callbacks=callbacks)
+    assert len(threads) == 3
+    assert threading.main_thread() not in threads

@@ -11,6 +11,7 @@ build_from_data = _backend.build_from_data
 collect_state = _backend.collect_state
 TokenCount = _backend.TokenCount
 END_OF_DATA = _backend.END_OF_DATA
+RUNS_AHEAD = _backend.RUNS_AHEAD
 gather = _backend.gather
 host = _backend.host
 is_preempted = _backend.is_preempted
@@ -22,6 +23,7 @@ write_variables = _backend.write_variables
 
 __all__ = [
     "END_OF_DATA",
+    "RUNS_AHEAD",
     "TokenCount",
     "build_from_data",
     "collect_state",

@@ -9,6 +9,7 @@ import numpy as np
 
 __all__ = [
     "END_OF_DATA",
+    "RUNS_AHEAD",
     "TokenCount",
     "build_from_data",
     "collect_state",
@@ -22,6 +23,8 @@ __all__ = [
     "write_variables",
 ]
 
+# Python asks for steps that the devices have not begun.
+RUNS_AHEAD = True
 END_OF_DATA: tuple[type[BaseException], ...] = (StopIteration,)
 
 
@@ -89,38 +92,52 @@ class TokenCount:
 
     def __init__(self, model: keras.Model, epoch_iterator: Any, sizes: Callable):
         self._sizes = sizes
-        self._rows = self._tokens = 0
+        self._counts = 0, 0
+        self._up_to: dict[int, tuple[int, int]] = {}
         self._enumerate = epoch_iterator._enumerate_iterator
         epoch_iterator._enumerate_iterator = self._steps
 
-    def counts(self) -> tuple[int, int]:
-        """Returns how many rows and tokens have been trained."""
-        return self._rows, self._tokens
+    def counts(self, step: int | None = None) -> tuple[int, int]:
+        """Returns how many rows and tokens have been drawn.
+
+        Args:
+            step: Up to which step of the epoch. By default up to now, which may be for steps that
+                the devices have not begun.
+        """
+        return self._counts if step is None else self._up_to.pop(step, self._counts)
 
     def stop(self) -> None:
         """Ends counting, as the end of `fit` does."""
 
     def _steps(self) -> Iterator[Any]:
+        self._up_to = {}
         for begin, end, iterator in self._enumerate():
-            yield begin, end, self._count(iterator)
+            yield begin, end, self._count(iterator, end)
 
-    def _count(self, iterator: Iterator[Any]) -> Iterator[Any]:
+    def _count(self, iterator: Iterator[Any], step: int) -> Iterator[Any]:
         for batch in iterator:
-            rows, tokens = self._sizes(batch)
-            self._rows += int(rows)
-            self._tokens += int(tokens)
+            sizes = self._sizes(batch)
+            rows, tokens = (
+                count + int(size) for count, size in zip(self._counts, sizes, strict=True)
+            )
+            self._counts = self._up_to[step] = rows, tokens
             yield batch
 
 
-def optimizer_value(model: keras.Model, variable: Any) -> int:
-    """Returns the value of one of the optimizer's variables, between steps of `fit`."""
+def optimizer_value(model: keras.Model, variable: Any) -> Any:
+    """Returns the value of one of the optimizer's variables, between steps of `fit`.
+
+    It is a copy, of which nobody has to wait for the last step: the next one takes the array away.
+    """
+    import jax.numpy as jnp
+
     if getattr(model, "_jax_state", None) and not model._jax_state_synced:
         # Keras keeps them apart until it is asked to bring them together.
         values = model._jax_state["optimizer_variables"]
         for other, value in zip(model.optimizer.variables, values, strict=True):
             if other is variable:
-                return int(value)
-    return int(variable.value)
+                return jnp.copy(value)
+    return jnp.copy(variable.value)
 
 
 def write_variables(path: str, groups: dict[str, list]) -> None:

@@ -9,6 +9,7 @@ import tensorflow as tf
 
 __all__ = [
     "END_OF_DATA",
+    "RUNS_AHEAD",
     "TokenCount",
     "build_from_data",
     "collect_state",
@@ -25,6 +26,8 @@ __all__ = [
 # What TensorFlow says of operations whose state it cannot write.
 _StatefulError = (tf.errors.FailedPreconditionError, tf.errors.UnimplementedError)
 
+# What callbacks are told of has ended.
+RUNS_AHEAD = False
 END_OF_DATA: tuple[type[BaseException], ...] = (StopIteration, tf.errors.OutOfRangeError)
 
 
@@ -95,8 +98,12 @@ class TokenCount:
         model.train_step = counting_step
         model.make_train_function(force=True)
 
-    def counts(self) -> tuple[int, int]:
-        """Returns how many rows and tokens have been trained."""
+    def counts(self, step: int | None = None) -> tuple[int, int]:
+        """Returns how many rows and tokens have been trained.
+
+        Args:
+            step: Up to which step of the epoch, which is always the last one.
+        """
         rows, tokens = self._counts.numpy()
         return int(rows), int(tokens)
 

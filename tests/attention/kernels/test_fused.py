@@ -1,6 +1,7 @@
 """The fused kernels, interpreted, against the dense oracle that counts repeats in float64."""
 
 import dataclasses
+import sys
 
 import pytest
 from hypothesis import given, settings
@@ -54,6 +55,27 @@ def test_global_queries_read_in_several_lists(monkeypatch):
 
 
 @on_jax
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize(
+    "case",
+    [
+        Case(block=16, head_size=32, window=(2, 1), left=2, num_random=1, token_window=(20, 9)),
+        Case(block=32, head_size=16, rows=4, heads=2, num_random=0),
+        Case(
+            block=16,
+            head_size=64,
+            pattern=BlockPattern.build(9, 2, num_random_blocks=1, is_causal=True),
+        ),
+    ],
+    ids=["in part", "without random blocks", "causal"],
+)
+def test_sizes_of_a_gpu(case, dtype):
+    """Interpreted on a processor; where there is a GPU, these are its kernels."""
+    assert can_be_fused(case.slots, case.block, case.qkv[0].shape[-1], 4)
+    case.check(run(case, dtype), *((2e-2, "bfloat16") if dtype == "bfloat16" else ()))
+
+
+@on_jax
 def test_half_precision():
     case = Case(rows=4)
     case.check(run(case, "bfloat16"), 2e-2, "bfloat16")
@@ -75,6 +97,19 @@ def test_tensorflow_says_that_it_has_none():
         block_sparse_attention(
             *case.tensors(), case.slots, case.block, plan=dataclasses.replace(Plan(), fused=True)
         )
+
+
+@on_jax
+def test_chunks_where_jax_has_no_triton(monkeypatch):
+    monkeypatch.delitem(sys.modules, "bigbird_tf.nn.backend.pallas_attention", raising=False)
+    monkeypatch.delattr("bigbird_tf.nn.backend.pallas_attention", raising=False)
+    monkeypatch.delattr("jax.experimental.pallas.triton", raising=False)
+    monkeypatch.setitem(sys.modules, "jax.experimental.pallas.triton", None)
+    assert fused_kernels() is None
+    case = Case()
+    plan = make_plan((2, 3, 21, 5), 4, case.slots.layout, 3, 5, device="gpu", fusable=True)
+    assert not plan.fused
+    case.check(case.sparse(*case.tensors(), plan=plan))
 
 
 @given(
