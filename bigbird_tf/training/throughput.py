@@ -56,13 +56,13 @@ class Throughput(keras.callbacks.Callback):
         self.flops_per_token = flops_per_token
         # Keras then does not wait for each step before it starts the next one.
         self.async_safe = backend.RUNS_AHEAD
-        self._lock = threading.Lock()
         self._first: int | None = None
         self._steps = 0
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         """Begins to count tokens."""
         self._tokens = backend.TokenCount(self.model, epoch_iterator_of_fit(), _rows_and_tokens)
+        self._lock = threading.Lock()
         self._flops: dict[int, float] = {}
         self._is_compiled = False
         self._begin(None)

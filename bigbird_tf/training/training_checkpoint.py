@@ -64,7 +64,8 @@ class TrainingCheckpoint(keras.callbacks.Callback):
             written when `fit` ends.
         max_to_keep: How many to keep.
         max_skipped_steps: With the optimizer `ApplyIfFinite`, how many steps in a row may be
-            skipped because of gradients that are not finite. At that many `fit` ends.
+            skipped because of gradients that are not finite. At that many `fit` ends, at most one
+            step later.
 
     Raises:
         ValueError: If an argument is below 1; in `fit`, if the checkpoint is of another model.
@@ -95,7 +96,6 @@ class TrainingCheckpoint(keras.callbacks.Callback):
         self._directory = CheckpointDirectory(directory, max_to_keep)
         # Keras then does not wait for each step before it starts the next one.
         self.async_safe = backend.RUNS_AHEAD
-        self._lock = threading.Lock()
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         """Goes to the last whole checkpoint, if there is one."""
@@ -105,6 +105,7 @@ class TrainingCheckpoint(keras.callbacks.Callback):
         self._epoch_iterator = epoch_iterator
         self._epoch = self._next_step = self._steps = self._written = 0
         self._is_epoch_over = False
+        self._lock = threading.Lock()
         self._watched: list[tuple[int, Any]] = []
         self._metrics_from: str | None = None
         backend.build_from_data(self.model, epoch_iterator)

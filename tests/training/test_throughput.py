@@ -1,5 +1,6 @@
 """`Throughput`: what it counts; times are not asserted, but that logs agree with each other."""
 
+import copy
 import csv
 import threading
 
@@ -120,3 +121,15 @@ def test_jax_does_not_wait_for_each_step(tmp_path):
     model.fit({"input_ids": ids}, ids, batch_size=BATCH, verbose=0, callbacks=callbacks)
     assert len(threads) == 3
     assert threading.main_thread() not in threads
+
+
+def test_callbacks_can_be_copied(tmp_path):
+    """As KerasTuner does before each trial."""
+    copies = copy.deepcopy([Throughput(PEAK), TrainingCheckpoint(tmp_path, max_to_keep=2)])
+    assert copies[0].peak_flops == PEAK
+    model = BigBirdForMaskedLM(tiny_config(num_hidden_layers=1))
+    model.compile()
+    ids = np.full((2, LENGTH), 7, "int32")
+    history = model.fit({"input_ids": ids}, ids, epochs=2, verbose=0, callbacks=copies).history
+    assert len(history["tokens_per_second"]) == 2
+    assert len([*tmp_path.iterdir()]) == 2
